@@ -1,0 +1,29 @@
+//! The words of Windlass as they travel: every request and response of the HTTP API.
+//!
+//! What is here is plain data that serialises. It builds for the browser, so that the dashboard speaks the same types
+//! as the host; it knows neither storage nor sandbox. On the wire instants are RFC 3339 in UTC, spans are whole
+//! milliseconds in fields that end in `_ms`, sizes are bytes in fields that end in `_bytes`, and enumerations are
+//! kebab-case.
+
+mod ids;
+mod job;
+mod json;
+mod module;
+mod names;
+mod page;
+mod problem;
+mod server;
+mod time;
+
+pub use ids::{Digest, InvalidId, JobId, ServerId};
+pub use job::{
+    Cause, CommandReply, Counts, DeleteReason, Enqueued, Failure, HistoryLine, JobDetail, JobFilter, JobRequest,
+    JobSummary, LogLevel, LogLine, Mode, Progress, RequeueRequest, State, Usage,
+};
+pub use json::{InvalidJson, Json};
+pub use module::{ActivateRequest, Deployed, HandlerSpec, Misfire, ModuleView, RetryPolicy, ScheduleSpec, VersionView};
+pub use names::{HandlerName, HandlerPath, InvalidName, ModuleName, QueueName};
+pub use page::Page;
+pub use problem::{Problem, ProblemCode};
+pub use server::{QueueView, ServerView, SlotUse};
+pub use time::{InvalidTimestamp, Timestamp};

@@ -1,0 +1,165 @@
+//! Modules, their versions and handlers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, HandlerName, Json, Mode, ModuleName, QueueName, Timestamp};
+
+/// How long to wait before an attempt that follows a failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum RetryPolicy {
+    /// The same delay each time.
+    Fixed {
+        /// The delay.
+        delay_ms: u64,
+    },
+    /// A delay times the number of the attempt that failed.
+    Linear {
+        /// The delay after the first attempt.
+        delay_ms: u64,
+    },
+    /// Doubling from a base up to a bound, drawn at random from half to one and a half of that.
+    Exponential {
+        /// The delay after the first attempt.
+        base_ms: u64,
+        /// No delay is longer.
+        max_ms: u64,
+    },
+    /// One delay per failed attempt; the last one repeats.
+    Delays {
+        /// The delays; at least one.
+        delays_ms: Vec<u64>,
+    },
+}
+
+impl Default for RetryPolicy {
+    /// Exponential from 15 seconds up to an hour.
+    fn default() -> Self {
+        Self::Exponential { base_ms: 15_000, max_ms: 3_600_000 }
+    }
+}
+
+/// What happens to the instants of a schedule that passed while no host was there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Misfire {
+    /// They are left out.
+    Skip,
+    /// One job is enqueued for all of them.
+    #[default]
+    RunOnce,
+    /// One job each is enqueued, up to the host's bound.
+    CatchUp,
+}
+
+/// A recurring job that comes with its module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduleSpec {
+    /// Its name within the module.
+    pub name: String,
+    /// A cron expression.
+    pub expression: String,
+    /// An IANA time zone; UTC where absent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub time_zone: Option<String>,
+    /// The payload of each job.
+    pub payload: Json,
+    /// What happens to missed instants.
+    #[serde(default)]
+    pub misfire: Misfire,
+}
+
+/// A handler as its component describes it. What is absent is filled in from the operator's defaults.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandlerSpec {
+    /// Its name within the module.
+    pub name: HandlerName,
+    /// Whether it runs on a thread or as a task.
+    pub mode: Mode,
+    /// What it does.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub summary: Option<String>,
+    /// The queue of its jobs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub queue: Option<QueueName>,
+    /// The priority of its jobs, 0 to 9.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub priority: Option<u8>,
+    /// The attempts of its jobs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub max_attempts: Option<u32>,
+    /// The delays between them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retry: Option<RetryPolicy>,
+    /// How long a run may take.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timeout_ms: Option<u64>,
+    /// How long a cancelled run may go on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cancel_grace_ms: Option<u64>,
+    /// How many instructions a run may take, roughly.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fuel: Option<u64>,
+    /// How much memory a run may have.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub memory_bytes: Option<u64>,
+    /// The JSON Schema of payloads.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub payload_schema: Option<Json>,
+    /// The JSON Schema of results.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub result_schema: Option<Json>,
+    /// JSON Pointers to what is masked for those who only look.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub redact: Vec<String>,
+    /// Recurring jobs that come with it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub schedules: Vec<ScheduleSpec>,
+}
+
+/// One immutable component of a module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionView {
+    /// The SHA-256 of its bytes.
+    pub digest: Digest,
+    /// How long it is.
+    pub size_bytes: u64,
+    /// The author's own version.
+    pub version: String,
+    /// What it was built with.
+    pub sdk: String,
+    /// What it can do.
+    pub handlers: Vec<HandlerSpec>,
+    /// When it was deployed first.
+    pub deployed_at: Timestamp,
+    /// Whether new jobs go to it.
+    pub active: bool,
+}
+
+/// A module and its versions, the newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleView {
+    /// Its name.
+    pub name: ModuleName,
+    /// Its versions.
+    pub versions: Vec<VersionView>,
+}
+
+/// The answer to a deploy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployed {
+    /// The module.
+    pub module: ModuleName,
+    /// The version.
+    pub version: VersionView,
+    /// Whether it was there before.
+    pub already_known: bool,
+}
+
+/// A version of a module to be activated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActivateRequest {
+    /// The version.
+    pub digest: Digest,
+}

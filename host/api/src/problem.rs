@@ -1,0 +1,96 @@
+//! The one body of every error.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An error as the API gives it: a problem document after RFC 9457, sent as `application/problem+json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What kind of problem it is, for programs.
+    pub code: ProblemCode,
+    /// The kind in words, the same for all problems of the kind.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What was wrong, with what, and what to do.
+    pub detail: String,
+}
+
+/// The kinds of problems. They stay the same from version to version; new ones may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ProblemCode {
+    /// The request itself cannot be read.
+    BadRequest,
+    /// A field is not as it must be.
+    InvalidField,
+    /// No module has the handler.
+    UnknownHandler,
+    /// The payload does not match the handler's schema.
+    PayloadMismatch,
+    /// Something is over its limit.
+    TooLarge,
+    /// The thing does not exist, or no longer.
+    NotFound,
+    /// The thing is not in a state that allows this.
+    Conflict,
+    /// The component was refused.
+    ModuleRefused,
+    /// The request came from where none is served.
+    Forbidden,
+    /// The storage cannot be reached; the request may be repeated.
+    StorageUnavailable,
+    /// The host did something wrong; its log tells what.
+    Internal,
+}
+
+impl ProblemCode {
+    /// The HTTP status of this kind.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::BadRequest => 400,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::Conflict => 409,
+            Self::TooLarge => 413,
+            Self::InvalidField | Self::UnknownHandler | Self::PayloadMismatch | Self::ModuleRefused => 422,
+            Self::Internal => 500,
+            Self::StorageUnavailable => 503,
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::BadRequest => "the request cannot be read",
+            Self::InvalidField => "a field is not as it must be",
+            Self::UnknownHandler => "no module has this handler",
+            Self::PayloadMismatch => "the payload does not match the handler's schema",
+            Self::TooLarge => "over a limit",
+            Self::NotFound => "not found",
+            Self::Conflict => "not in a state that allows this",
+            Self::ModuleRefused => "the component was refused",
+            Self::Forbidden => "not served here",
+            Self::StorageUnavailable => "the storage cannot be reached",
+            Self::Internal => "the host failed",
+        }
+    }
+}
+
+impl Problem {
+    /// A problem of this kind; `detail` says what was wrong, with what, and what to do.
+    #[must_use]
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self { code, title: code.title().to_owned(), status: code.status(), detail: detail.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}

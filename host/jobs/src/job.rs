@@ -1,0 +1,94 @@
+//! A job on its way in, and a job in a server's hands.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use windlass_api::{Digest, HandlerName, JobId, Json, Mode, ModuleName, QueueName, RetryPolicy, ServerId, Timestamp};
+
+/// When a new job may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Start {
+    /// As soon as there is a slot.
+    Now,
+    /// This long after it was stored, in milliseconds.
+    After(u64),
+    /// Not before this instant.
+    At(Timestamp),
+    /// When a version of its module brings its handler: the job is `awaiting`, reason `handler-missing`.
+    WithHandler,
+}
+
+/// A job that has passed [`admission`](crate::admission) and is not stored yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewJob {
+    /// Its id.
+    pub id: JobId,
+    /// Its module.
+    pub module: ModuleName,
+    /// Its handler.
+    pub handler: HandlerName,
+    /// The line that it waits in.
+    pub mode: Mode,
+    /// Its queue.
+    pub queue: QueueName,
+    /// 0, the first to be taken, to 9.
+    pub priority: u8,
+    /// When it may start.
+    pub start: Start,
+    /// What it is to work on.
+    pub payload: Json,
+    /// What the application attached.
+    pub headers: BTreeMap<String, String>,
+    /// What to find it by.
+    pub tags: Vec<String>,
+    /// How many attempts it has in all.
+    pub max_attempts: u32,
+    /// The delays between them.
+    pub retry: RetryPolicy,
+    /// How long a run may take, where the job says.
+    pub timeout_ms: Option<u64>,
+}
+
+/// What proves that a run is still the job's current one. Every write on behalf of a run carries it, and is refused
+/// where storage holds another: the run was taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Fence {
+    /// The job.
+    pub job: JobId,
+    /// The run.
+    pub run: u32,
+    /// The server that claimed it.
+    pub server: ServerId,
+}
+
+/// A job that a server has claimed: one run of it is this server's to make and to settle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// The job, the run and the server.
+    pub fence: Fence,
+    /// Its module.
+    pub module: ModuleName,
+    /// Its handler.
+    pub handler: HandlerName,
+    /// The line that it waited in, and so the kind of slot that was free for it.
+    pub mode: Mode,
+    /// Its queue.
+    pub queue: QueueName,
+    /// The version that it runs on: pinned by its first claim to the one that was active then. Absent where its module
+    /// has no active version.
+    pub version: Option<Digest>,
+    /// What it is to work on.
+    pub payload: Json,
+    /// What the application attached.
+    pub headers: BTreeMap<String, String>,
+    /// The counted try, from 1.
+    pub attempt: u32,
+    /// How many attempts it has in all.
+    pub max_attempts: u32,
+    /// The delays between them.
+    pub retry: RetryPolicy,
+    /// How long a run may take, where the job says.
+    pub timeout_ms: Option<u64>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}

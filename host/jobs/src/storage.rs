@@ -1,0 +1,289 @@
+//! What a storage must do.
+//!
+//! The verbs are those of jobs, not of a database. Each method is one atomic step: it takes effect wholly or, with an
+//! error, not at all, except that [`StorageError::Unavailable`] leaves open whether it did. What a run may still write
+//! is settled by its [`Fence`]: a late writer changes nothing.
+
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+use windlass_api::{
+    Counts, Digest, Enqueued, HandlerSpec, JobDetail, JobFilter, JobId, JobSummary, Json, LogLine, ModuleName,
+    ModuleView, Page, Progress, QueueName, QueueView, RequeueRequest, ServerId, ServerView, SlotUse, State,
+    VersionView,
+};
+
+use crate::{Claimed, Fence, NewJob, Settlement};
+
+/// Everything that a host needs from its storage.
+pub trait Storage: JobStore + ModuleStore + ServerStore + QueueStore {
+    /// Tells of changes as they happen. A storage without this is polled.
+    fn wake(&self) -> Option<&dyn Wake> {
+        None
+    }
+}
+
+/// Why a storage did not do what it was asked. The variants are what a caller can do differently.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// It could not be reached, or broke off: try again later.
+    #[error("the storage is unavailable: {0}")]
+    Unavailable(String),
+    /// It cannot be opened as it is; the text says why and what to do.
+    #[error("{0}")]
+    Unusable(String),
+    /// A stored record cannot be read; the text names it.
+    #[error("a stored record is damaged: {0}")]
+    Damaged(String),
+}
+
+/// What a server has room for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimRequest {
+    /// The server.
+    pub server: ServerId,
+    /// The queues to take from, the ones to be looked at first standing first; all of them where empty.
+    pub queues: Vec<QueueName>,
+    /// Free slots for sync handlers.
+    pub sync_free: u32,
+    /// Free slots for async handlers.
+    pub async_free: u32,
+}
+
+/// What a run writes while it goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Note {
+    /// The run.
+    pub fence: Fence,
+    /// How far it is, where that changed.
+    pub progress: Option<Progress>,
+    /// What it logged; their `run` is the fence's.
+    pub lines: Vec<LogLine>,
+}
+
+/// What came of moving the jobs whose instant has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Promoted {
+    /// How many became enqueued.
+    pub moved: usize,
+    /// How long until the next one, in milliseconds; 0 where there are more already.
+    pub next_in_ms: Option<u64>,
+}
+
+/// What came of a command on one job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Commanded {
+    /// It took effect; the job is now in this state.
+    Done(State),
+    /// The job is being run: the request is stored and takes effect when the run has stopped.
+    Requested(Fence),
+    /// The job is in a state that does not allow it.
+    Refused(State),
+    /// There is no such job.
+    NotFound,
+}
+
+/// Why a fenced write was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Superseded;
+
+/// Jobs, from enqueue to their removal.
+#[async_trait]
+pub trait JobStore: Send + Sync + 'static {
+    /// Stores new jobs, all or none, and wakes those who wait for them. A job whose id is known already is left as it is.
+    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, StorageError>;
+
+    /// Hands over jobs that are ready, no more than there are free slots of each kind: by queue in the order asked for,
+    /// then by priority, then the one that waits longest. Each becomes `processing` with its run and attempt counted
+    /// up, and pinned to its module's active version unless it is pinned already.
+    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError>;
+
+    /// Ends runs. Each one whose fence holds takes effect with its follow-up jobs; the others change nothing. Gives
+    /// for each the state that the job is now in.
+    async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Result<State, Superseded>>, StorageError>;
+
+    /// Keeps what runs wrote while they go on. Gives for each whether its fence held.
+    async fn note(&self, notes: Vec<Note>) -> Result<Vec<Result<(), Superseded>>, StorageError>;
+
+    /// Reads what this attempt of a job or an earlier one put under a key.
+    async fn checkpoint(&self, job: JobId, key: &str) -> Result<Option<Json>, StorageError>;
+
+    /// Keeps a value under a key, durably.
+    async fn put_checkpoint(&self, fence: Fence, key: &str, value: &Json)
+    -> Result<Result<(), Superseded>, StorageError>;
+
+    /// Moves jobs whose instant has come to their lines, at most `limit` of them.
+    async fn promote(&self, limit: usize) -> Result<Promoted, StorageError>;
+
+    /// Asks for a job to be cancelled: one that runs is stopped first, one that waits is deleted at once, one that has
+    /// ended is refused. `by` goes into the history.
+    async fn cancel(&self, job: JobId, by: &str) -> Result<Commanded, StorageError>;
+
+    /// Deletes a job: as `cancel`, but one that has succeeded or failed is deleted too.
+    async fn delete(&self, job: JobId, by: &str) -> Result<Commanded, StorageError>;
+
+    /// Enqueues a job anew, with its attempts and losses counted from the start. Refused for one that is enqueued or
+    /// processing.
+    async fn requeue(&self, job: JobId, how: RequeueRequest, by: &str) -> Result<Commanded, StorageError>;
+
+    /// Removes jobs that ended longer ago than they are kept, and old log lines; at most `limit` jobs. Gives how many.
+    async fn prune(&self, limit: usize) -> Result<usize, StorageError>;
+
+    /// One job with all that is known of it.
+    async fn job(&self, job: JobId) -> Result<Option<JobDetail>, StorageError>;
+
+    /// Jobs that pass the filter, newest first. `cursor` is a page's `next`.
+    async fn jobs(
+        &self,
+        filter: &JobFilter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<JobSummary>, StorageError>;
+
+    /// How many jobs there are, by state.
+    async fn counts(&self) -> Result<Counts, StorageError>;
+
+    /// What a job's runs logged, oldest first. `cursor` is a page's `next`; the last page has one too, to go on from.
+    async fn logs(&self, job: JobId, cursor: Option<&str>, limit: usize) -> Result<Page<LogLine>, StorageError>;
+}
+
+/// A version of a module on its way in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewVersion {
+    /// The module.
+    pub module: ModuleName,
+    /// The SHA-256 of the bytes.
+    pub digest: Digest,
+    /// The component.
+    pub bytes: Vec<u8>,
+    /// The author's own version.
+    pub version: String,
+    /// What it was built with.
+    pub sdk: String,
+    /// What it can do.
+    pub handlers: Vec<HandlerSpec>,
+}
+
+/// Modules and the bytes of their versions.
+#[async_trait]
+pub trait ModuleStore: Send + Sync + 'static {
+    /// Keeps a version without activating it. One that is known already is left as it is; gives whether it was.
+    async fn add_version(&self, version: NewVersion) -> Result<bool, StorageError>;
+
+    /// Makes a known version the one that new jobs go to, moves jobs that wait for a handler it brings to their lines,
+    /// and moves waiting jobs whose handler has changed its mode to the other line. Gives whether the version is known.
+    async fn activate(&self, module: &ModuleName, digest: Digest) -> Result<bool, StorageError>;
+
+    /// All modules by name.
+    async fn modules(&self) -> Result<Vec<ModuleView>, StorageError>;
+
+    /// The active version of a module.
+    async fn active_version(&self, module: &ModuleName) -> Result<Option<VersionView>, StorageError>;
+
+    /// A version, whether active or not.
+    async fn version(&self, module: &ModuleName, digest: Digest) -> Result<Option<VersionView>, StorageError>;
+
+    /// The component of a version.
+    async fn component(&self, digest: Digest) -> Result<Option<Vec<u8>>, StorageError>;
+}
+
+/// What a server says of itself when it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewServer {
+    /// Its id, new at every start.
+    pub id: ServerId,
+    /// The machine it runs on.
+    pub host: String,
+    /// Its process id.
+    pub pid: u32,
+    /// The version of Windlass.
+    pub version: String,
+    /// The queues it takes from; empty where it takes from all.
+    pub queues: Vec<QueueName>,
+    /// How many slots for sync handlers.
+    pub sync_slots: u32,
+    /// How many slots for async handlers.
+    pub async_slots: u32,
+}
+
+/// The answer to a heartbeat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heartbeat {
+    /// The server lives on. Cancels are asked for these runs of its.
+    Alive {
+        /// The runs to stop.
+        cancelled: Vec<Fence>,
+    },
+    /// The server was given up as lost, or is not known: it must stop its runs, and start anew under another id.
+    Refused,
+}
+
+/// A server's heartbeat counter, for a sweeper to watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// The server.
+    pub server: ServerId,
+    /// Counts up with each heartbeat.
+    pub beat: u64,
+}
+
+/// Servers and their heartbeats.
+#[async_trait]
+pub trait ServerStore: Send + Sync + 'static {
+    /// Makes a server known.
+    async fn register(&self, server: NewServer) -> Result<(), StorageError>;
+
+    /// Says that a server lives.
+    async fn heartbeat(
+        &self,
+        server: ServerId,
+        sync_slots: SlotUse,
+        async_slots: SlotUse,
+    ) -> Result<Heartbeat, StorageError>;
+
+    /// The counters of all known servers.
+    async fn pulses(&self) -> Result<Vec<Pulse>, StorageError>;
+
+    /// Gives a server up as lost, unless its counter has moved on meanwhile: forgets it, and takes its runs away. Each
+    /// job is enqueued anew with the attempt counted, or fails: as `poison` after 3 lost servers, as `server-lost`
+    /// without an attempt left; one whose cancel was asked for is deleted. Gives how many runs it had, or nothing where
+    /// the counter moved.
+    async fn sweep(&self, lost: Pulse) -> Result<Option<usize>, StorageError>;
+
+    /// Forgets a server that stops in order and has settled all of its runs; any that it left are taken away as by
+    /// `sweep`, without counting as a loss and with the attempt given back.
+    async fn leave(&self, server: ServerId) -> Result<(), StorageError>;
+
+    /// The servers that are known, as they are shown.
+    async fn servers(&self) -> Result<Vec<ServerView>, StorageError>;
+}
+
+/// Queues as a whole.
+#[async_trait]
+pub trait QueueStore: Send + Sync + 'static {
+    /// All queues that hold jobs or are paused, by name.
+    async fn queues(&self) -> Result<Vec<QueueView>, StorageError>;
+
+    /// Stops or resumes taking jobs from a queue.
+    async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), StorageError>;
+}
+
+/// What changed in a storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Jobs may be ready to be claimed, or an earlier instant waits.
+    Work,
+    /// A cancel was asked for a run.
+    Cancel(Fence),
+    /// A version was activated.
+    Modules,
+}
+
+/// Tells of changes as they happen. It may miss some: whoever listens looks for itself now and then.
+pub trait Wake: Send + Sync {
+    /// What changes from now on. Register first, then look, so that nothing falls in between.
+    fn signals(&self) -> broadcast::Receiver<Signal>;
+}
