@@ -1,2 +1,72 @@
-//! Windlass.
-fn main() {}
+//! `cargo xtask …`: what is done with the repository as a whole. Each command is a file; none knows how Windlass works
+//! inside, all of them use it from outside.
+
+mod bench;
+mod build;
+mod demo;
+mod lint;
+mod setup;
+mod shell;
+mod test;
+mod workspace;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use workspace::Workspace;
+
+/// Set-up, build, demo, test, bench and lint of Windlass. Every command first sets up what it needs.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Adds the WebAssembly targets and checks for a C compiler
+    Setup,
+    /// Builds the host, the example handlers and the test guests
+    Build,
+    /// Runs real jobs on a host with its data in ./demo-data, and leaves the host running
+    Demo {
+        /// Stop the host at the end; fail if any job is not in its expected state
+        #[arg(long)]
+        exit: bool,
+    },
+    /// Runs the tests: one suite, or all of them
+    Test {
+        /// The suite
+        suite: Option<test::Suite>,
+    },
+    /// Measures
+    Bench {
+        /// What to measure
+        #[arg(default_value = "sandbox")]
+        what: String,
+        /// Also write the figures to this file
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+    /// Checks formatting, lints, documentation and unused dependencies
+    Lint,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let workspace = Workspace::locate()?;
+    setup::run(&workspace)?;
+    match arguments.command {
+        Command::Setup => {
+            shell::say("everything is set up");
+            Ok(())
+        }
+        Command::Build => build::everything(&workspace),
+        Command::Demo { exit } => demo::run(&workspace, exit),
+        Command::Test { suite } => test::run(&workspace, suite),
+        Command::Bench { what, json } => bench::run(&workspace, &what, json.as_deref()),
+        Command::Lint => lint::run(&workspace),
+    }
+}

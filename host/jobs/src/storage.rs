@@ -4,8 +4,11 @@
 //! error, not at all, except that [`StorageError::Unavailable`] leaves open whether it did. What a run may still write
 //! is settled by its [`Fence`]: a late writer changes nothing.
 
+mod retention;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+
+pub use retention::Retention;
 
 use async_trait::async_trait;
 use tokio::sync::broadcast;
@@ -38,6 +41,9 @@ pub enum StorageError {
     /// A stored record cannot be read; the text names it.
     #[error("a stored record is damaged: {0}")]
     Damaged(String),
+    /// The cursor does not come from a page of this list.
+    #[error("`{0}` is not a cursor of this list: give the `next` of one of its pages")]
+    InvalidCursor(String),
 }
 
 /// What a server has room for.
@@ -112,8 +118,12 @@ pub trait JobStore: Send + Sync + 'static {
     async fn checkpoint(&self, job: JobId, key: &str) -> Result<Option<Json>, StorageError>;
 
     /// Keeps a value under a key, durably.
-    async fn put_checkpoint(&self, fence: Fence, key: &str, value: &Json)
-    -> Result<Result<(), Superseded>, StorageError>;
+    async fn put_checkpoint(
+        &self,
+        fence: Fence,
+        key: &str,
+        value: &Json,
+    ) -> Result<Result<(), Superseded>, StorageError>;
 
     /// Moves jobs whose instant has come to their lines, at most `limit` of them.
     async fn promote(&self, limit: usize) -> Result<Promoted, StorageError>;
@@ -286,4 +296,9 @@ pub enum Signal {
 pub trait Wake: Send + Sync {
     /// What changes from now on. Register first, then look, so that nothing falls in between.
     fn signals(&self) -> broadcast::Receiver<Signal>;
+
+    /// The jobs that end from now on: it serves those who wait for one. Nothing where the storage does not tell.
+    fn ends(&self) -> Option<broadcast::Receiver<JobId>> {
+        None
+    }
 }

@@ -1,1 +1,16 @@
-//! Windlass.
+//! Windlass as a program and as a library: the only room where jobs meet WebAssembly.
+//!
+//! Start reading at [`serve`], which puts a host together; then [`worker`] for how jobs are taken and run, [`modules`]
+//! for how components come in, `http` for what the outside sees.
+
+pub mod cli;
+pub mod config;
+mod http;
+pub mod modules;
+mod remote;
+mod serve;
+mod signals;
+mod storage;
+pub mod worker;
+
+pub use serve::serve;

@@ -1,0 +1,3 @@
+windlass_guest::export!();
+
+fn main() {}

@@ -1,0 +1,280 @@
+//! What an application enqueues with, and looks after its jobs.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::broadcast::{self, error::RecvError},
+    time::{Instant, sleep_until, timeout_at},
+};
+use windlass_api::{
+    Counts, Enqueued, JobDetail, JobFilter, JobId, JobRequest, JobSummary, LogLine, ModuleView, Page, QueueName,
+    QueueView, RequeueRequest, ServerView,
+};
+
+use crate::{
+    admission::{Admission, AdmissionError},
+    storage::{Commanded, Storage, StorageError},
+};
+
+/// How often a job is looked at that somebody waits for, where nothing tells of its end: a twentieth of a second is
+/// short for people and cheap for a storage.
+const WAIT_POLL: Duration = Duration::from_millis(50);
+
+/// Why a client did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The job was not accepted.
+    #[error(transparent)]
+    Admission(AdmissionError),
+    /// The storage did not do it.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<AdmissionError> for ClientError {
+    fn from(error: AdmissionError) -> Self {
+        match error {
+            AdmissionError::Storage(error) => Self::Storage(error),
+            error => Self::Admission(error),
+        }
+    }
+}
+
+/// Enqueues jobs and looks after them, over any storage. Cheap to clone.
+///
+/// ```
+/// # #[cfg(feature = "sqlite")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::sync::Arc;
+/// use windlass_jobs::{
+///     Client, SystemClock,
+///     api::{JobRequest, Json, State},
+///     storage::sqlite::SqliteStorage,
+/// };
+///
+/// let client = Client::new(SqliteStorage::in_memory(Arc::new(SystemClock))?);
+///
+/// // No module has been deployed here yet: the job waits for its handler.
+/// let mut request = JobRequest::new("images/thumbnail".parse()?, Json::write(&["a.jpg"])?);
+/// request.wait_for_handler = true;
+/// let job = client.enqueue(request.clone()).await?;
+///
+/// let stored = client.get(job.id).await?.expect("it was stored just now");
+/// assert_eq!(stored.job.state, State::Awaiting);
+/// assert_eq!(stored.payload.as_str(), r#"["a.jpg"]"#);
+///
+/// // Without that wish, a handler that nobody knows is refused.
+/// request.wait_for_handler = false;
+/// let refused = client.enqueue(request).await.unwrap_err();
+/// assert_eq!(refused.to_string(), "no module has the handler `images/thumbnail`");
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "sqlite"))]
+/// # fn main() {}
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    storage: Arc<dyn Storage>,
+    admission: Arc<Admission>,
+    by: Arc<str>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("by", &self.by).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client of this storage. Its commands stand in the history as those of `client`.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>) -> Self {
+        let admission = Arc::new(Admission::new(Arc::clone(&storage)));
+        Self { storage, admission, by: "client".into() }
+    }
+
+    /// The same client, its commands standing in the history as somebody else's.
+    #[must_use]
+    pub fn acting_as(&self, by: &str) -> Self {
+        Self { by: by.into(), ..self.clone() }
+    }
+
+    /// What checks this client's requests.
+    #[must_use]
+    pub fn admission(&self) -> &Arc<Admission> {
+        &self.admission
+    }
+
+    /// The storage.
+    #[must_use]
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// Enqueues a job. With an id of the caller's own, asking twice makes one job.
+    ///
+    /// # Errors
+    /// Where the job is not acceptable, or the storage does not answer.
+    pub async fn enqueue(&self, request: JobRequest) -> Result<Enqueued, ClientError> {
+        let job = self.admission.admit(request).await?;
+        let id = job.id;
+        let enqueued = self.storage.enqueue(vec![job]).await?;
+        Ok(enqueued.into_iter().next().unwrap_or(Enqueued { id, existing: false }))
+    }
+
+    /// Enqueues jobs, all or none: at most 10,000, and 16 MiB.
+    ///
+    /// # Errors
+    /// Where one of them is not acceptable, or the storage does not answer.
+    pub async fn enqueue_many(&self, requests: Vec<JobRequest>) -> Result<Vec<Enqueued>, ClientError> {
+        let jobs = self.admission.admit_all(requests).await?;
+        Ok(self.storage.enqueue(jobs).await?)
+    }
+
+    /// One job with all that is known of it.
+    ///
+    /// # Errors
+    /// Where the storage does not answer.
+    pub async fn get(&self, job: JobId) -> Result<Option<JobDetail>, ClientError> {
+        Ok(self.storage.job(job).await?)
+    }
+
+    /// Waits until a job has ended, no longer than `timeout`, and gives it as it is then: its state tells whether it
+    /// has ended. Nothing where there is no such job.
+    ///
+    /// # Errors
+    /// Where the storage does not answer.
+    pub async fn wait(&self, job: JobId, timeout: Duration) -> Result<Option<JobDetail>, ClientError> {
+        let deadline = Instant::now() + timeout.min(Duration::from_secs(365 * 24 * 3_600));
+        // Listening begins before the first look, so that no end falls in between.
+        let mut ends = self.storage.wake().and_then(crate::storage::Wake::ends);
+        loop {
+            let detail = self.get(job).await?;
+            let ended = detail.as_ref().is_none_or(|detail| detail.job.state.is_final());
+            if ended || Instant::now() >= deadline {
+                return Ok(detail);
+            }
+            let next_look = deadline.min(Instant::now() + WAIT_POLL);
+            match &mut ends {
+                Some(listening) => {
+                    if end_of(job, listening, next_look).await == Listened::Closed {
+                        ends = None;
+                    }
+                }
+                None => sleep_until(next_look).await,
+            }
+        }
+    }
+
+    /// Jobs that pass the filter, newest first. `cursor` is a page's `next`.
+    ///
+    /// # Errors
+    /// Where the storage does not answer.
+    pub async fn list(
+        &self,
+        filter: &JobFilter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<JobSummary>, ClientError> {
+        Ok(self.storage.jobs(filter, cursor, limit).await?)
+    }
+
+    /// How many jobs there are, by state.
+    ///
+    /// # Errors
+    /// Where the storage does not answer.
+    pub async fn counts(&self) -> Result<Counts, ClientError> {
+        Ok(self.storage.counts().await?)
+    }
+
+    /// What a job's runs logged, oldest first. `cursor` is a page's `next`.
+    ///
+    /// # Errors
+    /// Where the storage does not answer.
+    pub async fn logs(&self, job: JobId, cursor: Option<&str>, limit: usize) -> Result<Page<LogLine>, ClientError> {
+        Ok(self.storage.logs(job, cursor, limit).await?)
+    }
+
+    /// Cancels a job: one that runs is stopped first, one that waits is deleted at once, one that has ended is refused.
+    ///
+    /// # Errors
+    /// Where the storage does not answer.
+    pub async fn cancel(&self, job: JobId) -> Result<Commanded, ClientError> {
+        Ok(self.storage.cancel(job, &self.by).await?)
+    }
+
+    /// Deletes a job: as [`Self::cancel`], but one that has succeeded or failed is deleted too.
+    ///
+    /// # Errors
+    /// Where the storage does not answer.
+    pub async fn delete(&self, job: JobId) -> Result<Commanded, ClientError> {
+        Ok(self.storage.delete(job, &self.by).await?)
+    }
+
+    /// Enqueues a job anew, with its attempts counted from the start.
+    ///
+    /// # Errors
+    /// Where the storage does not answer.
+    pub async fn requeue(&self, job: JobId, how: RequeueRequest) -> Result<Commanded, ClientError> {
+        Ok(self.storage.requeue(job, how, &self.by).await?)
+    }
+
+    /// All modules by name.
+    ///
+    /// # Errors
+    /// Where the storage does not answer.
+    pub async fn modules(&self) -> Result<Vec<ModuleView>, ClientError> {
+        Ok(self.storage.modules().await?)
+    }
+
+    /// All queues that hold jobs or are paused.
+    ///
+    /// # Errors
+    /// Where the storage does not answer.
+    pub async fn queues(&self) -> Result<Vec<QueueView>, ClientError> {
+        Ok(self.storage.queues().await?)
+    }
+
+    /// Stops taking jobs from a queue; those that run go on.
+    ///
+    /// # Errors
+    /// Where the storage does not answer.
+    pub async fn pause(&self, queue: &QueueName) -> Result<(), ClientError> {
+        Ok(self.storage.set_paused(queue, true).await?)
+    }
+
+    /// Takes jobs from a queue again.
+    ///
+    /// # Errors
+    /// Where the storage does not answer.
+    pub async fn resume(&self, queue: &QueueName) -> Result<(), ClientError> {
+        Ok(self.storage.set_paused(queue, false).await?)
+    }
+
+    /// The servers that are known.
+    ///
+    /// # Errors
+    /// Where the storage does not answer.
+    pub async fn servers(&self) -> Result<Vec<ServerView>, ClientError> {
+        Ok(self.storage.servers().await?)
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Listened {
+    LookAgain,
+    Closed,
+}
+
+/// Waits for the end of one job among all that end, no longer than `until`.
+async fn end_of(job: JobId, ends: &mut broadcast::Receiver<JobId>, until: Instant) -> Listened {
+    loop {
+        match timeout_at(until, ends.recv()).await {
+            Ok(Ok(ended)) if ended != job => {}
+            Ok(Err(RecvError::Closed)) => return Listened::Closed,
+            Ok(Ok(_) | Err(RecvError::Lagged(_))) | Err(_) => return Listened::LookAgain,
+        }
+    }
+}

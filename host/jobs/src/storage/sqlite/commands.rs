@@ -1,0 +1,103 @@
+//! What operators and applications ask of one job.
+
+use rusqlite::Connection;
+use windlass_api::{JobId, RequeueRequest, ServerId, State};
+
+use super::{
+    fault::Fault,
+    modules,
+    record::{COLUMN_COUNT, Job, columns},
+    settle::delete_reason,
+    tx::Tx,
+    words::{self, Ask, Word},
+};
+use crate::{
+    Fence,
+    storage::{Commanded, Signal},
+};
+
+pub(super) fn cancel(tx: &mut Tx<'_>, id: JobId, by: &str) -> Result<Commanded, Fault> {
+    remove(tx, id, by, Ask::Cancel)
+}
+
+pub(super) fn delete(tx: &mut Tx<'_>, id: JobId, by: &str) -> Result<Commanded, Fault> {
+    remove(tx, id, by, Ask::Delete)
+}
+
+fn remove(tx: &mut Tx<'_>, id: JobId, by: &str, ask: Ask) -> Result<Commanded, Fault> {
+    let Some(mut job) = Job::by_id(tx.db, id)? else { return Ok(Commanded::NotFound) };
+    let before = job.place();
+    let from = job.state;
+    match (from, ask) {
+        (State::Processing, _) => {
+            job.ask = Some(ask);
+            job.asked_by = Some(by.to_owned());
+            job.save(tx, before)?;
+            let fence = job.fence(running_server(tx, &job)?);
+            tx.signals.push(Signal::Cancel(fence));
+            Ok(Commanded::Requested(fence))
+        }
+        (State::Deleted, _) | (State::Succeeded | State::Failed, Ask::Cancel) => Ok(Commanded::Refused(from)),
+        _ => {
+            job.become_now(tx, State::Deleted, Some(delete_reason(ask).as_str().into()));
+            job.record_step(tx, from, by)?;
+            job.save(tx, before)?;
+            Ok(Commanded::Done(State::Deleted))
+        }
+    }
+}
+
+fn running_server(tx: &Tx<'_>, job: &Job) -> Result<ServerId, Fault> {
+    let id = tx
+        .db
+        .prepare_cached("SELECT id FROM servers WHERE n = ?1")?
+        .query_row([job.server], |row| row.get::<_, Vec<u8>>(0))?;
+    words::uuid(&id).map(ServerId)
+}
+
+pub(super) fn requeue(tx: &mut Tx<'_>, id: JobId, how: RequeueRequest, by: &str) -> Result<Commanded, Fault> {
+    let Some(mut job) = Job::by_id(tx.db, id)? else { return Ok(Commanded::NotFound) };
+    let from = job.state;
+    let unexpected = how.expected_state.is_some_and(|expected| expected != from);
+    if unexpected || matches!(from, State::Enqueued | State::Processing) {
+        return Ok(Commanded::Refused(from));
+    }
+    let before = job.place();
+    (job.attempt, job.losses) = (0, 0);
+    (job.ask, job.asked_by) = (None, None);
+    (job.ended_line, job.started_at) = (None, None);
+    for forget in ["DELETE FROM results WHERE seq = ?1", "DELETE FROM progress WHERE seq = ?1"] {
+        tx.db.prepare_cached(forget)?.execute([job.seq])?;
+    }
+    if how.fresh {
+        tx.db.prepare_cached("DELETE FROM checkpoints WHERE seq = ?1")?.execute([job.seq])?;
+    }
+    if how.newest {
+        job.version = None;
+        let path = tx.handler_path(job.handler)?;
+        job.mode = modules::active_mode(tx, &path)?.unwrap_or(job.mode);
+    }
+    job.become_ready(tx, Some("requeued".into()));
+    job.record_step(tx, from, by)?;
+    job.save(tx, before)?;
+    Ok(Commanded::Done(State::Enqueued))
+}
+
+/// The runs whose cancel was asked for.
+pub(super) fn asked_runs(db: &Connection) -> Result<Vec<Fence>, Fault> {
+    let mut query = db.prepare_cached(concat!(
+        "SELECT ",
+        columns!(),
+        ", servers.id FROM jobs JOIN servers ON servers.n = jobs.server WHERE jobs.ask IS NOT NULL AND jobs.state = 3"
+    ))?;
+    let mut rows = query.query([])?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        let server = row.get::<_, Vec<u8>>(COLUMN_COUNT)?;
+        runs.push(Job::read(row)?.fence(ServerId(words::uuid(&server)?)));
+    }
+    Ok(runs)
+}
+
+/// Whether a number of a state is the one that the statements above name.
+const _: () = assert!(State::Processing as i64 == 3 && Ask::VALUES.len() == 2);

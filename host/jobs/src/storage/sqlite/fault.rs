@@ -1,0 +1,60 @@
+//! What goes wrong with SQLite, in the words of a storage.
+
+use rusqlite::{Error, ErrorCode};
+
+use crate::storage::StorageError;
+
+/// What went wrong inside of a step.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// SQLite said so.
+    Sqlite(Error),
+    /// A record does not make sense; the text names it.
+    Damaged(String),
+    /// The cursor that was given is none.
+    Cursor(String),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl Fault {
+    pub(super) fn damaged(what: impl std::fmt::Display, why: impl std::fmt::Display) -> Self {
+        Self::Damaged(format!("{what}: {why}"))
+    }
+
+    /// The same where it kept the database from being opened.
+    pub(super) fn on_open(self, name: &str) -> StorageError {
+        match StorageError::from(self) {
+            StorageError::Unavailable(text) => StorageError::Unusable(format!("{name} cannot be opened: {text}")),
+            StorageError::Damaged(text) => StorageError::Unusable(format!("{name} cannot be used: {text}")),
+            error => error,
+        }
+    }
+}
+
+impl From<Fault> for StorageError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Damaged(text) => Self::Damaged(text),
+            Fault::Cursor(given) => Self::InvalidCursor(given),
+            Fault::Sqlite(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DatabaseCorrupt) => {
+                    Self::Damaged("the database file itself; restore it from a backup".to_owned())
+                }
+                Some(ErrorCode::NotADatabase) => Self::Damaged("the file is not a database".to_owned()),
+                Some(ErrorCode::DiskFull) => Self::Unavailable("the disk is full; make room on it".to_owned()),
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                    Self::Unavailable("another process holds the database; try again".to_owned())
+                }
+                Some(ErrorCode::ReadOnly) => Self::Unavailable("the database cannot be written to".to_owned()),
+                Some(_) => Self::Unavailable(error.to_string()),
+                // Not SQLite's own: a value of another type than its column should hold.
+                None => Self::Damaged(error.to_string()),
+            },
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The lock that makes a process the only host of a database.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use fs4::{FileExt, TryLockError};
+
+use crate::storage::StorageError;
+
+/// Held as long as this lives; the operating system lets go of it when the process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct HostLock {
+    _file: File,
+}
+
+impl HostLock {
+    /// Takes the lock beside a database.
+    pub(super) fn take(database: &Path) -> Result<Self, StorageError> {
+        let path = beside(database);
+        let failed = |error: &dyn std::fmt::Display| {
+            StorageError::Unusable(format!("the lock file {} cannot be used: {error}", path.display()))
+        };
+        let mut options = OpenOptions::new();
+        // Not truncated: while another process holds the lock, the file says which.
+        let mut file =
+            options.read(true).write(true).create(true).truncate(false).open(&path).map_err(|error| failed(&error))?;
+        match FileExt::try_lock(&file) {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = holder(&mut file).map_or_else(String::new, |pid| format!(" (process {pid})"));
+                return Err(StorageError::Unusable(format!(
+                    "another windlass host{holder} uses {}; stop it or give this one its own storage",
+                    database.display()
+                )));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(&error)),
+        }
+        let pid = std::process::id();
+        // Only a help for whoever meets the lock: failing to say who holds it does no harm.
+        let _ = file.set_len(0).and_then(|()| write!(file, "{pid}")).and_then(|()| file.flush());
+        Ok(Self { _file: file })
+    }
+}
+
+fn beside(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
+fn holder(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(16).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}

@@ -1,0 +1,179 @@
+//! Modules, their versions and their bytes.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use windlass_api::{
+    Digest, HandlerPath, HandlerSpec, Json, Mode, ModuleName, ModuleView, State, Timestamp, VersionView,
+};
+
+use super::{
+    enqueue::HANDLER_MISSING,
+    fault::Fault,
+    record::{Job, columns},
+    tx::Tx,
+    words::{self, Word, unsigned},
+};
+use crate::storage::{NewVersion, Signal};
+
+/// Who moves jobs when a version is activated.
+const ACTIVATION: &str = "activation";
+
+pub(super) fn add_version(tx: &mut Tx<'_>, new: &NewVersion) -> Result<bool, Fault> {
+    let handlers = Json::write(&new.handlers).map_err(|error| Fault::damaged("a version's handlers", error))?;
+    tx.db
+        .prepare_cached("INSERT INTO components (digest, bytes) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+        .execute((new.digest.0, &new.bytes))?;
+    let added = tx
+        .db
+        .prepare_cached(
+            "INSERT INTO versions (module, digest, size, version, sdk, handlers, deployed_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            new.module.as_str(),
+            new.digest.0,
+            i64::try_from(new.bytes.len()).unwrap_or(i64::MAX),
+            new.version,
+            new.sdk,
+            handlers.as_str(),
+            tx.now.0,
+        ])?;
+    Ok(added == 0)
+}
+
+/// The number of a module's active version.
+pub(super) fn active(tx: &Tx<'_>, module: &ModuleName) -> Result<Option<i64>, Fault> {
+    let mut query = tx.db.prepare_cached("SELECT active FROM modules WHERE name = ?1")?;
+    Ok(query.query_row([module.as_str()], |row| row.get(0)).optional()?)
+}
+
+/// How a handler runs in its module's active version; nothing where that has no such handler.
+pub(super) fn active_mode(tx: &Tx<'_>, path: &HandlerPath) -> Result<Option<Mode>, Fault> {
+    let Some(version) = active(tx, &path.module)? else { return Ok(None) };
+    let handlers = handlers_of(tx.db, &path.module, version)?;
+    Ok(handlers.into_iter().find(|spec| spec.name == path.handler).map(|spec| spec.mode))
+}
+
+fn handlers_of(db: &Connection, module: &ModuleName, version: i64) -> Result<Vec<HandlerSpec>, Fault> {
+    let text = db
+        .prepare_cached("SELECT handlers FROM versions WHERE n = ?1")?
+        .query_row([version], |row| row.get::<_, String>(0))?;
+    serde_json::from_str(&text).map_err(|error| Fault::damaged(format_args!("a version of module {module}"), error))
+}
+
+pub(super) fn activate(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<bool, Fault> {
+    let version = tx
+        .db
+        .prepare_cached("SELECT n FROM versions WHERE module = ?1 AND digest = ?2")?
+        .query_row((module.as_str(), digest.0), |row| row.get(0))
+        .optional()?;
+    let Some(version) = version else { return Ok(false) };
+    tx.db
+        .prepare_cached(
+            "INSERT INTO modules (name, active) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET active = excluded.active",
+        )?
+        .execute((module.as_str(), version))?;
+    for spec in handlers_of(tx.db, module, version)? {
+        let handler = tx.handler(&HandlerPath { module: module.clone(), handler: spec.name })?;
+        wake_awaiting(tx, handler, spec.mode)?;
+        for state in [State::Enqueued, State::Scheduled] {
+            change_mode(tx, handler, state, spec.mode)?;
+        }
+    }
+    tx.signals.push(Signal::Modules);
+    Ok(true)
+}
+
+fn wake_awaiting(tx: &mut Tx<'_>, handler: i64, mode: Mode) -> Result<(), Fault> {
+    for mut job in jobs_in(tx, handler, State::Awaiting)? {
+        if job.reason.as_deref() != Some(HANDLER_MISSING) {
+            continue;
+        }
+        let before = job.place();
+        job.mode = mode;
+        job.become_ready(tx, None);
+        job.record_step(tx, State::Awaiting, ACTIVATION)?;
+        job.save(tx, before)?;
+    }
+    Ok(())
+}
+
+/// Moves jobs to the line of the mode in which their handler runs now. Those that are pinned to a version keep its mode.
+fn change_mode(tx: &mut Tx<'_>, handler: i64, state: State, mode: Mode) -> Result<(), Fault> {
+    for mut job in jobs_in(tx, handler, state)? {
+        if job.version.is_some() || job.mode == mode {
+            continue;
+        }
+        let before = job.place();
+        job.mode = mode;
+        job.save(tx, before)?;
+    }
+    Ok(())
+}
+
+/// A handler's jobs in a state. Where there are none, as the tally knows, the state's jobs are not looked through.
+fn jobs_in(tx: &Tx<'_>, handler: i64, state: State) -> Result<Vec<Job>, Fault> {
+    let counted = tx
+        .db
+        .prepare_cached("SELECT coalesce(sum(jobs), 0) FROM tally WHERE handler = ?1 AND state = ?2")?
+        .query_row((handler, state.number()), |row| row.get::<_, i64>(0))?;
+    let mut jobs = Vec::new();
+    if counted == 0 && !tx.has_changes() {
+        return Ok(jobs);
+    }
+    let mut query = tx.db.prepare_cached(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM jobs INDEXED BY jobs_by_state WHERE state = ?1 AND handler = ?2 ORDER BY seq"
+    ))?;
+    let mut rows = query.query((state.number(), handler))?;
+    while let Some(row) = rows.next()? {
+        jobs.push(Job::read(row)?);
+    }
+    Ok(jobs)
+}
+
+const VERSION: &str = "SELECT versions.digest, size, version, sdk, handlers, deployed_at, \
+     versions.n = coalesce(modules.active, -1), versions.module \
+     FROM versions LEFT JOIN modules ON modules.name = versions.module";
+
+fn view(row: &Row<'_>) -> Result<VersionView, Fault> {
+    let digest = words::digest(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
+    let handlers = serde_json::from_str(row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?);
+    Ok(VersionView {
+        digest,
+        size_bytes: unsigned(row.get(1)?),
+        version: row.get(2)?,
+        sdk: row.get(3)?,
+        handlers: handlers.map_err(|error| Fault::damaged(format_args!("version {digest}"), error))?,
+        deployed_at: Timestamp(row.get(5)?),
+        active: row.get(6)?,
+    })
+}
+
+pub(super) fn modules(db: &Connection) -> Result<Vec<ModuleView>, Fault> {
+    let mut query = db.prepare_cached(&format!("{VERSION} ORDER BY versions.module, versions.n DESC"))?;
+    let mut rows = query.query([])?;
+    let mut modules = BTreeMap::<ModuleName, Vec<VersionView>>::new();
+    while let Some(row) = rows.next()? {
+        let name = row.get::<_, String>(7)?.parse().map_err(|error| Fault::damaged("a module", error))?;
+        modules.entry(name).or_default().push(view(row)?);
+    }
+    Ok(modules.into_iter().map(|(name, versions)| ModuleView { name, versions }).collect())
+}
+
+pub(super) fn active_version(db: &Connection, module: &ModuleName) -> Result<Option<VersionView>, Fault> {
+    let mut query = db.prepare_cached(&format!("{VERSION} WHERE modules.name = ?1 AND versions.n = modules.active"))?;
+    query.query([module.as_str()])?.next()?.map(view).transpose()
+}
+
+pub(super) fn version(db: &Connection, module: &ModuleName, digest: Digest) -> Result<Option<VersionView>, Fault> {
+    let mut query = db.prepare_cached(&format!("{VERSION} WHERE versions.module = ?1 AND versions.digest = ?2"))?;
+    query.query((module.as_str(), digest.0))?.next()?.map(view).transpose()
+}
+
+pub(super) fn component(db: &Connection, digest: Digest) -> Result<Option<Vec<u8>>, Fault> {
+    let mut query = db.prepare_cached("SELECT bytes FROM components WHERE digest = ?1")?;
+    Ok(query.query_row([digest.0], |row| row.get(0)).optional()?)
+}

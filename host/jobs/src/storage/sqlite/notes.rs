@@ -1,0 +1,142 @@
+//! What runs write while they go on: progress, log lines and checkpoints.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use windlass_api::{JobId, Json, LogLevel, LogLine, Page, Progress, Timestamp};
+
+use super::{
+    fault::Fault,
+    payload::stored_json,
+    record::Job,
+    tx::Tx,
+    words::{Word, count, signed},
+};
+use crate::{
+    Fence,
+    storage::{Note, Superseded},
+};
+
+/// What a kept line takes beside its text.
+const LINE_OVERHEAD_BYTES: usize = 32;
+
+pub(super) fn note(tx: &mut Tx<'_>, notes: &[Note]) -> Result<Vec<Result<(), Superseded>>, Fault> {
+    notes
+        .iter()
+        .map(|note| {
+            let Some(job) = Job::fenced(tx, &note.fence)? else { return Ok(Err(Superseded)) };
+            if let Some(progress) = &note.progress {
+                keep_progress(tx, &job, progress)?;
+            }
+            keep_lines(tx, &job, &note.lines)?;
+            Ok(Ok(()))
+        })
+        .collect()
+}
+
+fn keep_progress(tx: &Tx<'_>, job: &Job, progress: &Progress) -> Result<(), Fault> {
+    // SQLite keeps what is not a number as NULL, which the column refuses.
+    let percent = if progress.percent.is_nan() { 0.0 } else { progress.percent.clamp(0.0, 100.0) };
+    tx.db
+        .prepare_cached("INSERT OR REPLACE INTO progress (seq, run, percent, note, at) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![job.seq, job.run, percent, progress.note, progress.at.0])?;
+    Ok(())
+}
+
+/// Keeps lines as far as the job's log has room. Where it ends, a line says so.
+fn keep_lines(tx: &Tx<'_>, job: &Job, lines: &[LogLine]) -> Result<(), Fault> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let limit = signed(tx.retention.log_bytes_per_job);
+    let had = tx
+        .db
+        .prepare_cached("SELECT bytes FROM log_sizes WHERE seq = ?1")?
+        .query_row([job.seq], |row| row.get::<_, i64>(0))
+        .optional()?
+        .unwrap_or(0);
+    let mut bytes = had;
+    for line in lines {
+        if bytes >= limit {
+            break;
+        }
+        let fields = line.fields.as_ref().map(Json::as_str);
+        let size = LINE_OVERHEAD_BYTES + line.message.len() + fields.map_or(0, str::len);
+        bytes = bytes.saturating_add(signed(u64::try_from(size).unwrap_or(u64::MAX)));
+        if bytes > limit {
+            let message = format!("the log of this job has reached its limit of {limit} bytes: nothing more is kept");
+            keep_line(tx, job, line.at, LogLevel::Warn, &message, None)?;
+        } else {
+            keep_line(tx, job, line.at, line.level, &line.message, fields)?;
+        }
+    }
+    if bytes != had {
+        tx.db
+            .prepare_cached("INSERT OR REPLACE INTO log_sizes (seq, bytes) VALUES (?1, ?2)")?
+            .execute((job.seq, bytes))?;
+    }
+    Ok(())
+}
+
+fn keep_line(
+    tx: &Tx<'_>,
+    job: &Job,
+    at: Timestamp,
+    level: LogLevel,
+    message: &str,
+    fields: Option<&str>,
+) -> Result<(), Fault> {
+    tx.db
+        .prepare_cached("INSERT INTO logs (seq, run, at, level, message, fields) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![job.seq, job.run, at.0, level.number(), message, fields])?;
+    Ok(())
+}
+
+pub(super) fn logs(db: &Connection, job: JobId, cursor: Option<&str>, limit: usize) -> Result<Page<LogLine>, Fault> {
+    let parse = |text: &str| text.parse::<i64>().map_err(|_| Fault::Cursor(text.chars().take(80).collect()));
+    let mut after = cursor.map(parse).transpose()?.unwrap_or(0);
+    let mut items = Vec::new();
+    if let Some(job) = Job::by_id(db, job)? {
+        let mut query = db.prepare_cached(
+            "SELECT n, run, at, level, message, fields FROM logs WHERE seq = ?1 AND n > ?2 ORDER BY n LIMIT ?3",
+        )?;
+        let mut rows = query.query((job.seq, after, super::list::page_size(limit)))?;
+        while let Some(row) = rows.next()? {
+            after = row.get(0)?;
+            let fields = row.get::<_, Option<String>>(5)?.as_deref().map(stored_json).transpose();
+            items.push(LogLine {
+                run: count(row.get(1)?),
+                at: Timestamp(row.get(2)?),
+                level: LogLevel::from_number(row.get(3)?)?,
+                message: row.get(4)?,
+                fields: fields.map_err(|error| Fault::damaged(format_args!("a log line of job {}", job.id), error))?,
+            });
+        }
+    }
+    Ok(Page { items, next: Some(after.to_string()) })
+}
+
+pub(super) fn checkpoint(db: &Connection, job: JobId, key: &str) -> Result<Option<Json>, Fault> {
+    let value = db
+        .prepare_cached("SELECT value FROM checkpoints JOIN jobs USING (seq) WHERE jobs.id = ?1 AND key = ?2")?
+        .query_row((job.0.as_bytes(), key), |row| row.get::<_, String>(0))
+        .optional()?;
+    value
+        .as_deref()
+        .map(stored_json)
+        .transpose()
+        .map_err(|error| Fault::damaged(format_args!("a checkpoint of job {job}"), error))
+}
+
+pub(super) fn put_checkpoint(
+    tx: &mut Tx<'_>,
+    fence: &Fence,
+    key: &str,
+    value: &Json,
+) -> Result<Result<(), Superseded>, Fault> {
+    let Some(job) = Job::fenced(tx, fence)? else { return Ok(Err(Superseded)) };
+    tx.db.prepare_cached("INSERT OR REPLACE INTO checkpoints (seq, key, value) VALUES (?1, ?2, ?3)")?.execute((
+        job.seq,
+        key,
+        value.as_str(),
+    ))?;
+    Ok(Ok(()))
+}

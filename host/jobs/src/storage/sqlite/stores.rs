@@ -1,0 +1,229 @@
+//! The storage traits, each method handed to the writing thread or to a reading one.
+
+use std::sync::{Arc, mpsc};
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+use windlass_api::{
+    Counts, Digest, Enqueued, JobDetail, JobFilter, JobId, JobSummary, Json, LogLine, ModuleName, ModuleView, Page,
+    QueueName, QueueView, RequeueRequest, ServerId, ServerView, SlotUse, State, VersionView,
+};
+
+use super::{
+    claim, commands, enqueue,
+    fault::Fault,
+    hub::Hub,
+    list, modules, notes, promote, queues,
+    readers::Readers,
+    servers, settle, show,
+    tx::Tx,
+    writer::{Durability, Operation, Step},
+};
+use crate::{
+    Claimed, Fence, NewJob, Settlement,
+    storage::{
+        ClaimRequest, Commanded, Heartbeat, JobStore, ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse,
+        QueueStore, Retention, ServerStore, Storage, StorageError, Superseded, Wake,
+    },
+};
+
+/// A storage in one SQLite file, or in memory.
+#[derive(Debug)]
+pub struct SqliteStorage {
+    pub(super) operations: mpsc::Sender<Box<dyn Operation>>,
+    /// Absent for a database in memory, which has one connection only.
+    pub(super) readers: Option<Readers>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) retention: Retention,
+    /// Bounds what queues up for the writing thread.
+    pub(super) room: Semaphore,
+}
+
+impl SqliteStorage {
+    /// Carries out a step on the writing thread; answers when it is committed.
+    async fn write<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        step: impl FnOnce(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let closed = || StorageError::Unavailable("the storage is closed".to_owned());
+        let _room = self.room.acquire().await.map_err(|_| closed())?;
+        let (step, answered) = Step::new(durability, step);
+        self.operations.send(Box::new(step)).map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        match &self.readers {
+            Some(readers) => readers.look(look).await,
+            None => self.write(Durability::Relaxed, move |tx| look(tx.db)).await,
+        }
+    }
+}
+
+impl Storage for SqliteStorage {
+    fn wake(&self) -> Option<&dyn Wake> {
+        Some(self.hub.as_ref())
+    }
+}
+
+#[async_trait]
+impl JobStore for SqliteStorage {
+    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, StorageError> {
+        self.write(Durability::Promised, move |tx| enqueue::enqueue(tx, &jobs, "client")).await
+    }
+
+    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError> {
+        let request = request.clone();
+        // A claim that a power cut takes back leaves the job in its line, and the server that held it is gone too.
+        self.write(Durability::Relaxed, move |tx| claim::claim(tx, &request)).await
+    }
+
+    async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Result<State, Superseded>>, StorageError> {
+        self.write(Durability::Promised, move |tx| settle::settle(tx, &settlements)).await
+    }
+
+    async fn note(&self, notes: Vec<Note>) -> Result<Vec<Result<(), Superseded>>, StorageError> {
+        self.write(Durability::Relaxed, move |tx| notes::note(tx, &notes)).await
+    }
+
+    async fn checkpoint(&self, job: JobId, key: &str) -> Result<Option<Json>, StorageError> {
+        let key = key.to_owned();
+        self.read(move |db| notes::checkpoint(db, job, &key)).await
+    }
+
+    async fn put_checkpoint(
+        &self,
+        fence: Fence,
+        key: &str,
+        value: &Json,
+    ) -> Result<Result<(), Superseded>, StorageError> {
+        let (key, value) = (key.to_owned(), value.clone());
+        self.write(Durability::Promised, move |tx| notes::put_checkpoint(tx, &fence, &key, &value)).await
+    }
+
+    async fn promote(&self, limit: usize) -> Result<Promoted, StorageError> {
+        self.write(Durability::Relaxed, move |tx| promote::promote(tx, limit)).await
+    }
+
+    async fn cancel(&self, job: JobId, by: &str) -> Result<Commanded, StorageError> {
+        let by = by.to_owned();
+        self.write(Durability::Promised, move |tx| commands::cancel(tx, job, &by)).await
+    }
+
+    async fn delete(&self, job: JobId, by: &str) -> Result<Commanded, StorageError> {
+        let by = by.to_owned();
+        self.write(Durability::Promised, move |tx| commands::delete(tx, job, &by)).await
+    }
+
+    async fn requeue(&self, job: JobId, how: RequeueRequest, by: &str) -> Result<Commanded, StorageError> {
+        let by = by.to_owned();
+        self.write(Durability::Promised, move |tx| commands::requeue(tx, job, how, &by)).await
+    }
+
+    async fn prune(&self, limit: usize) -> Result<usize, StorageError> {
+        self.write(Durability::Relaxed, move |tx| promote::prune(tx, limit)).await
+    }
+
+    async fn job(&self, job: JobId) -> Result<Option<JobDetail>, StorageError> {
+        let retention = self.retention;
+        self.read(move |db| show::detail(db, &retention, job)).await
+    }
+
+    async fn jobs(
+        &self,
+        filter: &JobFilter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<JobSummary>, StorageError> {
+        let (filter, cursor) = (filter.clone(), cursor.map(str::to_owned));
+        self.read(move |db| list::jobs(db, &filter, cursor.as_deref(), limit)).await
+    }
+
+    async fn counts(&self) -> Result<Counts, StorageError> {
+        self.read(queues::counts).await
+    }
+
+    async fn logs(&self, job: JobId, cursor: Option<&str>, limit: usize) -> Result<Page<LogLine>, StorageError> {
+        let cursor = cursor.map(str::to_owned);
+        self.read(move |db| notes::logs(db, job, cursor.as_deref(), limit)).await
+    }
+}
+
+#[async_trait]
+impl ModuleStore for SqliteStorage {
+    async fn add_version(&self, version: NewVersion) -> Result<bool, StorageError> {
+        self.write(Durability::Promised, move |tx| modules::add_version(tx, &version)).await
+    }
+
+    async fn activate(&self, module: &ModuleName, digest: Digest) -> Result<bool, StorageError> {
+        let module = module.clone();
+        self.write(Durability::Promised, move |tx| modules::activate(tx, &module, digest)).await
+    }
+
+    async fn modules(&self) -> Result<Vec<ModuleView>, StorageError> {
+        self.read(modules::modules).await
+    }
+
+    async fn active_version(&self, module: &ModuleName) -> Result<Option<VersionView>, StorageError> {
+        let module = module.clone();
+        self.read(move |db| modules::active_version(db, &module)).await
+    }
+
+    async fn version(&self, module: &ModuleName, digest: Digest) -> Result<Option<VersionView>, StorageError> {
+        let module = module.clone();
+        self.read(move |db| modules::version(db, &module, digest)).await
+    }
+
+    async fn component(&self, digest: Digest) -> Result<Option<Vec<u8>>, StorageError> {
+        self.read(move |db| modules::component(db, digest)).await
+    }
+}
+
+#[async_trait]
+impl ServerStore for SqliteStorage {
+    async fn register(&self, server: NewServer) -> Result<(), StorageError> {
+        self.write(Durability::Promised, move |tx| servers::register(tx, &server)).await
+    }
+
+    async fn heartbeat(
+        &self,
+        server: ServerId,
+        sync_slots: SlotUse,
+        async_slots: SlotUse,
+    ) -> Result<Heartbeat, StorageError> {
+        self.write(Durability::Relaxed, move |tx| servers::heartbeat(tx, server, sync_slots, async_slots)).await
+    }
+
+    async fn pulses(&self) -> Result<Vec<Pulse>, StorageError> {
+        self.read(servers::pulses).await
+    }
+
+    async fn sweep(&self, lost: Pulse) -> Result<Option<usize>, StorageError> {
+        self.write(Durability::Promised, move |tx| servers::sweep(tx, lost)).await
+    }
+
+    async fn leave(&self, server: ServerId) -> Result<(), StorageError> {
+        self.write(Durability::Promised, move |tx| servers::leave(tx, server)).await
+    }
+
+    async fn servers(&self) -> Result<Vec<ServerView>, StorageError> {
+        self.read(servers::servers).await
+    }
+}
+
+#[async_trait]
+impl QueueStore for SqliteStorage {
+    async fn queues(&self) -> Result<Vec<QueueView>, StorageError> {
+        self.read(queues::queues).await
+    }
+
+    async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), StorageError> {
+        let queue = queue.clone();
+        self.write(Durability::Promised, move |tx| queues::set_paused(tx, &queue, paused)).await
+    }
+}

@@ -1,0 +1,248 @@
+//! The thread that writes: it takes everything that has queued up, carries it out in one transaction, commits once, and
+//! answers all.
+//!
+//! Each operation stands in a savepoint of its own, so that one that fails undoes itself alone. An operation is answered
+//! only after the commit: what was answered holds.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+use windlass_api::State;
+
+use super::{
+    fault::Fault,
+    hub::Hub,
+    options::Synchronous,
+    tx::{Cache, Tally, Tx},
+    words::Word,
+};
+use crate::{
+    Clock,
+    storage::{Retention, Signal, StorageError},
+};
+
+/// How often a host looks whether another process has written.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How many operations share a commit at most; the first of them waits for all.
+const MAX_BATCH: usize = 256;
+
+/// Whether an operation's effect must outlive a power cut when it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// As the storage is configured.
+    Promised,
+    /// It need not: losing it in a power cut loses nothing that was promised, since the host is lost in the same cut.
+    Relaxed,
+}
+
+/// An operation on its way to the writer.
+pub(super) trait Operation: Send {
+    fn durability(&self) -> Durability;
+    fn apply(&mut self, tx: &mut Tx<'_>) -> Applied;
+    /// Answers; `broken` says why nothing of it holds.
+    fn answer(self: Box<Self>, broken: Option<&str>);
+}
+
+/// What came of an operation within its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Applied {
+    Done,
+    Undone,
+    /// SQLite has rolled back the whole transaction.
+    Broken,
+}
+
+/// An operation made of a closure.
+pub(super) struct Step<F, T> {
+    durability: Durability,
+    step: Option<F>,
+    outcome: Option<Result<T, StorageError>>,
+    reply: oneshot::Sender<Result<T, StorageError>>,
+}
+
+impl<F, T> Step<F, T>
+where
+    F: FnOnce(&mut Tx<'_>) -> Result<T, Fault> + Send,
+    T: Send,
+{
+    /// An operation, and where its answer comes.
+    pub(super) fn new(durability: Durability, step: F) -> (Self, oneshot::Receiver<Result<T, StorageError>>) {
+        let (reply, answered) = oneshot::channel();
+        (Self { durability, step: Some(step), outcome: None, reply }, answered)
+    }
+}
+
+impl<F, T> Operation for Step<F, T>
+where
+    F: FnOnce(&mut Tx<'_>) -> Result<T, Fault> + Send,
+    T: Send,
+{
+    fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    fn apply(&mut self, tx: &mut Tx<'_>) -> Applied {
+        let Some(step) = self.step.take() else { return Applied::Undone };
+        let outcome = tx.in_savepoint(step);
+        let applied = match &outcome {
+            Ok(_) => Applied::Done,
+            Err(_) if tx.db.is_autocommit() => Applied::Broken,
+            Err(_) => Applied::Undone,
+        };
+        self.outcome = Some(outcome.map_err(StorageError::from));
+        applied
+    }
+
+    fn answer(self: Box<Self>, broken: Option<&str>) {
+        let answer = match (broken, self.outcome) {
+            // An operation that failed by itself says why; one that only shared the transaction says what broke it.
+            (_, Some(Err(error))) => Err(error),
+            (Some(reason), _) => Err(StorageError::Unavailable(reason.to_owned())),
+            (None, Some(outcome)) => outcome,
+            (None, None) => Err(StorageError::Unavailable("the operation was not carried out".to_owned())),
+        };
+        // Whoever asked may be gone; the effect holds all the same.
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// What the writing thread owns.
+pub(super) struct Writer {
+    pub(super) db: Connection,
+    pub(super) operations: Receiver<Box<dyn Operation>>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) retention: Retention,
+    pub(super) synchronous: Synchronous,
+    pub(super) hub: Arc<Hub>,
+    /// Whether to look for what other processes write.
+    pub(super) watches: bool,
+}
+
+impl Writer {
+    /// Carries out a step at once, before the thread runs.
+    pub(super) fn at_start<T: Send + 'static>(
+        &mut self,
+        step: impl FnOnce(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let (step, mut answered) = Step::new(Durability::Promised, step);
+        self.commit(vec![Box::new(step)], &mut Cache::default(), &mut None);
+        answered.try_recv().map_err(|error| StorageError::Unavailable(error.to_string()))?
+    }
+
+    /// Works until nobody is left who could send an operation.
+    pub(super) fn run(mut self) {
+        let mut cache = Cache::default();
+        let mut synced = None;
+        let mut seen_version = self.data_version();
+        let mut looked_at = Instant::now();
+        loop {
+            let first = match self.operations.recv_timeout(LOOK_EVERY) {
+                Ok(first) => Some(first),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if let Some(first) = first {
+                let mut batch = vec![first];
+                batch.extend(self.operations.try_iter().take(MAX_BATCH - 1));
+                self.commit(batch, &mut cache, &mut synced);
+            }
+            if self.watches && looked_at.elapsed() >= LOOK_EVERY {
+                looked_at = Instant::now();
+                let version = self.data_version();
+                if version != seen_version {
+                    seen_version = version;
+                    self.tell_of_others();
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self, mut batch: Vec<Box<dyn Operation>>, cache: &mut Cache, synced: &mut Option<bool>) {
+        let must_sync = self.synchronous == Synchronous::Full
+            && batch.iter().any(|operation| operation.durability() == Durability::Promised);
+        let outcome = self.carry_out(&mut batch, cache, must_sync, synced);
+        let broken = match outcome {
+            Ok(told) => {
+                self.hub.tell(told.signals, &told.ends);
+                None
+            }
+            Err(error) => {
+                cache.clear();
+                // Rolling back fails only where there is nothing left to roll back.
+                let _ = self.db.execute_batch("ROLLBACK");
+                tracing::error!(%error, operations = batch.len(), "a transaction was rolled back");
+                Some(error.to_string())
+            }
+        };
+        for operation in batch {
+            operation.answer(broken.as_deref());
+        }
+    }
+
+    fn carry_out(
+        &self,
+        batch: &mut [Box<dyn Operation>],
+        cache: &mut Cache,
+        must_sync: bool,
+        synced: &mut Option<bool>,
+    ) -> Result<Told, StorageError> {
+        if *synced != Some(must_sync) {
+            *synced = None;
+            self.db
+                .execute_batch(if must_sync { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" })
+                .map_err(Fault::from)?;
+            *synced = Some(must_sync);
+        }
+        self.db.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([])).map_err(Fault::from)?;
+        let mut tx = Tx::new(&self.db, cache, self.clock.as_ref(), self.retention);
+        for operation in batch {
+            if operation.apply(&mut tx) == Applied::Broken {
+                return Err(StorageError::Unavailable(
+                    "the transaction was rolled back, and nothing was written".into(),
+                ));
+            }
+        }
+        let Tx { tally, signals, ends, .. } = tx;
+        write_tally(&self.db, &tally)?;
+        self.db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).map_err(Fault::from)?;
+        Ok(Told { signals, ends })
+    }
+
+    /// Changes with each commit of another connection, and with none of this one.
+    fn data_version(&self) -> i64 {
+        self.db.pragma_query_value(None, "data_version", |row| row.get(0)).unwrap_or(0)
+    }
+
+    fn tell_of_others(&self) {
+        let mut signals = vec![Signal::Work, Signal::Modules];
+        match super::commands::asked_runs(&self.db) {
+            Ok(runs) => signals.extend(runs.into_iter().map(Signal::Cancel)),
+            Err(fault) => tracing::warn!(?fault, "failed to look for jobs that another process cancelled"),
+        }
+        self.hub.tell(signals, &[]);
+    }
+}
+
+struct Told {
+    signals: Vec<Signal>,
+    ends: Vec<windlass_api::JobId>,
+}
+
+fn write_tally(db: &Connection, tally: &Tally) -> Result<(), Fault> {
+    for ((queue, handler, state), change) in tally.iter().filter(|(_, change)| **change != 0) {
+        db.prepare_cached(
+            "INSERT INTO tally (queue, handler, state, jobs) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET jobs = jobs + excluded.jobs",
+        )?
+        .execute((queue, handler, State::number(*state), change))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! What may stand on the command line, above the single commands.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+use super::{deploy::Deploy, enqueue::Enqueue, jobs, modules, queues, run::Run, serve::Serve};
+
+/// A background-job runner whose job handlers are WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(name = "windlass", version, arg_required_else_help = true, propagate_version = true)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What every command understands.
+#[derive(Args, Debug)]
+pub(super) struct Global {
+    /// Print results as JSON, in the types of the HTTP API.
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub(super) json: bool,
+    /// The host to talk to.
+    #[arg(
+        long,
+        global = true,
+        env = "WINDLASS_URL",
+        default_value = "http://127.0.0.1:7878",
+        help_heading = "Everywhere"
+    )]
+    pub(super) url: String,
+    /// What to log on standard error: a level such as `debug`, or `target=level` parts with commas between them
+    /// [default: info for `serve`, else warn].
+    #[arg(
+        long,
+        global = true,
+        env = "RUST_LOG",
+        value_name = "FILTER",
+        help_heading = "Everywhere",
+        hide_env_values = true
+    )]
+    pub(super) log: Option<String>,
+}
+
+/// The file of settings, for the commands that run components.
+#[derive(Args, Debug)]
+pub(super) struct Config {
+    /// The file of settings [default: windlass.toml, where there is one].
+    #[arg(long, env = "WINDLASS_CONFIG", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Serve(Serve),
+    Run(Run),
+    Deploy(Deploy),
+    /// List modules, show one, activate one of its versions.
+    Modules {
+        #[command(subcommand)]
+        command: Option<modules::Command>,
+    },
+    Enqueue(Enqueue),
+    /// List jobs, show one, wait for it, read its logs; cancel, requeue or delete jobs.
+    Jobs {
+        #[command(subcommand)]
+        command: jobs::Command,
+    },
+    /// List queues, pause or resume one.
+    Queues {
+        #[command(subcommand)]
+        command: Option<queues::Command>,
+    },
+    /// List the host processes that take jobs.
+    Servers,
+    /// Compile the component on standard input; what the host starts to compile under limits.
+    #[command(hide = true)]
+    CompileComponent {
+        /// What the host says to it.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_go_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_the_documentation_shows_is_understood() {
+        for line in [
+            "serve --config w.toml --storage sqlite:a.db --listen 127.0.0.1:0 --queues a,b:3 --sync-slots 2 --async-slots 9 \
+             --concurrency-mode async --modules handlers --shutdown-grace 30s",
+            "run images.wasm thumbnail {}",
+            "deploy images.wasm --name images --no-activate",
+            "modules",
+            "modules list --json",
+            "modules show images",
+            "modules activate images 0123456789ab",
+            "enqueue images/thumbnail",
+            "enqueue images/thumbnail {\"a\":1} --queue q --priority 0 --delay 5s --max-attempts 3 --timeout 1s \
+             --retry fixed:1s --tag a --tag b --header k=v --wait --wait-for-handler",
+            "enqueue images/thumbnail @payload.json --at 2026-11-23T12:00:00Z",
+            "enqueue images/thumbnail -",
+            "enqueue images/thumbnail -5",
+            "enqueue --jsonl -",
+            "jobs list --state failed --queue q --handler images/thumbnail --tag t --limit 5",
+            "jobs show 0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55",
+            "jobs wait 0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55 --timeout 1min",
+            "jobs logs 0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55 --follow",
+            "jobs cancel 0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55",
+            "jobs requeue 0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55 --fresh --newest",
+            "jobs delete 0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55 --url http://host:1",
+            "queues",
+            "queues pause q",
+            "queues resume q",
+            "servers",
+            "compile-component /tmp/out 1000 10",
+        ] {
+            let words = std::iter::once("windlass").chain(line.split_whitespace());
+            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for line in [
+            "enqueue",
+            "enqueue a/b --jsonl f",
+            "enqueue a/b --delay 1s --at 2026-11-23T12:00:00Z",
+            "enqueue a",
+            "enqueue a/b --priority 10",
+            "enqueue a/b --retry often",
+            "jobs show 1",
+            "jobs list --state gone",
+        ] {
+            let words = std::iter::once("windlass").chain(line.split_whitespace());
+            assert!(Cli::try_parse_from(words).is_err(), "{line}");
+        }
+    }
+}

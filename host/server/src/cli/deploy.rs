@@ -1,0 +1,42 @@
+//! `windlass deploy`: a component, handed to a host.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use windlass_api::{Deployed, ModuleName};
+
+use super::{Exit, Global, format, modules};
+
+/// Deploy a component to a running host.
+///
+/// The host checks and compiles it, asks it for its handlers, keeps it under the digest of its bytes and, unless told
+/// otherwise, sends new jobs to it. Whatever the host does not accept it refuses with the reason, and nothing changes.
+#[derive(Args, Debug)]
+pub(super) struct Deploy {
+    /// The component, a .wasm file.
+    file: PathBuf,
+    /// The module's name [default: what the component calls itself].
+    #[arg(long)]
+    name: Option<ModuleName>,
+    /// Keep the version without sending new jobs to it.
+    #[arg(long)]
+    no_activate: bool,
+}
+
+pub(super) async fn run(command: Deploy, global: &Global) -> anyhow::Result<Exit> {
+    let file = command.file.display();
+    let bytes = fs::read(&command.file).with_context(|| format!("failed to read the component {file}"))?;
+    let deployed = global.remote()?.deploy(bytes, command.name.as_ref(), !command.no_activate).await;
+    let deployed = deployed.with_context(|| format!("failed to deploy {file}"))?;
+    global.output().show(&deployed, describe)?;
+    Ok(Exit::Fine)
+}
+
+fn describe(deployed: &Deployed) -> String {
+    let Deployed { module, version, already_known } = deployed;
+    let what = if *already_known { "already there" } else { "deployed" };
+    let state = if version.active { "active" } else { "not active" };
+    let size = format::size(version.size_bytes);
+    format!("{module} {} ({size}) is {what} and {state}\n\n{}", version.digest.short(), modules::handlers(version))
+}

@@ -1,0 +1,52 @@
+//! One job.
+
+use anyhow::Context as _;
+use uuid::Uuid;
+use windlass_api::{HandlerPath, JobId, JobRequest};
+
+use super::{
+    super::{Exit, Global, output::say, payload},
+    JobArguments, report, wait,
+};
+use crate::config::Span;
+
+pub(super) async fn run(
+    handler: HandlerPath,
+    argument: Option<&str>,
+    arguments: JobArguments,
+    global: &Global,
+) -> anyhow::Result<Exit> {
+    let (remote, output, waits) = (global.remote()?, global.output(), arguments.wait);
+    let request = request(handler, argument, arguments)?;
+    let enqueued = remote.enqueue(&request).await;
+    let enqueued = enqueued.with_context(|| format!("failed to enqueue a job for {}", request.handler))?;
+    if enqueued.existing {
+        say(&format!("job {} was there before; nothing was done", enqueued.id));
+    }
+    if waits {
+        if !output.is_json() {
+            say(&format!("job {}", enqueued.id));
+        }
+        return report(&wait(&remote, enqueued.id, None).await?, output);
+    }
+    output.show(&enqueued, |enqueued| enqueued.id.to_string())?;
+    Ok(Exit::Fine)
+}
+
+fn request(handler: HandlerPath, argument: Option<&str>, arguments: JobArguments) -> anyhow::Result<JobRequest> {
+    Ok(JobRequest {
+        handler,
+        payload: payload::read(argument)?,
+        id: Some(arguments.id.unwrap_or_else(|| JobId(Uuid::now_v7()))),
+        queue: arguments.queue,
+        priority: arguments.priority,
+        max_attempts: arguments.max_attempts,
+        retry: arguments.retry,
+        timeout_ms: arguments.timeout.map(Span::as_ms),
+        run_at: arguments.at,
+        delay_ms: arguments.delay.map(Span::as_ms),
+        tags: arguments.tags,
+        headers: arguments.headers.into_iter().collect(),
+        wait_for_handler: arguments.wait_for_handler,
+    })
+}

@@ -1,0 +1,87 @@
+//! The command line: `windlass …`. One file per command; what they share is here beside them.
+//!
+//! Results go to standard output, as tables or, with `--json`, as the types of the API. Everything said about them goes
+//! to standard error. The exit code is 0 where all went well, 1 where the thing asked for failed, 2 where it was asked
+//! for wrongly.
+
+mod arguments;
+mod compile_component;
+mod deploy;
+mod enqueue;
+mod exit;
+mod format;
+mod jobs;
+mod logging;
+mod modules;
+mod output;
+mod payload;
+mod queues;
+mod retry;
+mod run;
+mod serve;
+mod servers;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use self::{
+    arguments::{Cli, Command, Global},
+    exit::Exit,
+    output::Output,
+};
+use crate::remote::{Remote, RemoteError};
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Where not even this can be printed, the exit code still tells.
+            drop(error.print());
+            return exit::of_usage(&error);
+        }
+    };
+    if let Command::CompileComponent { arguments } = cli.command {
+        return compile_component::run(arguments);
+    }
+    exit::code(logging::start(&cli).and_then(|()| on_runtime(cli)))
+}
+
+fn on_runtime(cli: Cli) -> anyhow::Result<Exit> {
+    use anyhow::Context as _;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.enable_all().build().context("failed to start the runtime")?;
+    let outcome = runtime.block_on(Box::pin(run(cli)));
+    // A thread that still waits for standard input must not hold the process back.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Serve(command) => serve::run(command).await,
+        Command::Run(command) => run::run(command, &global).await,
+        Command::Deploy(command) => deploy::run(command, &global).await,
+        Command::Modules { command } => modules::run(command.unwrap_or_default(), &global).await,
+        Command::Enqueue(command) => enqueue::run(command, &global).await,
+        Command::Jobs { command } => jobs::run(command, &global).await,
+        Command::Queues { command } => queues::run(command.unwrap_or_default(), &global).await,
+        Command::Servers => servers::run(&global).await,
+        // It never gets a runtime: `main` has run it.
+        Command::CompileComponent { .. } => Ok(Exit::Fine),
+    }
+}
+
+impl Global {
+    fn remote(&self) -> Result<Remote, RemoteError> {
+        Remote::new(&self.url)
+    }
+
+    fn output(&self) -> Output {
+        Output::new(self.json)
+    }
+}

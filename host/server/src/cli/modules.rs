@@ -1,0 +1,155 @@
+//! `windlass modules`: what is deployed.
+
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+use windlass_api::{Digest, HandlerSpec, ModuleName, ModuleView, VersionView};
+
+use super::{Exit, Global, exit::Usage, format, retry, table};
+
+/// Shorter beginnings of a digest would soon fit several versions.
+const SHORTEST_DIGEST: usize = 4;
+
+#[derive(Debug, Default, Subcommand)]
+pub(super) enum Command {
+    /// List all modules with their active versions.
+    #[default]
+    List,
+    /// Show a module's versions, and the handlers of the active one.
+    Show {
+        /// The module.
+        name: ModuleName,
+    },
+    /// Send new jobs to another version of a module, such as an older one.
+    Activate {
+        /// The module.
+        name: ModuleName,
+        /// The version: its digest, or the beginning of it.
+        digest: String,
+    },
+}
+
+pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exit> {
+    let remote = global.remote()?;
+    match command {
+        Command::List => global.output().show(&remote.modules().await?, |modules| list(modules))?,
+        Command::Show { name } => global.output().show(&remote.module(&name).await?, show)?,
+        Command::Activate { name, digest } => {
+            let digest = match digest.parse() {
+                Ok(digest) => digest,
+                Err(_) => find(&remote.module(&name).await?, &digest)?,
+            };
+            let module = remote.activate(&name, digest).await;
+            let module = module.with_context(|| format!("failed to activate version {} of {name}", digest.short()))?;
+            global.output().show(&module, show)?;
+        }
+    }
+    Ok(Exit::Fine)
+}
+
+/// The version whose digest begins so.
+fn find(module: &ModuleView, beginning: &str) -> anyhow::Result<Digest> {
+    let beginning = beginning.to_lowercase();
+    if beginning.len() < SHORTEST_DIGEST || !beginning.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(Usage(format!(
+            "`{beginning}` is not a version: expected at least the first {SHORTEST_DIGEST} of its 64 hexadecimal digits"
+        ))
+        .into());
+    }
+    let mut fitting = module.versions.iter().filter(|version| version.digest.to_string().starts_with(&beginning));
+    match (fitting.next(), fitting.next()) {
+        (Some(version), None) => Ok(version.digest),
+        (None, _) => bail!(
+            "module `{}` has no version {beginning}: `windlass modules show {}` lists those there are",
+            module.name,
+            module.name
+        ),
+        (Some(_), Some(_)) => bail!("module `{}` has several versions {beginning}…: give more digits", module.name),
+    }
+}
+
+fn list(modules: &[ModuleView]) -> String {
+    if modules.is_empty() {
+        return "no modules yet: deploy one with `windlass deploy FILE`".to_owned();
+    }
+    let now = format::now();
+    let rows = modules.iter().map(|module| {
+        let active = module.versions.iter().find(|version| version.active);
+        let of_active = |text: fn(&VersionView) -> String| active.map_or_else(|| "-".to_owned(), text);
+        let deployed = active.map_or_else(|| "-".to_owned(), |version| format::relative(version.deployed_at, now));
+        vec![
+            module.name.to_string(),
+            of_active(|version| version.digest.short()),
+            of_active(|version| format::one_line(&version.version, 20)),
+            of_active(|version| version.handlers.len().to_string()),
+            module.versions.len().to_string(),
+            deployed,
+        ]
+    });
+    table::table(&["MODULE", "ACTIVE", "VERSION", "HANDLERS", "VERSIONS", "DEPLOYED"], &[0, 1], &[3, 4], rows)
+}
+
+fn show(module: &ModuleView) -> String {
+    let now = format::now();
+    let rows = module.versions.iter().map(|version| {
+        vec![
+            version.digest.short(),
+            if version.active { "active" } else { "" }.to_owned(),
+            format::one_line(&version.version, 20),
+            format::one_line(&version.sdk, 30),
+            format::size(version.size_bytes),
+            format::relative(version.deployed_at, now),
+        ]
+    });
+    let versions = table::table(&["DIGEST", "STATE", "VERSION", "SDK", "SIZE", "DEPLOYED"], &[0], &[4], rows);
+    let active = module.versions.iter().find(|version| version.active);
+    let handlers = active.map(|version| format!("\n\n{}", handlers(version))).unwrap_or_default();
+    format!("{}\n\n{versions}{handlers}", module.name)
+}
+
+/// What a version can do.
+pub(super) fn handlers(version: &VersionView) -> String {
+    let rows = version.handlers.iter().map(|handler| {
+        let HandlerSpec { name, mode, queue, max_attempts, retry, timeout_ms, summary, .. } = handler;
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        vec![
+            name.to_string(),
+            mode.to_string(),
+            or_dash(queue.as_ref().map(ToString::to_string)),
+            or_dash(max_attempts.map(|attempts| attempts.to_string())),
+            or_dash(retry.as_ref().map(retry::shown)),
+            or_dash(timeout_ms.map(format::span)),
+            format::one_line(summary.as_deref().unwrap_or_default(), 60),
+        ]
+    });
+    table::table(&["HANDLER", "MODE", "QUEUE", "ATTEMPTS", "RETRY", "TIMEOUT", "SUMMARY"], &[0], &[3], rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use windlass_api::Timestamp;
+
+    use super::*;
+
+    fn module(digests: &[u8]) -> ModuleView {
+        let version = |&first: &u8| VersionView {
+            digest: Digest([first; 32]),
+            size_bytes: 1,
+            version: "1".to_owned(),
+            sdk: "sdk".to_owned(),
+            handlers: Vec::new(),
+            deployed_at: Timestamp(0),
+            active: false,
+        };
+        ModuleView { name: "images".parse().unwrap(), versions: digests.iter().map(version).collect() }
+    }
+
+    #[test]
+    fn a_version_is_found_by_the_beginning_of_its_digest() {
+        let images = module(&[0xab, 0xcd]);
+        assert_eq!(find(&images, "CDCD").unwrap(), Digest([0xcd; 32]));
+        assert!(find(&images, "eeee").unwrap_err().to_string().contains("has no version eeee"));
+        assert!(find(&module(&[0xab, 0xab]), "abab").unwrap_err().to_string().contains("give more digits"));
+        assert!(find(&images, "ab").unwrap_err().is::<Usage>());
+        assert!(find(&images, "latest").unwrap_err().is::<Usage>());
+    }
+}

@@ -1,0 +1,27 @@
+//! What the operator sets: read from `windlass.toml`, then from `WINDLASS_*`, then from flags, and checked as a whole.
+//!
+//! Each file here holds one concern with its defaults. Nothing here acts on a setting.
+
+mod compile;
+mod grants;
+mod keys;
+mod limits;
+mod load;
+mod paths;
+mod queues;
+mod sandboxes;
+mod settings;
+mod sources;
+mod sqlite;
+mod values;
+
+pub use self::{
+    compile::CompileSettings,
+    grants::{DirectorySettings, ModuleSettings, SecretSource},
+    limits::{Bounded, LimitSettings, MaxLimitSettings, RunBounds},
+    load::{ConfigError, Overrides, load, unknown_variables},
+    sandboxes::{Sandbox, Sandboxes},
+    settings::{ConcurrencyMode, Settings},
+    sqlite::{SqliteSettings, Synchronous},
+    values::{Size, Span},
+};

@@ -1,0 +1,107 @@
+//! The one body of every error, and how other errors become it.
+
+use axum::{
+    Json as JsonBody,
+    extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection},
+    http::{HeaderValue, Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use windlass_api::{Problem, ProblemCode};
+use windlass_jobs::{ClientError, admission::AdmissionError, storage::StorageError};
+use windlass_wasm::Refusal;
+
+use crate::modules::DeployError;
+
+/// An error on its way out.
+#[derive(Debug)]
+pub(crate) struct ApiError(Problem);
+
+pub(crate) type ApiResult<T> = Result<T, ApiError>;
+
+impl ApiError {
+    pub(crate) fn code(&self) -> ProblemCode {
+        self.0.code
+    }
+
+    pub(crate) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self(Problem::new(code, detail))
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, JsonBody(self.0)).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response
+    }
+}
+
+impl From<StorageError> for ApiError {
+    fn from(error: StorageError) -> Self {
+        let code = match error {
+            StorageError::Unavailable(_) => ProblemCode::StorageUnavailable,
+            _ => ProblemCode::Internal,
+        };
+        tracing::error!(%error, "a request failed");
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<ClientError> for ApiError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Admission(error) => error.into(),
+            ClientError::Storage(error) => error.into(),
+            error => Self::new(ProblemCode::Internal, error.to_string()),
+        }
+    }
+}
+
+impl From<AdmissionError> for ApiError {
+    fn from(error: AdmissionError) -> Self {
+        if let AdmissionError::Storage(error) = error {
+            return error.into();
+        }
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<DeployError> for ApiError {
+    fn from(error: DeployError) -> Self {
+        match error {
+            DeployError::Storage(error) => error.into(),
+            DeployError::Refused(Refusal::TooLarge { .. }) => Self::new(ProblemCode::TooLarge, error.to_string()),
+            _ => Self::new(ProblemCode::ModuleRefused, error.to_string()),
+        }
+    }
+}
+
+/// Bodies, paths and queries that cannot be read: told as what they are, not as the framework's plain text.
+macro_rules! unreadable {
+    ($($rejection:ident),*) => {
+        $(impl From<$rejection> for ApiError {
+            fn from(rejection: $rejection) -> Self {
+                let code = match rejection.status() {
+                    StatusCode::PAYLOAD_TOO_LARGE => ProblemCode::TooLarge,
+                    StatusCode::UNPROCESSABLE_ENTITY => ProblemCode::InvalidField,
+                    _ => ProblemCode::BadRequest,
+                };
+                Self::new(code, rejection.body_text())
+            }
+        })*
+    };
+}
+
+unreadable!(BytesRejection, JsonRejection, PathRejection, QueryRejection);
+
+pub(super) async fn no_such_route(uri: Uri) -> ApiError {
+    ApiError::new(ProblemCode::NotFound, format!("there is nothing at {}", uri.path()))
+}
+
+pub(super) async fn wrong_method(method: Method, uri: Uri) -> Response {
+    let problem = ApiError::new(ProblemCode::BadRequest, format!("{} does not take {method}", uri.path()));
+    let mut response = problem.into_response();
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
+}

@@ -1,0 +1,51 @@
+//! Whether the host lives, and whether it is ready.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::extract::State;
+use windlass_api::ProblemCode;
+
+use super::{
+    Api,
+    error::{ApiError, ApiResult},
+};
+
+/// What the host knows of its own readiness.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Health {
+    draining: Arc<AtomicBool>,
+}
+
+impl Health {
+    /// From now on the host is not ready: it is being shut down.
+    pub(crate) fn set_draining(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+}
+
+/// How long storage may take to answer before the host is not ready.
+const STORAGE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The process answers.
+pub(super) async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// The host takes jobs and its storage answers.
+pub(super) async fn ready(State(api): State<Api>) -> ApiResult<&'static str> {
+    let not_ready = |why: &str| ApiError::new(ProblemCode::StorageUnavailable, why);
+    if api.health.draining.load(Ordering::Acquire) {
+        return Err(not_ready("the host is being shut down"));
+    }
+    match tokio::time::timeout(STORAGE_TIMEOUT, api.client.counts()).await {
+        Ok(Ok(_)) => Ok("ready\n"),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(not_ready("storage has not answered for 2 seconds")),
+    }
+}

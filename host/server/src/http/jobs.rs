@@ -1,0 +1,159 @@
+//! `/api/v1/jobs`
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{
+        Path, Query, State,
+        rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection},
+    },
+    http::StatusCode,
+};
+use serde::Deserialize;
+use windlass_api::{
+    CommandReply, Counts, Enqueued, JobDetail, JobFilter, JobId, JobRequest, JobSummary, LogLine, Page, ProblemCode,
+    RequeueRequest, State as JobState,
+};
+use windlass_jobs::storage::Commanded;
+
+use super::{
+    Api,
+    error::{ApiError, ApiResult},
+};
+
+/// No page is longer.
+const MAX_LIMIT: usize = 1_000;
+
+/// How long a page is where the request does not say.
+const DEFAULT_LIMIT: usize = 50;
+
+/// No request waits longer for a job to end: the caller asks again.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+type Id = Result<Path<JobId>, PathRejection>;
+
+pub(super) async fn enqueue(
+    State(api): State<Api>,
+    body: Result<Json<JobRequest>, JsonRejection>,
+) -> ApiResult<(StatusCode, Json<Enqueued>)> {
+    Ok((StatusCode::CREATED, Json(api.client.enqueue(body?.0).await?)))
+}
+
+pub(super) async fn enqueue_many(
+    State(api): State<Api>,
+    body: Result<Json<Vec<JobRequest>>, JsonRejection>,
+) -> ApiResult<(StatusCode, Json<Vec<Enqueued>>)> {
+    Ok((StatusCode::CREATED, Json(api.client.enqueue_many(body?.0).await?)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    state: Option<JobState>,
+    queue: Option<windlass_api::QueueName>,
+    module: Option<windlass_api::ModuleName>,
+    handler: Option<windlass_api::HandlerName>,
+    tag: Option<String>,
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn list(
+    State(api): State<Api>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> ApiResult<Json<Page<JobSummary>>> {
+    let Query(ListQuery { state, queue, module, handler, tag, cursor, limit }) = query?;
+    let filter = JobFilter { state, queue, module, handler, tag };
+    Ok(Json(api.client.list(&filter, cursor.as_deref(), page_limit(limit)?).await?))
+}
+
+pub(super) async fn counts(State(api): State<Api>) -> ApiResult<Json<Counts>> {
+    Ok(Json(api.client.counts().await?))
+}
+
+pub(super) async fn show(State(api): State<Api>, id: Id) -> ApiResult<Json<JobDetail>> {
+    let id = id?.0;
+    api.client.get(id).await?.map(Json).ok_or_else(|| not_found(id))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogsQuery {
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn logs(
+    State(api): State<Api>,
+    id: Id,
+    query: Result<Query<LogsQuery>, QueryRejection>,
+) -> ApiResult<Json<Page<LogLine>>> {
+    let (id, Query(LogsQuery { cursor, limit })) = (id?.0, query?);
+    if api.client.get(id).await?.is_none() {
+        return Err(not_found(id));
+    }
+    Ok(Json(api.client.logs(id, cursor.as_deref(), page_limit(limit)?).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WaitQuery {
+    timeout_ms: Option<u64>,
+}
+
+pub(super) async fn wait(
+    State(api): State<Api>,
+    id: Id,
+    query: Result<Query<WaitQuery>, QueryRejection>,
+) -> ApiResult<Json<JobDetail>> {
+    let (id, Query(WaitQuery { timeout_ms })) = (id?.0, query?);
+    let timeout = timeout_ms.map_or(MAX_WAIT, Duration::from_millis).min(MAX_WAIT);
+    api.client.wait(id, timeout).await?.map(Json).ok_or_else(|| not_found(id))
+}
+
+pub(super) async fn cancel(State(api): State<Api>, id: Id) -> ApiResult<Json<CommandReply>> {
+    let id = id?.0;
+    reply(id, "cancelled", api.client.cancel(id).await?)
+}
+
+pub(super) async fn delete(State(api): State<Api>, id: Id) -> ApiResult<Json<CommandReply>> {
+    let id = id?.0;
+    reply(id, "deleted", api.client.delete(id).await?)
+}
+
+pub(super) async fn requeue(
+    State(api): State<Api>,
+    id: Id,
+    body: Result<Bytes, BytesRejection>,
+) -> ApiResult<Json<CommandReply>> {
+    let (id, body) = (id?.0, body?);
+    let how = if body.is_empty() { RequeueRequest::default() } else { Json::<RequeueRequest>::from_bytes(&body)?.0 };
+    reply(id, "requeued", api.client.requeue(id, how).await?)
+}
+
+fn reply(id: JobId, what: &str, outcome: Commanded) -> ApiResult<Json<CommandReply>> {
+    match outcome {
+        Commanded::Done(state) => Ok(Json(CommandReply { id, state, pending: false })),
+        Commanded::Requested(_) => Ok(Json(CommandReply { id, state: JobState::Processing, pending: true })),
+        Commanded::Refused(state) => {
+            Err(ApiError::new(ProblemCode::Conflict, format!("job {id} is {state} and so cannot be {what}")))
+        }
+        Commanded::NotFound => Err(not_found(id)),
+    }
+}
+
+fn not_found(id: JobId) -> ApiError {
+    ApiError::new(ProblemCode::NotFound, format!("there is no job {id}; it may have been removed after its retention"))
+}
+
+fn page_limit(limit: Option<usize>) -> ApiResult<usize> {
+    match limit {
+        None => Ok(DEFAULT_LIMIT),
+        Some(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
+        Some(limit) => {
+            Err(ApiError::new(ProblemCode::InvalidField, format!("limit: expected 1 to {MAX_LIMIT}, not {limit}")))
+        }
+    }
+}

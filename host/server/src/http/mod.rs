@@ -1,0 +1,63 @@
+//! The HTTP API. The router is the table of contents.
+
+mod error;
+mod guard;
+mod health;
+mod jobs;
+mod modules;
+mod queues;
+mod servers;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{get, post},
+};
+use windlass_jobs::Client;
+
+pub(crate) use self::{guard::Guard, health::Health};
+use crate::modules::Modules;
+
+/// No request but an upload carries more: a bulk call's 16 MiB and what is around it.
+const MAX_BODY_BYTES: usize = 17 << 20;
+
+/// What the routes work on.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) client: Client,
+    pub(crate) modules: Arc<Modules>,
+    pub(crate) health: Health,
+    /// No component is longer.
+    pub(crate) max_component_bytes: u64,
+}
+
+/// All routes.
+pub(crate) fn router(api: Api, guard: Guard) -> Router {
+    let max_upload = usize::try_from(api.max_component_bytes).unwrap_or(usize::MAX).saturating_add(1);
+    Router::new()
+        .route("/api/v1/jobs", get(jobs::list).post(jobs::enqueue))
+        .route("/api/v1/jobs/bulk", post(jobs::enqueue_many))
+        .route("/api/v1/jobs/{id}", get(jobs::show).delete(jobs::delete))
+        .route("/api/v1/jobs/{id}/logs", get(jobs::logs))
+        .route("/api/v1/jobs/{id}/wait", get(jobs::wait))
+        .route("/api/v1/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/api/v1/jobs/{id}/requeue", post(jobs::requeue))
+        .route("/api/v1/counts", get(jobs::counts))
+        .route("/api/v1/modules", get(modules::list).post(modules::deploy).layer(DefaultBodyLimit::max(max_upload)))
+        .route("/api/v1/modules/{name}", get(modules::show))
+        .route("/api/v1/modules/{name}/activate", post(modules::activate))
+        .route("/api/v1/queues", get(queues::list))
+        .route("/api/v1/queues/{name}/pause", post(queues::pause))
+        .route("/api/v1/queues/{name}/resume", post(queues::resume))
+        .route("/api/v1/servers", get(servers::list))
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .fallback(error::no_such_route)
+        .method_not_allowed_fallback(error::wrong_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn_with_state(guard, guard::check))
+        .with_state(api)
+}

@@ -1,0 +1,81 @@
+//! `/api/v1/modules`
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{
+        Path, Query, State,
+        rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection},
+    },
+    http::StatusCode,
+};
+use serde::Deserialize;
+use windlass_api::{ActivateRequest, Deployed, ModuleName, ModuleView, ProblemCode};
+
+use super::{
+    Api,
+    error::{ApiError, ApiResult},
+};
+
+pub(super) async fn list(State(api): State<Api>) -> ApiResult<Json<Vec<ModuleView>>> {
+    Ok(Json(api.client.modules().await?))
+}
+
+pub(super) async fn show(
+    State(api): State<Api>,
+    name: Result<Path<ModuleName>, PathRejection>,
+) -> ApiResult<Json<ModuleView>> {
+    find(&api, &name?.0).await
+}
+
+async fn find(api: &Api, name: &ModuleName) -> ApiResult<Json<ModuleView>> {
+    let module = api.client.modules().await?.into_iter().find(|module| module.name == *name);
+    module.map(Json).ok_or_else(|| {
+        ApiError::new(ProblemCode::NotFound, format!("there is no module `{name}`; `windlass modules list` shows all"))
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeployQuery {
+    name: Option<ModuleName>,
+    #[serde(default = "yes")]
+    activate: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+pub(super) async fn deploy(
+    State(api): State<Api>,
+    query: Result<Query<DeployQuery>, QueryRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> ApiResult<(StatusCode, Json<Deployed>)> {
+    let Query(DeployQuery { name, activate }) = query?;
+    let body = body.map_err(|rejection| match ApiError::from(rejection) {
+        error if error.code() == ProblemCode::TooLarge => ApiError::new(
+            ProblemCode::TooLarge,
+            format!("the component is over the limit of {} bytes", api.max_component_bytes),
+        ),
+        error => error,
+    })?;
+    let deployed = api.modules.deploy(name, body.into(), activate).await?;
+    api.client.admission().invalidate();
+    Ok((StatusCode::CREATED, Json(deployed)))
+}
+
+pub(super) async fn activate(
+    State(api): State<Api>,
+    name: Result<Path<ModuleName>, PathRejection>,
+    body: Result<Json<ActivateRequest>, JsonRejection>,
+) -> ApiResult<Json<ModuleView>> {
+    let (Path(name), Json(ActivateRequest { digest })) = (name?, body?);
+    let known = api.client.storage().activate(&name, digest).await?;
+    api.client.admission().invalidate();
+    if !known {
+        let detail = format!("module `{name}` has no version {digest}; `windlass modules show {name}` shows all");
+        return Err(ApiError::new(ProblemCode::NotFound, detail));
+    }
+    find(&api, &name).await
+}

@@ -1,0 +1,34 @@
+//! `/api/v1/queues`
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::PathRejection},
+};
+use windlass_api::{QueueName, QueueView};
+
+use super::{Api, error::ApiResult};
+
+type Name = Result<Path<QueueName>, PathRejection>;
+
+pub(super) async fn list(State(api): State<Api>) -> ApiResult<Json<Vec<QueueView>>> {
+    Ok(Json(api.client.queues().await?))
+}
+
+pub(super) async fn pause(State(api): State<Api>, name: Name) -> ApiResult<Json<QueueView>> {
+    set_paused(&api, name?.0, true).await
+}
+
+pub(super) async fn resume(State(api): State<Api>, name: Name) -> ApiResult<Json<QueueView>> {
+    set_paused(&api, name?.0, false).await
+}
+
+async fn set_paused(api: &Api, name: QueueName, paused: bool) -> ApiResult<Json<QueueView>> {
+    if paused {
+        api.client.pause(&name).await?;
+    } else {
+        api.client.resume(&name).await?;
+    }
+    let queue = api.client.queues().await?.into_iter().find(|queue| queue.name == name);
+    // A queue that is neither paused nor holds a job is not listed, and yet there.
+    Ok(Json(queue.unwrap_or(QueueView { name, paused, enqueued: 0, processing: 0, oldest_at: None })))
+}

@@ -1,0 +1,63 @@
+//! Taking in a component: check, compile in a child process, ask it what it is, keep it, and only then activate it.
+
+use windlass_api::{Deployed, Digest, ModuleName};
+use windlass_jobs::storage::{NewVersion, StorageError};
+use windlass_wasm::Refusal;
+
+use super::{Modules, manifest};
+
+/// Why a component was not taken. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeployError {
+    /// The component itself is the reason.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// What it says of itself is the reason.
+    #[error("its description cannot be used: {0}")]
+    Description(String),
+    /// Storage is the reason.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl Modules {
+    /// Deploys a component under a name, or under the one that it gives itself, and sends new jobs to it where
+    /// `activate` says so. Deploying the same bytes again changes nothing but that.
+    ///
+    /// # Errors
+    /// Where the component is refused or storage does not take it; then nothing has changed.
+    pub async fn deploy(
+        &self,
+        name: Option<ModuleName>,
+        bytes: Vec<u8>,
+        activate: bool,
+    ) -> Result<Deployed, DeployError> {
+        let digest = Digest(windlass_wasm::digest(&bytes));
+        // Copied, since it is kept too: a deploy is rare, and its bytes are few beside what compiling them takes.
+        let copy = bytes.clone();
+        let component = self.compiler.load(digest.0, async { Ok(copy) }).await?;
+        let description = component.describe().await?;
+        let described = manifest::read(description).map_err(DeployError::Description)?;
+        let module = match name {
+            Some(name) => name,
+            None => described.name.parse().map_err(|error| DeployError::Description(format!("{error}")))?,
+        };
+        let version = NewVersion {
+            module: module.clone(),
+            digest,
+            bytes,
+            version: described.version,
+            sdk: described.sdk,
+            handlers: described.handlers,
+        };
+        let already_known = self.storage.add_version(version).await?;
+        if activate {
+            self.storage.activate(&module, digest).await?;
+        }
+        let version = self.storage.version(&module, digest).await?;
+        let version = version.ok_or_else(|| StorageError::Damaged(format!("version {digest} of module {module}")))?;
+        tracing::info!(%module, version = %digest.short(), active = version.active, handlers = version.handlers.len(), "deployed");
+        Ok(Deployed { module, version, already_known })
+    }
+}

@@ -1,0 +1,78 @@
+//! Modules on this host: deploying components, and finding the one that a job runs on.
+//!
+//! What is deployed is kept in storage; what is kept here is only a cache of what was loaded.
+
+mod deploy;
+pub(crate) mod manifest;
+mod watch;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use windlass_api::{Digest, ModuleName, VersionView};
+use windlass_jobs::storage::{Storage, StorageError};
+use windlass_wasm::{Compiler, Component, Refusal};
+
+pub use self::{deploy::DeployError, watch::watch};
+
+/// The modules that this host can run.
+pub struct Modules {
+    storage: Arc<dyn Storage>,
+    compiler: Compiler,
+    loaded: Mutex<HashMap<(ModuleName, Digest), Resolved>>,
+}
+
+impl std::fmt::Debug for Modules {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Modules").finish_non_exhaustive()
+    }
+}
+
+/// A component that is ready to run, and what is known of it.
+#[derive(Clone)]
+pub(crate) struct Resolved {
+    pub(crate) component: Component,
+    pub(crate) version: Arc<VersionView>,
+}
+
+/// Why a version could not be made ready.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ResolveError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl Modules {
+    /// Modules kept in a storage and compiled by a compiler.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>, compiler: Compiler) -> Self {
+        Self { storage, compiler, loaded: Mutex::default() }
+    }
+
+    /// Finds a version and makes it ready, from the cache of compiled code where that has it. Nothing where no such
+    /// version is known.
+    pub(crate) async fn resolve(&self, module: &ModuleName, digest: Digest) -> Result<Option<Resolved>, ResolveError> {
+        let key = (module.clone(), digest);
+        let loaded = self.loaded().get(&key).cloned();
+        if loaded.is_some() {
+            return Ok(loaded);
+        }
+        let Some(version) = self.storage.version(module, digest).await? else { return Ok(None) };
+        let fetch = async {
+            let bytes = self.storage.component(digest).await.map_err(|error| format!("read the component: {error}"))?;
+            bytes.ok_or_else(|| "read the component: it is missing from storage".to_owned())
+        };
+        let component = self.compiler.load(digest.0, fetch).await?;
+        let resolved = Resolved { component, version: Arc::new(version) };
+        self.loaded().insert(key, resolved.clone());
+        Ok(Some(resolved))
+    }
+
+    fn loaded(&self) -> MutexGuard<'_, HashMap<(ModuleName, Digest), Resolved>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,103 @@
+//! Free slots first, then a claim for exactly those, then the runs.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{broadcast, watch};
+use windlass_api::{Mode, ServerId};
+use windlass_jobs::storage::{ClaimRequest, Signal, Storage, StorageError};
+
+use super::{
+    backoff::Backoff,
+    executor::Executor,
+    queues::{self, WeightedQueue},
+    slots::Slots,
+};
+
+/// How often to look where nothing told of work: a wake-up can be missed.
+const POLL: Duration = Duration::from_secs(1);
+
+/// No claim asks for more at once, so that one server does not empty a short queue that several share, and so that an
+/// answer stays small.
+const MAX_CLAIM: u32 = 500;
+
+/// Claims and starts jobs until `claiming` turns false.
+pub(super) async fn dispatch(
+    server: ServerId,
+    storage: Arc<dyn Storage>,
+    queues: Vec<WeightedQueue>,
+    slots: Arc<Slots>,
+    executor: Arc<Executor>,
+    mut claiming: watch::Receiver<bool>,
+) {
+    let mut signals = storage.wake().map(|wake| wake.signals());
+    let mut backoff = Backoff::default();
+    while *claiming.borrow_and_update() {
+        // Register for what can change before looking, so that nothing is missed in between.
+        let freed = slots.freed.notified();
+        let request = ClaimRequest {
+            server,
+            queues: queues::order(&queues),
+            sync_free: slots.free(Mode::Sync).min(MAX_CLAIM),
+            async_free: slots.free(Mode::Async).min(MAX_CLAIM),
+        };
+        if request.sync_free + request.async_free == 0 {
+            tokio::select! { () = freed => {}, _ = claiming.changed() => {} }
+            continue;
+        }
+        drain(&mut signals);
+        match storage.claim(&request).await {
+            Ok(jobs) => {
+                backoff.reset();
+                let (mut sync_taken, mut async_taken) = (0, 0);
+                for job in jobs {
+                    match job.mode {
+                        Mode::Sync => sync_taken += 1,
+                        Mode::Async => async_taken += 1,
+                    }
+                    executor.start(&slots, job);
+                }
+                // A kind whose slots were all filled may have more waiting; the next round sees whether any are free.
+                let exhausted = |taken: u32, free: u32| free == 0 || taken < free;
+                if !(exhausted(sync_taken, request.sync_free) && exhausted(async_taken, request.async_free)) {
+                    continue;
+                }
+                tokio::select! {
+                    () = work(&mut signals) => {}
+                    () = freed, if request.sync_free == 0 || request.async_free == 0 => {}
+                    () = tokio::time::sleep(POLL) => {}
+                    _ = claiming.changed() => {}
+                }
+            }
+            Err(error) => {
+                report(&error);
+                tokio::select! { () = backoff.wait() => {}, _ = claiming.changed() => {} }
+            }
+        }
+    }
+}
+
+fn report(error: &StorageError) {
+    tracing::error!(%error, "failed to claim jobs; trying again");
+}
+
+/// Forgets what was told before the look that follows.
+fn drain(signals: &mut Option<broadcast::Receiver<Signal>>) {
+    if let Some(signals) = signals {
+        while !matches!(
+            signals.try_recv(),
+            Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed)
+        ) {}
+    }
+}
+
+/// Returns when there may be work; never where nothing tells of it.
+async fn work(signals: &mut Option<broadcast::Receiver<Signal>>) {
+    let Some(signals) = signals else { return std::future::pending().await };
+    loop {
+        match signals.recv().await {
+            Ok(Signal::Work) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            Err(broadcast::error::RecvError::Closed) => return std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! One run of one job, from claim to settlement.
+
+use std::{sync::Arc, time::Duration};
+
+use windlass_api::{Cause, Failure, HandlerSpec, Mode, Usage};
+use windlass_jobs::{Claimed, Clock as _, Settlement, SystemClock, Verdict, decide};
+use windlass_wasm::{Component, RunRequest, contract};
+
+use super::{
+    Parts,
+    recorder::Recorder,
+    run_host::JobHost,
+    running::{Entry, Running},
+    slots::Slots,
+    verdict,
+};
+use crate::modules::Resolved;
+
+/// Runs jobs.
+pub(super) struct Executor {
+    parts: Parts,
+    running: Arc<Running>,
+    recorder: Recorder,
+}
+
+impl Executor {
+    pub(super) fn new(parts: Parts, running: Arc<Running>, recorder: Recorder) -> Self {
+        Self { parts, running, recorder }
+    }
+
+    /// Starts a claimed job in a slot that is free for it.
+    pub(super) fn start(self: &Arc<Self>, slots: &Arc<Slots>, job: Claimed) {
+        let entry = self.running.add(job.fence);
+        let executor = self.clone();
+        slots.run(job.mode, async move { executor.execute(job, entry).await });
+    }
+
+    async fn execute(&self, job: Claimed, entry: Arc<Entry>) {
+        // A panic of the host's own must not leave the job in the air until the server is lost.
+        let mut unsettled = Unsettled { recorder: &self.recorder, settlement: Some(host_failed(&job)) };
+        let (verdict, usage) = match self.resolve(&job).await {
+            Ok((component, spec)) => self.run(&component, &spec, &job, &entry).await,
+            Err(verdict) => (verdict, Usage::default()),
+        };
+        let follow_ups = match verdict {
+            Verdict::Ok(_) => std::mem::take(&mut entry.written().follow_ups),
+            _ => Vec::new(),
+        };
+        let next = decide(verdict, &job, fastrand::f64());
+        unsettled.settlement = Some(Settlement { fence: job.fence, next, usage, follow_ups });
+    }
+
+    /// Finds the component and the handler that the job is for.
+    async fn resolve(&self, job: &Claimed) -> Result<(Component, HandlerSpec), Verdict> {
+        let Some(digest) = job.version else { return Err(Verdict::HandlerMissing) };
+        let Resolved { component, version } = match self.parts.modules.resolve(&job.module, digest).await {
+            Ok(Some(resolved)) => resolved,
+            Ok(None) => return Err(Verdict::HandlerMissing),
+            Err(error) => {
+                tracing::error!(job = %job.fence.job, module = %job.module, version = %digest.short(), %error, "failed to load a component");
+                let message = format!("failed to load version {} of module `{}`: {error}", digest.short(), job.module);
+                let failure = Failure { cause: Cause::Unloadable, code: None, message, details: None, backtrace: None };
+                return Err(Verdict::Retryable { failure, delay_ms: None });
+            }
+        };
+        match version.handlers.iter().find(|spec| spec.name == job.handler) {
+            None => Err(Verdict::HandlerMissing),
+            Some(spec) if spec.mode != job.mode => Err(Verdict::OtherMode(spec.mode)),
+            Some(spec) => Ok((component, spec.clone())),
+        }
+    }
+
+    async fn run(
+        &self,
+        component: &Component,
+        spec: &HandlerSpec,
+        job: &Claimed,
+        entry: &Arc<Entry>,
+    ) -> (Verdict, Usage) {
+        let sandbox = self.parts.sandboxes.of(&job.module);
+        let limits = sandbox.limits_for(spec, job.timeout_ms);
+        let _ = entry.cancel_grace.set(sandbox.cancel_grace(spec));
+        let host = Arc::new(JobHost::new(self.parts.clone(), job.module.clone(), entry.clone()));
+        let request = RunRequest {
+            mode: match job.mode {
+                Mode::Sync => windlass_wasm::Mode::Sync,
+                Mode::Async => windlass_wasm::Mode::Async,
+            },
+            job: to_contract(job, limits.timeout),
+            limits,
+            grants: sandbox.grants.clone(),
+            host,
+            stop: entry.stop.clone(),
+        };
+        let report = component.run(request).await;
+        let verdict = verdict::of(report.outcome);
+        tracing::debug!(job = %job.fence.job, run = job.fence.run, handler = %spec.name, fuel = report.usage.fuel, wall_us = report.usage.wall_us, ?verdict, "run ended");
+        (verdict, verdict::usage(&report.usage))
+    }
+}
+
+fn to_contract(job: &Claimed, timeout: Option<Duration>) -> contract::Job {
+    let now = SystemClock.now();
+    let in_ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    let unsigned = |instant: windlass_api::Timestamp| u64::try_from(instant.0).unwrap_or(0);
+    contract::Job {
+        id: job.fence.job.to_string(),
+        handler: job.handler.as_str().to_owned(),
+        queue: job.queue.as_str().to_owned(),
+        run: job.fence.run,
+        attempt: job.attempt,
+        max_attempts: job.max_attempts,
+        payload: job.payload.as_str().to_owned(),
+        enqueued_at: unsigned(job.created_at),
+        deadline: timeout.map(|timeout| unsigned(now.plus_ms(in_ms(timeout)))),
+        headers: job.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        parents: Vec::new(),
+    }
+}
+
+fn host_failed(job: &Claimed) -> Settlement {
+    let failure = Failure {
+        cause: Cause::Host,
+        code: None,
+        message: "the host failed while it ran this job; its log tells more".to_owned(),
+        details: None,
+        backtrace: None,
+    };
+    let next = decide(Verdict::Retryable { failure, delay_ms: None }, job, 0.5);
+    Settlement { fence: job.fence, next, usage: Usage::default(), follow_ups: Vec::new() }
+}
+
+/// Hands in the settlement when it goes out of scope, whichever way that happens.
+struct Unsettled<'a> {
+    recorder: &'a Recorder,
+    settlement: Option<Settlement>,
+}
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        if let Some(settlement) = self.settlement.take() {
+            self.recorder.settle(settlement);
+        }
+    }
+}

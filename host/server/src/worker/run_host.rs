@@ -1,0 +1,120 @@
+//! What a running guest reaches of its job: its log, progress, checkpoints and follow-up jobs.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use windlass_api::{JobId, JobRequest, Json, LogLine, ModuleName, Progress, RetryPolicy, Timestamp};
+use windlass_jobs::{
+    Clock as _, SystemClock,
+    admission::AdmissionError,
+    storage::{StorageError, Superseded},
+};
+use windlass_wasm::{
+    RunHost, StopReason,
+    contract::{self, CheckpointError, EnqueueError},
+};
+
+use super::{Parts, running::Entry};
+use crate::modules::manifest;
+
+/// The host of one run.
+pub(super) struct JobHost {
+    parts: Parts,
+    module: ModuleName,
+    entry: Arc<Entry>,
+}
+
+impl JobHost {
+    pub(super) fn new(parts: Parts, module: ModuleName, entry: Arc<Entry>) -> Self {
+        Self { parts, module, entry }
+    }
+
+    fn unavailable(error: &StorageError) -> CheckpointError {
+        CheckpointError::Unavailable(error.to_string())
+    }
+}
+
+#[async_trait]
+impl RunHost for JobHost {
+    fn log(&self, level: contract::Level, message: String, fields: Option<String>) {
+        let (message, fields) = match fields.map(Json::from_text) {
+            None => (message, None),
+            Some(Ok(fields)) => (message, Some(fields)),
+            Some(Err(_)) => (format!("{message} (the fields attached to this line were not JSON)"), None),
+        };
+        let line = LogLine {
+            run: self.entry.fence.run,
+            at: SystemClock.now(),
+            level: manifest::level(level),
+            message,
+            fields,
+        };
+        self.entry.written().lines.push(line);
+    }
+
+    fn progress(&self, percent: f32, note: Option<String>) {
+        self.entry.written().progress = Some(Progress { percent, note, at: SystemClock.now() });
+    }
+
+    async fn checkpoint(&self, key: &str) -> Result<Option<String>, CheckpointError> {
+        let value = self.parts.storage.checkpoint(self.entry.fence.job, key).await;
+        value.map(|value| value.map(|value| value.as_str().to_owned())).map_err(|error| Self::unavailable(&error))
+    }
+
+    async fn put_checkpoint(&self, key: &str, value: String) -> Result<(), CheckpointError> {
+        let value = Json::from_text(value).map_err(|error| CheckpointError::InvalidJson(error.to_string()))?;
+        match self.parts.storage.put_checkpoint(self.entry.fence, key, &value).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Superseded)) => {
+                self.entry.stop.stop(StopReason::LeaseLost);
+                Err(CheckpointError::Superseded)
+            }
+            Err(error) => Err(Self::unavailable(&error)),
+        }
+    }
+
+    async fn enqueue(&self, request: contract::Request) -> Result<String, EnqueueError> {
+        let request = to_request(request, &self.module)?;
+        let job = self.parts.admission.admit(request).await.map_err(refused)?;
+        let id = job.id;
+        self.entry.written().follow_ups.push(job);
+        Ok(id.to_string())
+    }
+}
+
+fn refused(error: AdmissionError) -> EnqueueError {
+    match error {
+        AdmissionError::UnknownHandler { .. } => EnqueueError::UnknownHandler(error.to_string()),
+        _ => EnqueueError::Invalid(error.to_string()),
+    }
+}
+
+fn to_request(request: contract::Request, module: &ModuleName) -> Result<JobRequest, EnqueueError> {
+    fn invalid(error: impl ToString) -> EnqueueError {
+        EnqueueError::Invalid(error.to_string())
+    }
+    let path = if request.handler.contains('/') { request.handler } else { format!("{module}/{}", request.handler) };
+    let (run_at, delay_ms) = match request.start {
+        contract::Start::Now => (None, None),
+        contract::Start::After(delay_ms) => (None, Some(delay_ms)),
+        contract::Start::At(instant) => (
+            Some(i64::try_from(instant).map_or(Timestamp::MAX, |instant| Timestamp(instant).min(Timestamp::MAX))),
+            None,
+        ),
+    };
+    Ok(JobRequest {
+        handler: path.parse().map_err(invalid)?,
+        payload: Json::from_text(request.payload).map_err(|error| invalid(format!("payload: {error}")))?,
+        id: None::<JobId>,
+        queue: request.queue.map(|queue| queue.parse()).transpose().map_err(invalid)?,
+        priority: request.priority,
+        max_attempts: request.max_attempts,
+        retry: request.retry.map(manifest::retry_policy) as Option<RetryPolicy>,
+        timeout_ms: request.timeout,
+        run_at,
+        delay_ms,
+        tags: request.tags,
+        headers: request.headers.into_iter().collect(),
+        wait_for_handler: false,
+    })
+}

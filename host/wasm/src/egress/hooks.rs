@@ -1,0 +1,129 @@
+//! Where wasi:http, of either version, asks for a request to be sent.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use http::Request;
+use tokio::sync::Semaphore;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+use super::{
+    connect::{self, Driver},
+    meter::Meter,
+};
+use crate::{Grants, Limits, PrivateNetworks};
+
+/// What outbound requests of one run share.
+pub(crate) struct Egress {
+    pub(super) tls: Arc<rustls::ClientConfig>,
+    pub(super) private_networks: PrivateNetworks,
+    pub(super) sent: Arc<Meter>,
+    pub(super) received: Arc<Meter>,
+    pub(super) places: Arc<Semaphore>,
+    requests_left: AtomicU64,
+    deadline: Option<Instant>,
+}
+
+/// Where a request goes.
+pub(super) struct Destination {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) tls: bool,
+}
+
+impl Egress {
+    /// How long the run still has. A day stands for no limit.
+    pub(super) fn remaining(&self) -> Duration {
+        const DAY: Duration = Duration::from_secs(86_400);
+        self.deadline.map_or(DAY, |deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// The hooks of one run. What requests share is made with the first one, since most runs send none.
+pub(crate) struct EgressHooks {
+    grants: Arc<Grants>,
+    tls: Arc<rustls::ClientConfig>,
+    limits: HttpLimits,
+    deadline: Option<Instant>,
+    egress: Option<Arc<Egress>>,
+}
+
+struct HttpLimits {
+    requests: u64,
+    connections: u32,
+    sent_bytes: u64,
+    received_bytes: u64,
+}
+
+impl EgressHooks {
+    pub(crate) fn new(
+        grants: Arc<Grants>,
+        tls: Arc<rustls::ClientConfig>,
+        limits: &Limits,
+        deadline: Option<Instant>,
+    ) -> Self {
+        let limits = HttpLimits {
+            requests: limits.http_requests,
+            connections: limits.http_connections,
+            sent_bytes: limits.http_sent_bytes,
+            received_bytes: limits.http_received_bytes,
+        };
+        Self { grants, tls, limits, deadline, egress: None }
+    }
+
+    /// Bytes of bodies sent and received so far.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        self.egress.as_ref().map_or((0, 0), |egress| (egress.sent.used(), egress.received.used()))
+    }
+
+    fn egress(&mut self) -> Arc<Egress> {
+        let make = || {
+            Arc::new(Egress {
+                tls: Arc::clone(&self.tls),
+                private_networks: self.grants.private_networks,
+                sent: Meter::new(self.limits.sent_bytes),
+                received: Meter::new(self.limits.received_bytes),
+                places: Arc::new(Semaphore::new(usize::try_from(self.limits.connections).unwrap_or(usize::MAX))),
+                requests_left: AtomicU64::new(self.limits.requests),
+                deadline: self.deadline,
+            })
+        };
+        Arc::clone(self.egress.get_or_insert_with(make))
+    }
+
+    fn admit(&mut self, request: &Request<WasiBody>) -> Result<(Arc<Egress>, Destination), Error> {
+        let destination = connect::destination(request.uri())?;
+        if !self.grants.http.iter().any(|pattern| pattern.matches(&destination.host, destination.port)) {
+            return Err(Error::HttpRequestDenied);
+        }
+        let egress = self.egress();
+        let take = |left: u64| left.checked_sub(1);
+        match egress.requests_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
+            Ok(_) => Ok((egress, destination)),
+            Err(_) => Err(Error::HttpRequestDenied),
+        }
+    }
+}
+
+type Sending = dyn Future<Output = Result<(http::Response<WasiBody>, Driver), Error>> + Send;
+
+impl WasiHttpHooks for EgressHooks {
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        // Tells what became of the response's body; the guest is the only one to care.
+        _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<Sending> {
+        let admitted = self.admit(&request);
+        Box::new(async move {
+            let (egress, destination) = admitted?;
+            connect::send(egress, destination, request, options).await
+        })
+    }
+}

@@ -1,0 +1,1 @@
+//! A component that exports nothing: there is no handler in it.

@@ -1,0 +1,96 @@
+//! The command line.
+
+use std::{
+    ffi::OsStr,
+    io::Write,
+    process::{Command, ExitStatus, Stdio},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::de::DeserializeOwned;
+
+use crate::built::{target, windlass};
+
+/// What a command wrote and how it ended.
+#[derive(Debug)]
+pub struct Answer {
+    /// The command, as one would type it.
+    pub line: String,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+impl Answer {
+    /// What it wrote to standard output, read as JSON.
+    ///
+    /// # Errors
+    /// Where the command failed, or wrote something else.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        ensure!(self.status.success(), "`{}` gave {}: {}", self.line, self.status, self.stderr.trim());
+        serde_json::from_str(&self.stdout).with_context(|| format!("`{}` wrote {}", self.line, self.stdout))
+    }
+
+    /// What it complained of.
+    ///
+    /// # Errors
+    /// Where the command succeeded, died of a signal or panicked.
+    pub fn complaint(&self) -> Result<&str> {
+        match self.status.code() {
+            Some(0) => bail!("`{}` succeeded: {}", self.line, self.stdout),
+            None | Some(101) => bail!("`{}` broke ({}): {}", self.line, self.status, self.stderr),
+            Some(_) => Ok(self.stderr.trim()),
+        }
+    }
+
+    /// Checks that it complained, in words that name each of these.
+    ///
+    /// # Errors
+    /// Where it did not complain, or did not name one of them.
+    pub fn complains_of(&self, words: &[&str]) -> Result<()> {
+        let complaint = self.complaint()?.to_lowercase();
+        println!("`{}` complains: {complaint}", self.line);
+        for word in words {
+            ensure!(complaint.contains(&word.to_lowercase()), "`{}` does not name `{word}`: {complaint}", self.line);
+        }
+        Ok(())
+    }
+}
+
+/// Runs `windlass` with these arguments, without any of this process's Windlass settings. `input` is its standard
+/// input.
+///
+/// # Errors
+/// Where it cannot be run.
+pub fn run<A: AsRef<OsStr>>(arguments: &[A], input: &str) -> Result<Answer> {
+    let mut command = bare()?;
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut line = "windlass".to_owned();
+    for argument in arguments {
+        line = format!("{line} {}", argument.as_ref().display());
+    }
+    let mut child = command.spawn().with_context(|| format!("failed to run `{line}`"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // Small inputs only: the pipe takes them whole. A command that does not read its input closes it, which is fine.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let output = child.wait_with_output().with_context(|| format!("failed to wait for `{line}`"))?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Answer { line, status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) })
+}
+
+/// The binary, in an environment that sets nothing of Windlass's.
+pub(crate) fn bare() -> Result<Command> {
+    let mut command = Command::new(windlass()?);
+    // Compiled components are kept between tests, but apart from the user's own.
+    command.env("XDG_CACHE_HOME", target()?.join("e2e-cache"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("WINDLASS_") {
+            command.env_remove(name);
+        }
+    }
+    Ok(command)
+}

@@ -1,0 +1,14 @@
+//! What the end-to-end tests share: a host in a folder of its own, driven as an operator would drive it, through its
+//! command line and signals. Nothing here knows how Windlass works inside.
+//!
+//! The tests need the host and the components built: `cargo xtask test e2e` builds them first.
+
+mod built;
+mod cli;
+mod host;
+mod jobs;
+
+pub use built::{component, guest, guest_names, windlass};
+pub use cli::{Answer, run};
+pub use host::{Host, Site};
+pub use jobs::{Job, overlap};

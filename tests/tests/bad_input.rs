@@ -1,0 +1,175 @@
+//! What is wrong is refused: with a message that names the thing and what was expected, with an exit code other than 0,
+//! and with nothing half-done.
+
+use std::fs;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use windlass_tests::{Answer, Host, Site, guest, run};
+
+/// Deploys bytes that must be refused and checks that no module stays.
+fn deploy_is_refused(host: &Host<'_>, bytes: &[u8], words: &[&str]) -> Result<()> {
+    let file = host.site().write("refused.wasm", bytes)?;
+    let file = file.to_string_lossy();
+    host.windlass(&["deploy", &file, "--name", "refused"])?.complains_of(words)?;
+    run(&["run", &file, "any", "null"], "")?.complains_of(words)?;
+    let modules: Value = host.json(&["modules", "list"])?;
+    ensure!(!modules.to_string().contains("refused"), "a refused module is there: {modules}");
+    Ok(())
+}
+
+/// Enqueues what must be refused and checks that no job stays.
+fn enqueue_is_refused(host: &Host<'_>, arguments: &[&str], words: &[&str]) -> Result<()> {
+    host.windlass(&[&["enqueue"], arguments].concat())?.complains_of(words)?;
+    ensure!(host.all_jobs()?.is_empty(), "a refused job is there");
+    Ok(())
+}
+
+/// Starts a host that must refuse to start.
+fn start_is_refused(arguments: &[&str], words: &[&str]) -> Result<()> {
+    let answer: Answer = run(&[&["serve"], arguments].concat(), "")?;
+    answer.complains_of(words)
+}
+
+#[test]
+fn what_is_not_a_component_is_refused() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    deploy_is_refused(&host, b"this is a text", &["component"])?;
+    deploy_is_refused(&host, b"", &["component"])?;
+    // The header of a core module without any section.
+    deploy_is_refused(&host, b"\0asm\x01\0\0\0", &["core module", "component"])?;
+    deploy_is_refused(&host, &precompiled(), &["precompiled", "component"])?;
+    let half = fs::read(guest("mixed")?)?;
+    deploy_is_refused(&host, &half[..half.len() / 2], &["component"])
+}
+
+/// The header of what wasmtime precompiles: an ELF file for no machine, of wasmtime's own "operating system", marked as a
+/// component. Refusing must not need more than that.
+fn precompiled() -> Vec<u8> {
+    let mut header = vec![0; 64];
+    header[..9].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1, 1, 200, 0]);
+    header[16] = 2; // An executable,
+    header[20] = 1; // of the format's only version,
+    header[48] = 2; // marked as a component,
+    header[52] = 64; // whose header is this long.
+    header
+}
+
+#[test]
+fn a_component_over_the_size_limit_is_refused() -> Result<()> {
+    let site = Site::new()?;
+    let config = site.write("windlass.toml", "[limits]\ncomponent = \"64 KiB\"\n")?;
+    let host = site.start(&["--config", &config.to_string_lossy()])?;
+    let file = guest("mixed")?;
+    host.windlass(&["deploy", &file.to_string_lossy()])?.complains_of(&["limit"])?;
+    let modules: Value = host.json(&["modules", "list"])?;
+    ensure!(!modules.to_string().contains("handlers"), "a refused module is there: {modules}");
+    Ok(())
+}
+
+#[test]
+fn a_job_that_nobody_can_do_is_refused() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    host.deploy("mixed", &guest("mixed")?)?;
+    let good = r#"{ "a": 1, "b": 2 }"#;
+    enqueue_is_refused(&host, &["nobody/add", good], &["nobody"])?;
+    enqueue_is_refused(&host, &["mixed/divide", good], &["divide"])?;
+    enqueue_is_refused(&host, &["mixed", good], &["mixed", "module/handler"])?;
+    enqueue_is_refused(&host, &["mixed/add", "{"], &["json"])?;
+    enqueue_is_refused(&host, &["mixed/add", r#"{ "a": 1 }"#], &["b"])?;
+    enqueue_is_refused(&host, &["mixed/add", r#"{ "a": 1, "b": "two" }"#], &["two", "integer"])?;
+    enqueue_is_refused(&host, &["mixed/add", good, "--priority", "10"], &["priority"])?;
+    enqueue_is_refused(&host, &["mixed/add", good, "--max-attempts", "0"], &["attempts"])?;
+    enqueue_is_refused(&host, &["mixed/add", good, "--queue", "a b"], &["a b", "queue"])?;
+    enqueue_is_refused(&host, &["mixed/add", good, "--timeout", "soon"], &["soon"])?;
+    let large = host.site().write("large.json", json!({ "a": 1, "b": 2, "c": "x".repeat(300 << 10) }).to_string())?;
+    enqueue_is_refused(&host, &["mixed/add", &format!("@{}", large.display())], &["256 kib"])
+}
+
+#[test]
+fn a_bad_line_among_many_refuses_all_of_them() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    host.deploy("mixed", &guest("mixed")?)?;
+    let lines = concat!(
+        r#"{ "handler": "mixed/add", "payload": { "a": 1, "b": 2 } }"#,
+        "\n",
+        r#"{ "handler": "mixed/add", "payload": { "a": 1, "b": 2 }, "colour": "red" }"#,
+        "\n",
+    );
+    host.windlass_with_input(&["enqueue", "--jsonl", "-"], lines)?.complains_of(&["2", "colour"])?;
+    ensure!(host.all_jobs()?.is_empty(), "a part of what was refused is there");
+    Ok(())
+}
+
+#[test]
+fn an_unknown_key_in_the_configuration_is_refused_with_the_nearest_known_one() -> Result<()> {
+    let site = Site::new()?;
+    let cases = [
+        ("sync_slot = 3\n", ["sync_slot", "sync_slots"]),
+        ("[limits]\nmemry = \"1 MiB\"\n", ["memry", "memory"]),
+        ("[module.images]\ndirectorys = []\n", ["directorys", "directories"]),
+        ("sync_slots = \"many\"\n", ["sync_slots", "many"]),
+        ("sync_slots = \n", ["windlass.toml", "line 1"]),
+    ];
+    for (text, words) in cases {
+        let config = site.write("windlass.toml", text)?;
+        start_is_refused(&["--storage", &site.storage(), "--config", &config.to_string_lossy()], &words)?;
+    }
+    ensure!(!site.path("windlass.db").exists(), "a host that did not start made a storage");
+    start_is_refused(&["--config", "not-there.toml"], &["not-there.toml"])
+}
+
+#[test]
+fn a_port_in_use_is_named() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    let other = Site::new()?;
+    let address = host.address();
+    start_is_refused(&["--storage", &other.storage(), "--listen", &address], &[&address, "in use"])
+}
+
+#[test]
+fn a_storage_that_another_host_holds_is_refused() -> Result<()> {
+    let site = Site::new()?;
+    let mut host = site.start(&[])?;
+    start_is_refused(&["--storage", &site.storage(), "--listen", "127.0.0.1:0"], &["windlass.db", "another"])?;
+    host.still_runs()
+}
+
+#[test]
+fn a_storage_of_a_newer_version_is_refused_and_left_as_it_is() -> Result<()> {
+    let site = Site::new()?;
+    site.start(&[])?.stop()?;
+    let path = site.path("windlass.db");
+    let mut bytes = fs::read(&path)?;
+    // SQLite keeps the `user_version` of a database at byte 60 of its first page.
+    let version = u32::from_be_bytes(bytes[60..64].try_into()?);
+    ensure!(version > 0, "the storage does not say its version");
+    bytes[60..64].copy_from_slice(&(version + 1).to_be_bytes());
+    fs::write(&path, &bytes)?;
+    start_is_refused(&["--storage", &site.storage(), "--listen", "127.0.0.1:0"], &["windlass.db", "newer"])?;
+    ensure!(fs::read(&path)? == bytes, "a storage that was refused was written to");
+    Ok(())
+}
+
+#[test]
+fn a_storage_that_cannot_be_is_refused() -> Result<()> {
+    let site = Site::new()?;
+    let text = site.write("notes.txt", "This is not a database. ".repeat(100))?;
+    start_is_refused(&["--storage", &format!("sqlite:{}", text.display())], &["notes.txt", "not a database"])?;
+    start_is_refused(&["--storage", "oracle:there"], &["oracle", "sqlite"])?;
+    start_is_refused(&["--storage", "sqlite:/not/there/windlass.db"], &["/not/there"])
+}
+
+#[test]
+fn commands_say_when_no_host_answers() -> Result<()> {
+    for command in [&["jobs", "list"][..], &["modules", "list"], &["enqueue", "a/b", "null"]] {
+        // Port 9 is kept for a service that throws everything away; nobody runs it.
+        let arguments = [command, &["--url", "http://127.0.0.1:9"]].concat();
+        run(&arguments, "")?.complains_of(&["http://127.0.0.1:9", "windlass serve"])?;
+    }
+    Ok(())
+}

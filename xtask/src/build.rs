@@ -1,0 +1,104 @@
+//! Building the host and the components, and putting the components where the demo and the tests look for them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    shell::{cargo, step},
+    workspace::Workspace,
+};
+
+const TARGET: &str = "wasm32-wasip2";
+const PROFILE: &str = "guest";
+
+/// The packages of `examples/` that are components.
+pub(crate) const EXAMPLES: [&str; 4] = ["images", "links", "reports", "faults"];
+
+/// The host, the examples and the test guests.
+pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
+    host(workspace)?;
+    examples(workspace)?;
+    guests(workspace)
+}
+
+/// The `windlass` binary, in its everyday build, and the programs that make the demo's data.
+///
+/// The whole workspace and examples are selected so that cargo turns on the same features of the dependencies as it does
+/// for the tests: wasmtime is compiled once instead of once for each selection.
+pub(crate) fn host(workspace: &Workspace) -> Result<()> {
+    let selection =
+        ["build", "--workspace", "--bin", "windlass", "--example", "make_pictures", "--example", "make_sales"];
+    step("building the host (from nothing this takes some minutes)", cargo(workspace).args(selection))
+}
+
+/// The components of `examples/`.
+pub(crate) fn examples(workspace: &Workspace) -> Result<()> {
+    let mut command = cargo(workspace);
+    command.args(["build", "--lib", "--target", TARGET, "--profile", PROFILE]);
+    for package in EXAMPLES {
+        command.args(["--package", package]);
+    }
+    step("building the example handlers", &mut command)?;
+    for package in EXAMPLES {
+        let built = output(workspace).join(format!("{}.wasm", package.replace('-', "_")));
+        put(&built, &workspace.components().join(format!("{package}.wasm")))?;
+    }
+    Ok(())
+}
+
+/// The components of `tests/guests`, one for each file in its `src`.
+pub(crate) fn guests(workspace: &Workspace) -> Result<()> {
+    let mut command = cargo(workspace);
+    command.args([
+        "build",
+        "--target",
+        TARGET,
+        "--profile",
+        PROFILE,
+        "--package",
+        "windlass-test-guests",
+        "--examples",
+    ]);
+    step("building the test guests", &mut command)?;
+    for name in guest_names(workspace)? {
+        let built = output(workspace).join("examples").join(format!("{name}.wasm"));
+        put(&built, &workspace.components().join("guests").join(format!("{name}.wasm")))?;
+    }
+    Ok(())
+}
+
+fn guest_names(workspace: &Workspace) -> Result<Vec<String>> {
+    let folder = workspace.root.join("tests/guests/examples");
+    let entries = fs::read_dir(&folder).with_context(|| format!("failed to read {}", folder.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "rs")
+            && let Some(name) = path.file_stem()
+        {
+            names.push(name.to_string_lossy().into_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn output(workspace: &Workspace) -> PathBuf {
+    workspace.target.join(TARGET).join(PROFILE)
+}
+
+/// Copies a component under its final name in one step, so that a host that watches the folder never sees half of it.
+fn put(built: &Path, place: &Path) -> Result<()> {
+    let copy = || -> std::io::Result<()> {
+        if let Some(folder) = place.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let fresh = place.with_extension("fresh");
+        fs::copy(built, &fresh)?;
+        fs::rename(&fresh, place)
+    };
+    copy().with_context(|| format!("failed to copy {} to {}", built.display(), place.display()))
+}
