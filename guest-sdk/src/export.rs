@@ -37,8 +37,10 @@ macro_rules! __export_sync {
     ({} $module:tt $version:tt) => {};
     ({$({$($handler:tt)*})*} {$module:expr} {$version:expr}) => {
         const _: () = {
-            #[allow(dead_code, reason = "only a component is asked for its handlers")]
             struct Component;
+
+            // Only a component is asked for its handlers; natively this makes them count as used.
+            const _: Component = Component;
 
             impl $crate::__private::sync_module::exports::windlass::job::handlers::Guest for Component {
                 fn describe() -> $crate::__private::wit::Manifest {
@@ -73,8 +75,10 @@ macro_rules! __export_async {
     ({} $module:tt $version:tt) => {};
     ({$({$($handler:tt)*})*} {$module:expr} {$version:expr}) => {
         const _: () = {
-            #[allow(dead_code, reason = "only a component is asked for its handlers")]
             struct Component;
+
+            // Only a component is asked for its handlers; natively this makes them count as used.
+            const _: Component = Component;
 
             impl $crate::__private::async_module::exports::windlass::job::async_handlers::Guest for Component {
                 fn describe() -> $crate::__private::wit::Manifest {

@@ -59,7 +59,7 @@ fn precompiled() -> Vec<u8> {
 #[test]
 fn a_component_over_the_size_limit_is_refused() -> Result<()> {
     let site = Site::new()?;
-    let config = site.write("windlass.toml", "[limits]\ncomponent = \"64 KiB\"\n")?;
+    let config = site.write("windlass.toml", "[compile]\ncomponent = \"64KiB\"\n")?;
     let host = site.start(&["--config", &config.to_string_lossy()])?;
     let file = guest("mixed")?;
     host.windlass(&["deploy", &file.to_string_lossy()])?.complains_of(&["limit"])?;

@@ -7,6 +7,8 @@
 pub mod admission;
 mod client;
 mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod decide;
 mod job;
 mod retry;

@@ -6,8 +6,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use windlass_api::{
     ActivateRequest, CommandReply, Counts, Deployed, Digest, Enqueued, JobDetail, JobFilter, JobId, JobRequest,
-    JobSummary, LogLine, ModuleName, ModuleView, Page, Problem, ProblemCode, QueueName, QueueView, RequeueRequest,
-    ServerView,
+    JobSummary, LogLine, ModuleName, ModuleView, Page, Problem, QueueName, QueueView, RequeueRequest, ServerView,
 };
 
 /// A host that does not even take the connection in this time is not there.
@@ -40,16 +39,6 @@ pub(crate) enum RemoteError {
     /// Something answers that is no host, or one of another version.
     #[error("failed to understand the answer of {url}: {reason}; is it a Windlass host of this version?")]
     NotUnderstood { url: Url, reason: String },
-}
-
-impl RemoteError {
-    /// The kind of a refusal.
-    pub(crate) fn code(&self) -> Option<ProblemCode> {
-        match self {
-            Self::Refused(problem) => Some(problem.code),
-            _ => None,
-        }
-    }
 }
 
 type Answer<T> = Result<T, RemoteError>;

@@ -30,7 +30,7 @@ impl RunHost for Quiet {
     }
 }
 
-fn job(handler: &str) -> Job {
+fn job(handler: &str, payload: &str) -> Job {
     Job {
         id: "00000000-0000-7000-8000-000000000000".into(),
         handler: handler.into(),
@@ -38,7 +38,7 @@ fn job(handler: &str) -> Job {
         run: 1,
         attempt: 1,
         max_attempts: 1,
-        payload: "null".into(),
+        payload: payload.into(),
         enqueued_at: 0,
         deadline: None,
         headers: vec![],
@@ -50,7 +50,7 @@ mod bare {
     wasmtime::component::bindgen!({ path: "../../wit", world: "sync-module" });
 }
 
-fn bare_loop(bytes: &[u8], handler: &str) -> f64 {
+fn bare_loop(bytes: &[u8], handler: &str, payload: &str) -> f64 {
     use bare::exports::windlass::job::handlers::GuestIndices;
     let mut pool = wasmtime::PoolingAllocationConfig::new();
     pool.linear_memory_keep_resident(2 << 20).table_keep_resident(64 << 10).pagemap_scan(wasmtime::Enabled::Auto);
@@ -77,7 +77,7 @@ fn bare_loop(bytes: &[u8], handler: &str) -> f64 {
         run: 1,
         attempt: 1,
         max_attempts: 1,
-        payload: "null".into(),
+        payload: payload.into(),
         enqueued_at: 0,
         deadline: None,
         headers: vec![],
@@ -111,9 +111,10 @@ fn main() {
         .next()
         .map_or_else(|| wat_guest::sync_guest("", "", "(i32.const 1024)"), |path| std::fs::read(path).unwrap());
     let handler = arguments.next().unwrap_or_else(|| "test".into());
+    let payload = arguments.next().unwrap_or_else(|| "null".into());
     let async_bytes = wat_guest::async_guest("", "(call $return_nothing) (i32.const 0)", "unreachable");
 
-    let bare = bare_loop(&bytes, &handler);
+    let bare = bare_loop(&bytes, &handler, &payload);
     println!("bare loop            {bare:8.2}");
 
     let engine = Engine::new(&EngineOptions::default()).unwrap();
@@ -129,7 +130,7 @@ fn main() {
         let host: Arc<dyn RunHost> = Arc::new(Quiet);
         let request = || RunRequest {
             mode,
-            job: job(&handler),
+            job: job(&handler, &payload),
             limits: Limits::default(),
             grants: Arc::clone(&grants),
             host: Arc::clone(&host),

@@ -44,9 +44,12 @@ pub(crate) fn config(options: &EngineOptions) -> PoolingAllocationConfig {
         .max_memory_size(max_memory_bytes)
         // What a slot keeps mapped for its next run. Kept pages are reset by copying instead of by handing them back
         // and faulting them in again; with the scan, only those that were written. See examples/cost.rs.
-        .linear_memory_keep_resident(2 << 20)
-        .table_keep_resident(64 << 10)
-        .pagemap_scan(Enabled::Auto)
-        .async_stack_keep_resident(64 << 10);
+        .linear_memory_keep_resident(knob("MEM",2 << 20))
+        .table_keep_resident(knob("TAB",64 << 10))
+        .pagemap_scan(if knob("SCAN",1)==1 {Enabled::Auto} else {Enabled::No})
+        .decommit_batch_size(knob("BATCH",1))
+        .async_stack_keep_resident(knob("STK",64 << 10));
     pool
 }
+
+pub(crate) fn knob(n:&str,d:usize)->usize{ std::env::var(n).ok().and_then(|v|v.parse().ok()).unwrap_or(d)}

@@ -63,7 +63,7 @@ pub(super) enum Command {
         command: Option<modules::Command>,
     },
     Enqueue(Enqueue),
-    /// List jobs, show one, wait for it, read its logs; cancel, requeue or delete jobs.
+    /// List and count jobs, show one, wait for it, read its logs; cancel, requeue or delete jobs.
     Jobs {
         #[command(subcommand)]
         command: jobs::Command,
@@ -114,6 +114,7 @@ mod tests {
             "enqueue images/thumbnail -5",
             "enqueue --jsonl -",
             "jobs list --state failed --queue q --handler images/thumbnail --tag t --limit 5",
+            "jobs counts",
             "jobs show 0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55",
             "jobs wait 0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55 --timeout 1min",
             "jobs logs 0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55 --follow",

@@ -1,7 +1,5 @@
 //! Numbers, spans and instants for people; and text of guests made harmless for a terminal.
 
-use std::fmt::Write as _;
-
 use windlass_api::{Failure, Timestamp, Usage};
 
 /// A span: `350 ms`, `1.2 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.
@@ -62,19 +60,14 @@ pub(super) fn count(number: u64) -> String {
 
 /// What a run used, in one line.
 pub(super) fn usage(usage: &Usage) -> String {
-    let mut text = format!(
-        "{} in all, {} fuel, {} memory at most",
-        micros(usage.wall_us),
-        count(usage.fuel),
-        size(usage.peak_memory_bytes)
-    );
-    for (bytes, what) in [(usage.log_bytes, "logged"), (usage.sent_bytes, "sent"), (usage.received_bytes, "received")] {
-        if bytes > 0 {
-            // Writing to text cannot fail.
-            drop(write!(text, ", {} {what}", size(bytes)));
-        }
-    }
-    text
+    let used = [
+        format!("{} in all", micros(usage.wall_us)),
+        format!("{} fuel", count(usage.fuel)),
+        format!("{} memory at most", size(usage.peak_memory_bytes)),
+    ];
+    let moved = [(usage.log_bytes, "logged"), (usage.sent_bytes, "sent"), (usage.received_bytes, "received")];
+    let moved = moved.iter().filter(|(bytes, _)| *bytes > 0).map(|(bytes, what)| format!("{} {what}", size(*bytes)));
+    used.into_iter().chain(moved).collect::<Vec<_>>().join(", ")
 }
 
 /// Why a run did not succeed, in a line or more.

@@ -28,7 +28,7 @@ pub(super) fn read(argument: Option<&str>) -> anyhow::Result<Json> {
     };
     let hint = "expected JSON, such as '{\"path\": \"a.png\"}', @FILE, or - for standard input";
     let json = Json::from_text(text);
-    Ok(json.map_err(|error| Usage(format!("failed to read the payload on {place}: {error}; {hint}")))?)
+    Ok(json.map_err(|error| Usage(format!("failed to read the payload from {place}: {error}; {hint}")))?)
 }
 
 fn limited(from: impl io::Read, place: &str) -> anyhow::Result<String> {
@@ -58,6 +58,6 @@ mod tests {
     fn what_is_not_json_is_bad_usage() {
         let error = read(Some("{path}")).unwrap_err();
         assert!(error.is::<Usage>());
-        assert!(error.to_string().contains("on the command line: not JSON: key must be a string"), "{error}");
+        assert!(error.to_string().contains("from the command line: not JSON: key must be a string"), "{error}");
     }
 }

@@ -173,6 +173,7 @@ fn nothing_is_left_from_one_run_to_the_next() {
     let first = Run::new(Mode::Sync, &guest);
     let component = first.component.clone();
     assert_eq!(first.go().outcome, Outcome::Ok(None));
-    let second = Run { component, ..Run::new(Mode::Sync, &guest) };
+    let mut second = Run::new(Mode::Sync, &guest);
+    second.component = component;
     assert_eq!(second.go().outcome, Outcome::Ok(None));
 }

@@ -246,3 +246,77 @@ fn write_tally(db: &Connection, tally: &Tally) -> Result<(), Fault> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use windlass_api::Timestamp;
+
+    use super::*;
+    use crate::TestClock;
+
+    fn writer() -> Writer {
+        let mut db = Connection::open_in_memory().unwrap();
+        super::super::schema::prepare(&mut db, "a test").unwrap();
+        let (_, operations) = mpsc::channel();
+        Writer {
+            db,
+            operations,
+            clock: Arc::new(TestClock::at(Timestamp(0))),
+            retention: Retention::default(),
+            synchronous: Synchronous::Full,
+            hub: Arc::new(Hub::new()),
+            watches: false,
+        }
+    }
+
+    type Answer = oneshot::Receiver<Result<(), StorageError>>;
+
+    fn insert(name: &'static str, bytes: usize, fails: bool) -> (Box<dyn Operation>, Answer) {
+        let step = move |tx: &mut Tx<'_>| {
+            tx.db.execute("INSERT INTO queues (name) VALUES (?1)", [format!("{name}{}", "x".repeat(bytes))])?;
+            tx.count(1, 1, State::Enqueued, 1);
+            if fails { Err(Fault::Damaged("on purpose".into())) } else { Ok(()) }
+        };
+        let (step, answer) = Step::new(Durability::Promised, step);
+        (Box::new(step), answer)
+    }
+
+    fn commit(writer: &mut Writer, steps: Vec<(Box<dyn Operation>, Answer)>) -> Vec<Result<(), StorageError>> {
+        let (batch, answers) = steps.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+        writer.commit(batch, &mut Cache::default(), &mut None);
+        answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect()
+    }
+
+    fn stored(writer: &Writer) -> (i64, i64) {
+        let number = |sql: &str| writer.db.query_row(sql, [], |row| row.get(0)).unwrap();
+        (number("SELECT count(*) FROM queues"), number("SELECT coalesce(sum(jobs), 0) FROM tally"))
+    }
+
+    #[test]
+    fn an_operation_that_fails_undoes_itself_and_none_that_shares_its_commit() {
+        let mut writer = writer();
+        let steps = vec![insert("a", 0, false), insert("b", 0, true), insert("c", 0, false)];
+        let answers = commit(&mut writer, steps);
+        assert!(answers[0].is_ok() && answers[2].is_ok());
+        assert!(matches!(&answers[1], Err(StorageError::Damaged(text)) if text == "on purpose"));
+        assert_eq!(stored(&writer), (2, 2));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_and_nothing_half_done_and_the_writer_goes_on() {
+        let mut writer = writer();
+        let pages = writer.db.pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0)).unwrap();
+        // A database that must not grow fails as one on a full disk does.
+        writer.db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+        let answers = commit(&mut writer, vec![insert("a", 0, false), insert("b", 1_000_000, false)]);
+        let full = "the storage is unavailable: the disk is full; make room on it";
+        assert_eq!(answers[1].as_ref().unwrap_err().to_string(), full);
+        let kept = i64::from(answers[0].is_ok());
+        assert_eq!(stored(&writer), (kept, kept), "what was answered holds, and nothing else");
+        writer.db.pragma_update_and_check(None, "max_page_count", pages * 1_000, |_| Ok(())).unwrap();
+        assert!(commit(&mut writer, vec![insert("c", 1_000_000, false)])[0].is_ok());
+        assert_eq!(stored(&writer), (kept + 1, kept + 1));
+    }
+}

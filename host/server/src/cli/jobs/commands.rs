@@ -8,7 +8,7 @@ use crate::remote::RemoteError;
 
 /// Enqueue jobs anew, with their attempts counted from the start.
 #[derive(Args, Debug)]
-pub(super) struct Requeue {
+pub(in super::super) struct Requeue {
     /// The jobs.
     #[arg(required = true)]
     ids: Vec<JobId>,

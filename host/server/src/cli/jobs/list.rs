@@ -7,7 +7,7 @@ use super::super::{Exit, Global, format, output::say, table};
 
 /// List jobs, the newest first.
 #[derive(Args, Debug)]
-pub(super) struct List {
+pub(in super::super) struct List {
     /// Those in this state: scheduled, awaiting, enqueued, processing, succeeded, failed or deleted.
     #[arg(long)]
     state: Option<State>,
@@ -40,6 +40,14 @@ pub(super) async fn run(command: List, global: &Global) -> anyhow::Result<Exit> 
     if let Some(next) = page.next.as_ref().filter(|_| !global.json) {
         say(&format!("\nthere are more: add --cursor {next}"));
     }
+    Ok(Exit::Fine)
+}
+
+pub(super) async fn counts(global: &Global) -> anyhow::Result<Exit> {
+    global.output().show(&global.remote()?.counts().await?, |counts| {
+        let rows = State::ALL.iter().map(|&state| vec![state.to_string(), format::count(counts.of(state))]);
+        table::table(&["STATE", "JOBS"], &[], &[1], rows)
+    })?;
     Ok(Exit::Fine)
 }
 
@@ -138,7 +146,12 @@ mod tests {
         };
         let failed = JobSummary { failure: failure("line\u{1b}[31m\nbreak"), ..job(State::Failed) };
         let page = Page { items: vec![retried, failed, job(State::Succeeded)], next: None };
-        insta::assert_snapshot!(list(&page, Timestamp(65_000)), @"");
+        insta::assert_snapshot!(list(&page, Timestamp(65_000)), @r#"
+    ID                                    HANDLER           QUEUE    STATE      ATTEMPT  MADE           TOOK  NOTE
+    0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55  images/thumbnail  default  scheduled     1/10  1 min 5 s ago     -  in 30 s, retry, handler: no such picture
+    0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55  images/thumbnail  default  failed        1/10  1 min 5 s ago     -  handler: line\u{1b}[31m break
+    0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55  images/thumbnail  default  succeeded     1/10  1 min 5 s ago     -
+    "#);
     }
 
     #[test]

@@ -17,7 +17,7 @@ const LOOKED_FOR_EVERY: Duration = Duration::from_secs(1);
 
 /// Print what a job's runs logged.
 #[derive(Args, Debug)]
-pub(super) struct Logs {
+pub(in super::super) struct Logs {
     /// The job.
     id: JobId,
     /// Go on until the job has ended. With --json, one log line is printed a line.

@@ -18,6 +18,8 @@ use crate::config::Span;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     List(list::List),
+    /// Count the jobs by state.
+    Counts,
     /// Show all that is known of a job.
     Show {
         /// The job.
@@ -50,6 +52,7 @@ pub(super) enum Command {
 pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exit> {
     match command {
         Command::List(command) => list::run(command, global).await,
+        Command::Counts => list::counts(global).await,
         Command::Show { id } => show::run(id, global).await,
         Command::Wait { id, timeout } => {
             let detail = wait(&global.remote()?, id, timeout.map(|timeout| timeout.0)).await?;

@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio::runtime::Handle;
 use uuid::Uuid;
-use windlass_api::{Failure, HandlerName, HandlerSpec, Json, Mode, ModuleName, QueueName, Usage};
+use windlass_api::{Failure, HandlerName, HandlerSpec, Json, Mode, ModuleName, Usage};
 use windlass_jobs::{Verdict, admission};
 use windlass_wasm::{Compiler, Component, Engine, EngineOptions, Limits, RunReport, RunRequest, Stop, contract};
 
@@ -115,7 +115,7 @@ fn job(handler: &HandlerSpec, payload: &Json, limits: &Limits) -> contract::Job 
     contract::Job {
         id: Uuid::now_v7().to_string(),
         handler: handler.name.to_string(),
-        queue: handler.queue.clone().unwrap_or_else(QueueName::default).to_string(),
+        queue: handler.queue.clone().unwrap_or_default().to_string(),
         run: 1,
         attempt: 1,
         max_attempts: 1,

@@ -1,0 +1,113 @@
+//! Measures the storage verbs alone: how many jobs a second are enqueued in bulk, and claimed and settled in batches,
+//! on SQLite in the folder that is given (the temporary one otherwise).
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+use windlass_jobs::{
+    NewJob, Next, Settlement, Start,
+    api::{JobId, Json, Mode, QueueName, RetryPolicy, ServerId, Usage},
+    storage::{
+        ClaimRequest, JobStore, NewServer, ServerStore,
+        sqlite::{SqliteOptions, SqliteStorage, Synchronous},
+    },
+};
+
+const JOBS: usize = 100_000;
+const BULK: usize = 1_000;
+const BATCH: u32 = 100;
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let parent = std::env::args_os().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
+    for synchronous in [Synchronous::Full, Synchronous::Normal] {
+        for workers in [1, 2, 4] {
+            measure(&parent, synchronous, workers).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn measure(
+    parent: &std::path::Path,
+    synchronous: Synchronous,
+    workers: usize,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir_in(parent)?;
+    let options = SqliteOptions { synchronous, ..SqliteOptions::host() };
+    let storage = SqliteStorage::open(folder.path().join("jobs.db"), options)?;
+    let started = Instant::now();
+    for _ in 0..JOBS / BULK {
+        storage.enqueue((0..BULK).map(|_| job()).collect::<Result<_, _>>()?).await?;
+    }
+    let enqueued = started.elapsed();
+    let server = ServerId(uuid::Uuid::new_v4());
+    register(&storage, server).await?;
+    let started = Instant::now();
+    let mut tasks = Vec::new();
+    for _ in 0..workers {
+        tasks.push(tokio::spawn(drain(Arc::clone(&storage), server)));
+    }
+    let mut done = 0;
+    for task in tasks {
+        done += task.await?.map_err(|error| error.to_string())?;
+    }
+    let drained = started.elapsed();
+    let rate = |span: std::time::Duration| JOBS as f64 / span.as_secs_f64();
+    println!(
+        "{synchronous:?}, {workers} claiming: enqueue {:.0}/s, claim and settle {:.0}/s, whole lives {:.0}/s ({done} jobs)",
+        rate(enqueued),
+        rate(drained),
+        rate(enqueued + drained)
+    );
+    Ok(())
+}
+
+async fn drain(storage: Arc<SqliteStorage>, server: ServerId) -> Result<usize, windlass_jobs::storage::StorageError> {
+    let request = ClaimRequest { server, queues: Vec::new(), sync_free: BATCH, async_free: 0 };
+    let mut done = 0;
+    loop {
+        let claimed = storage.claim(&request).await?;
+        if claimed.is_empty() {
+            return Ok(done);
+        }
+        done += claimed.len();
+        let settlement = |run: &windlass_jobs::Claimed| Settlement {
+            fence: run.fence,
+            next: Next::Succeeded { result: Some(Json::null()) },
+            usage: Usage::default(),
+            follow_ups: Vec::new(),
+        };
+        storage.settle(claimed.iter().map(settlement).collect()).await?;
+    }
+}
+
+async fn register(storage: &SqliteStorage, id: ServerId) -> Result<(), windlass_jobs::storage::StorageError> {
+    let server = NewServer {
+        id,
+        host: String::new(),
+        pid: 0,
+        version: String::new(),
+        queues: Vec::new(),
+        sync_slots: 400,
+        async_slots: 0,
+    };
+    storage.register(server).await
+}
+
+fn job() -> Result<NewJob, Box<dyn std::error::Error>> {
+    Ok(NewJob {
+        id: JobId(uuid::Uuid::now_v7()),
+        module: "bench".parse()?,
+        handler: "nothing".parse()?,
+        mode: Mode::Sync,
+        queue: QueueName::default(),
+        priority: 5,
+        start: Start::Now,
+        payload: r#"{"n":1}"#.parse()?,
+        headers: std::collections::BTreeMap::new(),
+        tags: Vec::new(),
+        max_attempts: 3,
+        retry: RetryPolicy::default(),
+        timeout_ms: None,
+    })
+}

@@ -1,0 +1,123 @@
+//! What every storage must do, as behaviours that a backend's tests run one by one.
+//!
+//! A backend calls [`conformance_suite!`](crate::conformance_suite) with a function that opens an empty storage on the
+//! clock it is given; each behaviour becomes a test of its own name. A behaviour fails by panicking.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "these are tests, and a panic is how a test fails")]
+#![expect(missing_docs, reason = "the names are sentences")]
+
+pub mod claiming;
+pub mod commanding;
+pub mod deploying;
+pub mod enqueueing;
+pub mod fencing;
+pub mod listing;
+pub mod losing;
+pub mod noting;
+pub mod settling;
+pub mod timing;
+mod world;
+
+pub use world::{Opened, World, run};
+
+/// Makes a test of each behaviour. Give it a function `fn(Arc<TestClock>) -> Opened`.
+#[macro_export]
+macro_rules! conformance_suite {
+    ($open:path) => {
+        $crate::conformance_suite! { @ $open;
+            enqueueing {
+                a_repeated_enqueue_of_the_same_id_makes_one_job,
+                a_job_starts_now_later_or_when_its_handler_comes,
+                a_job_reads_back_as_it_was_made,
+                work_is_signalled_when_a_job_is_stored,
+            }
+            claiming {
+                the_first_priority_and_then_the_oldest_is_claimed_first,
+                no_more_are_claimed_of_a_mode_than_it_has_free_slots,
+                queues_are_taken_in_the_order_asked_for,
+                without_queues_the_best_of_all_is_taken,
+                a_paused_queue_is_passed_over_until_it_is_resumed,
+                a_server_that_is_not_known_gets_nothing,
+                no_job_is_claimed_twice,
+            }
+            fencing {
+                a_second_settlement_of_a_run_changes_nothing,
+                a_run_that_was_swept_away_can_write_nothing,
+                a_run_of_before_a_requeue_can_write_nothing,
+                another_server_with_the_same_run_number_can_write_nothing,
+            }
+            settling {
+                a_success_keeps_its_result,
+                a_retry_counts_and_comes_back_after_its_delay,
+                a_snooze_gives_its_attempt_back_but_never_its_run,
+                a_failure_keeps_its_cause,
+                a_released_job_goes_back_to_the_head_of_its_line,
+                a_job_of_the_other_mode_goes_to_the_other_line,
+                follow_ups_come_with_the_success_and_only_with_it,
+                the_history_tells_the_life_of_a_job_in_order,
+                what_a_run_used_is_kept,
+                the_end_of_a_job_is_told,
+            }
+            commanding {
+                a_waiting_job_is_cancelled_at_once,
+                a_running_job_is_asked_to_stop_and_deleted_when_it_has,
+                a_cancel_turns_a_retry_a_snooze_and_a_release_into_a_deletion,
+                a_success_wins_over_a_cancel,
+                a_finished_job_cannot_be_cancelled_but_deleted,
+                a_requeue_starts_the_count_anew,
+                a_requeue_is_refused_in_another_state_than_expected,
+                a_job_that_waits_or_runs_is_not_requeued,
+                a_fresh_requeue_forgets_checkpoints_and_another_keeps_them,
+                a_command_on_no_job_finds_none,
+            }
+            losing {
+                a_lost_servers_job_is_enqueued_with_its_attempt_counted,
+                a_job_that_loses_three_servers_is_poison,
+                a_lost_job_without_attempts_left_fails,
+                a_lost_job_whose_cancel_was_asked_for_is_deleted,
+                a_server_that_has_beaten_again_is_not_swept,
+                a_swept_server_is_refused_and_gets_no_jobs,
+                a_server_that_leaves_gives_its_attempts_back,
+                a_server_is_shown_with_its_slots_until_it_leaves,
+            }
+            timing {
+                a_scheduled_job_is_promoted_to_the_millisecond,
+                no_more_are_promoted_than_asked_for,
+                ended_jobs_are_pruned_when_their_time_is_over,
+                a_prune_removes_no_more_than_asked_for,
+            }
+            deploying {
+                a_version_is_known_before_it_is_active,
+                a_job_keeps_the_version_of_its_first_run,
+                a_requeue_may_ask_for_the_newest_version,
+                an_activation_wakes_the_jobs_that_wait_for_their_handler,
+                a_job_whose_handler_vanished_waits_for_it,
+                an_activation_moves_waiting_jobs_to_their_handlers_new_mode,
+            }
+            listing {
+                a_filter_lets_pass_what_matches_all_of_it,
+                pages_neither_repeat_nor_skip_while_jobs_are_added,
+                a_cursor_that_is_none_is_refused,
+                the_counts_agree_with_a_full_listing,
+                queues_are_shown_with_what_waits_in_them,
+            }
+            noting {
+                progress_is_kept_for_its_run_only,
+                a_log_is_followed_by_its_cursor,
+                a_log_ends_at_its_limit_and_says_so,
+                a_checkpoint_outlives_its_attempt,
+            }
+        }
+    };
+    (@ $open:path; $($group:ident { $($name:ident,)* })*) => {
+        $(mod $group {
+            use super::*;
+            $(
+                #[test]
+                fn $name() {
+                    $crate::conformance::run($open, $crate::conformance::$group::$name);
+                }
+            )*
+        })*
+    };
+}

@@ -1,0 +1,82 @@
+//! What runs write while they go on.
+
+use windlass_api::{LogLevel, LogLine, Progress, Timestamp};
+
+use super::world::{World, job, json, released, success};
+use crate::{Fence, storage::Note};
+
+fn line(fence: Fence, at: Timestamp, message: &str) -> LogLine {
+    LogLine { run: fence.run, at, level: LogLevel::Warn, message: message.into(), fields: Some(json(r#"{"a":1}"#)) }
+}
+
+async fn log(world: &World, fence: Fence, at: Timestamp, messages: &[&str]) {
+    let lines = messages.iter().map(|message| line(fence, at, message)).collect();
+    let noted = world.storage.note(vec![Note { fence, progress: None, lines }]).await.unwrap();
+    assert_eq!(noted, [Ok(())]);
+}
+
+pub async fn progress_is_kept_for_its_run_only(world: World) {
+    let id = world.add(job()).await;
+    let server = world.server().await;
+    let run = world.claim_one(server).await;
+    for percent in [10.5, 250.0] {
+        let progress = Progress { percent, note: Some("on it".into()), at: run.created_at };
+        let note = Note { fence: run.fence, progress: Some(progress.clone()), lines: Vec::new() };
+        world.storage.note(vec![note]).await.unwrap();
+        let expected = Progress { percent: percent.min(100.0), ..progress };
+        assert_eq!(world.detail(id).await.job.progress, Some(expected));
+    }
+    world.settle(&run, released()).await.unwrap();
+    world.claim_one(server).await;
+    assert_eq!(world.detail(id).await.job.progress, None);
+}
+
+pub async fn a_log_is_followed_by_its_cursor(world: World) {
+    let id = world.add(job()).await;
+    let server = world.server().await;
+    let run = world.claim_one(server).await;
+    let empty = world.storage.logs(id, None, 10).await.unwrap();
+    assert!(empty.items.is_empty() && empty.next.is_some());
+    log(&world, run.fence, run.created_at, &["one", "two", "three"]).await;
+    let first = world.storage.logs(id, empty.next.as_deref(), 2).await.unwrap();
+    assert_eq!(first.items[0], line(run.fence, run.created_at, "one"));
+    assert_eq!(first.items[1].message, "two");
+    let second = world.storage.logs(id, first.next.as_deref(), 2).await.unwrap();
+    assert_eq!(second.items[0].message, "three");
+    let none = world.storage.logs(id, second.next.as_deref(), 2).await.unwrap();
+    assert!(none.items.is_empty());
+    world.settle(&run, released()).await.unwrap();
+    let run = world.claim_one(server).await;
+    log(&world, run.fence, run.created_at, &["four"]).await;
+    let third = world.storage.logs(id, none.next.as_deref(), 2).await.unwrap();
+    assert_eq!((third.items[0].message.as_str(), third.items[0].run), ("four", 2));
+}
+
+pub async fn a_log_ends_at_its_limit_and_says_so(world: World) {
+    let id = world.add(job()).await;
+    let run = world.claim_one(world.server().await).await;
+    let megabyte = "x".repeat(1024 * 1024);
+    for _ in 0..6 {
+        log(&world, run.fence, run.created_at, &[&megabyte]).await;
+    }
+    let lines = world.storage.logs(id, None, 100).await.unwrap().items;
+    assert_eq!(lines.len(), 4, "three whole lines fit into 4 MiB, and one tells of the limit");
+    assert!(lines[3].message.contains("limit of 4194304 bytes"), "{}", lines[3].message);
+    world.settle(&run, success()).await.unwrap();
+    world.clock.advance_ms(7 * 24 * 3_600_000);
+    world.storage.prune(0).await.unwrap();
+    assert!(world.storage.logs(id, None, 100).await.unwrap().items.is_empty(), "lines go after 7 days");
+}
+
+pub async fn a_checkpoint_outlives_its_attempt(world: World) {
+    let id = world.add(job()).await;
+    let server = world.server().await;
+    let run = world.claim_one(server).await;
+    assert_eq!(world.storage.checkpoint(id, "at").await.unwrap(), None);
+    for value in ["1", r#"{"row": 2}"#] {
+        world.storage.put_checkpoint(run.fence, "at", &json(value)).await.unwrap().unwrap();
+    }
+    world.lose(server).await;
+    world.claim_one(world.server().await).await;
+    assert_eq!(world.storage.checkpoint(id, "at").await.unwrap(), Some(json(r#"{"row": 2}"#)));
+}

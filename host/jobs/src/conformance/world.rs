@@ -1,0 +1,200 @@
+//! What the behaviours are told in: a storage, a clock, and short words for what is done with them.
+
+use std::{any::Any, collections::BTreeMap, fmt, sync::Arc};
+
+use uuid::Uuid;
+use windlass_api::{
+    Cause, Digest, Failure, HandlerSpec, JobDetail, JobId, Json, Mode, QueueName, RetryPolicy, ServerId, SlotUse,
+    State, Timestamp, Usage,
+};
+
+use crate::{
+    Claimed, NewJob, Next, Settlement, Start, TestClock,
+    storage::{ClaimRequest, Heartbeat, NewServer, NewVersion, Promoted, Pulse, Storage, Superseded},
+};
+
+/// A fresh storage, and whatever must live as long as it.
+pub struct Opened {
+    pub storage: Arc<dyn Storage>,
+    pub keep: Box<dyn Any>,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").finish_non_exhaustive()
+    }
+}
+
+/// A storage and its clock.
+pub struct World {
+    pub storage: Arc<dyn Storage>,
+    pub clock: Arc<TestClock>,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").finish_non_exhaustive()
+    }
+}
+
+/// Runs one behaviour on a fresh storage.
+pub fn run<F: Future<Output = ()>>(open: fn(Arc<TestClock>) -> Opened, behaviour: fn(World) -> F) {
+    let clock = Arc::new(TestClock::at(Timestamp(1_800_000_000_000)));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let opened = open(Arc::clone(&clock));
+        behaviour(World { storage: opened.storage, clock }).await;
+        drop(opened.keep);
+    });
+}
+
+/// A plain job: sync, in the queue `default`, to be started at once.
+pub(super) fn job() -> NewJob {
+    NewJob {
+        id: JobId(Uuid::now_v7()),
+        module: "shop".parse().unwrap(),
+        handler: "bill".parse().unwrap(),
+        mode: Mode::Sync,
+        queue: QueueName::default(),
+        priority: 5,
+        start: Start::Now,
+        payload: r#"{"n":1}"#.parse().unwrap(),
+        headers: BTreeMap::new(),
+        tags: Vec::new(),
+        max_attempts: 3,
+        retry: RetryPolicy::default(),
+        timeout_ms: None,
+    }
+}
+
+pub(super) fn failure(message: &str) -> Failure {
+    Failure { cause: Cause::Handler, code: Some("no".into()), message: message.into(), details: None, backtrace: None }
+}
+
+pub(super) fn retry(delay_ms: u64) -> Next {
+    Next::Retry { delay_ms, failure: failure("again") }
+}
+
+pub(super) fn success() -> Next {
+    Next::Succeeded { result: None }
+}
+
+pub(super) fn released() -> Next {
+    Next::Released { reason: "shutdown".into(), mode: Mode::Sync }
+}
+
+impl World {
+    pub(super) async fn add(&self, job: NewJob) -> JobId {
+        let id = job.id;
+        let enqueued = self.storage.enqueue(vec![job]).await.unwrap();
+        assert_eq!((enqueued[0].id, enqueued[0].existing), (id, false));
+        id
+    }
+
+    /// A server with a new id.
+    pub(super) async fn server(&self) -> ServerId {
+        let id = ServerId(Uuid::new_v4());
+        let server = NewServer {
+            id,
+            host: "here".into(),
+            pid: 7,
+            version: "0".into(),
+            queues: Vec::new(),
+            sync_slots: 4,
+            async_slots: 100,
+        };
+        self.storage.register(server).await.unwrap();
+        id
+    }
+
+    pub(super) async fn claim(&self, server: ServerId, sync_free: u32, async_free: u32) -> Vec<Claimed> {
+        let request = ClaimRequest { server, queues: Vec::new(), sync_free, async_free };
+        self.storage.claim(&request).await.unwrap()
+    }
+
+    pub(super) async fn claim_from(&self, server: ServerId, queues: &[&str], sync_free: u32) -> Vec<JobId> {
+        let queues = queues.iter().map(|name| name.parse().unwrap()).collect();
+        let request = ClaimRequest { server, queues, sync_free, async_free: 0 };
+        self.storage.claim(&request).await.unwrap().iter().map(|claimed| claimed.fence.job).collect()
+    }
+
+    /// The only job that there is to claim.
+    pub(super) async fn claim_one(&self, server: ServerId) -> Claimed {
+        let mut claimed = self.claim(server, 9, 9).await;
+        assert_eq!(claimed.len(), 1, "one job should be there to claim");
+        claimed.pop().unwrap()
+    }
+
+    pub(super) async fn settle(&self, run: &Claimed, next: Next) -> Result<State, Superseded> {
+        let settlement = Settlement { fence: run.fence, next, usage: Usage::default(), follow_ups: Vec::new() };
+        self.storage.settle(vec![settlement]).await.unwrap()[0]
+    }
+
+    pub(super) async fn detail(&self, job: JobId) -> JobDetail {
+        self.storage.job(job).await.unwrap().expect("the job should be there")
+    }
+
+    pub(super) async fn state(&self, job: JobId) -> State {
+        self.detail(job).await.job.state
+    }
+
+    pub(super) async fn promote(&self) -> Promoted {
+        self.storage.promote(100).await.unwrap()
+    }
+
+    pub(super) async fn beat(&self, server: ServerId) -> Heartbeat {
+        self.storage.heartbeat(server, SlotUse { total: 4, busy: 1 }, SlotUse { total: 100, busy: 0 }).await.unwrap()
+    }
+
+    pub(super) async fn pulse(&self, server: ServerId) -> Pulse {
+        let pulses = self.storage.pulses().await.unwrap();
+        pulses.into_iter().find(|pulse| pulse.server == server).expect("the server should be known")
+    }
+
+    /// Gives a server up as lost.
+    pub(super) async fn lose(&self, server: ServerId) -> usize {
+        let pulse = self.pulse(server).await;
+        self.storage.sweep(pulse).await.unwrap().expect("its counter stood still")
+    }
+
+    /// Deploys and activates a version of the module `shop`, named by a byte.
+    pub(super) async fn deploy(&self, byte: u8, handlers: &[(&str, Mode)]) -> Digest {
+        let digest = Digest([byte; 32]);
+        let known = self.storage.add_version(version(byte, handlers)).await.unwrap();
+        assert!(!known);
+        assert!(self.storage.activate(&"shop".parse().unwrap(), digest).await.unwrap());
+        digest
+    }
+}
+
+pub(super) fn version(byte: u8, handlers: &[(&str, Mode)]) -> NewVersion {
+    let spec = |(name, mode): &(&str, Mode)| HandlerSpec {
+        name: name.parse().unwrap(),
+        mode: *mode,
+        summary: None,
+        queue: None,
+        priority: None,
+        max_attempts: None,
+        retry: None,
+        timeout_ms: None,
+        cancel_grace_ms: None,
+        fuel: None,
+        memory_bytes: None,
+        payload_schema: None,
+        result_schema: None,
+        redact: Vec::new(),
+        schedules: Vec::new(),
+    };
+    NewVersion {
+        module: "shop".parse().unwrap(),
+        digest: Digest([byte; 32]),
+        bytes: vec![byte; 10],
+        version: "1.0".into(),
+        sdk: "test".into(),
+        handlers: handlers.iter().map(spec).collect(),
+    }
+}
+
+pub(super) fn json(text: &str) -> Json {
+    text.parse().unwrap()
+}

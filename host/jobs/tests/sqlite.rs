@@ -1,0 +1,31 @@
+//! SQLite keeps to the conformance suite, in a file and in memory.
+#![cfg(feature = "sqlite")]
+
+use std::sync::Arc;
+
+use windlass_jobs::{
+    TestClock,
+    conformance::Opened,
+    storage::sqlite::{SqliteOptions, SqliteStorage},
+};
+
+fn in_a_file(clock: Arc<TestClock>) -> Opened {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteOptions { clock, ..SqliteOptions::host() };
+    let storage = SqliteStorage::open(folder.path().join("jobs.db"), options).unwrap();
+    Opened { storage, keep: Box::new(folder) }
+}
+
+fn in_memory(clock: Arc<TestClock>) -> Opened {
+    Opened { storage: SqliteStorage::in_memory(clock).unwrap(), keep: Box::new(()) }
+}
+
+mod file {
+    use super::*;
+    windlass_jobs::conformance_suite!(in_a_file);
+}
+
+mod memory {
+    use super::*;
+    windlass_jobs::conformance_suite!(in_memory);
+}

@@ -1,0 +1,202 @@
+//! What only a storage in a file can show: who may open it, what outlives a killed process, and what damage does.
+#![cfg(feature = "sqlite")]
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use rusqlite::Connection;
+use windlass_jobs::{
+    NewJob, Start, SystemClock,
+    api::{JobFilter, JobId, Json, Mode, QueueName, RetryPolicy, ServerId, State},
+    storage::{
+        ClaimRequest, JobStore, NewServer, ServerStore, Signal, Storage, StorageError,
+        sqlite::{SqliteOptions, SqliteStorage},
+    },
+};
+
+fn job() -> NewJob {
+    NewJob {
+        id: JobId(uuid::Uuid::now_v7()),
+        module: "m".parse().unwrap(),
+        handler: "h".parse().unwrap(),
+        mode: Mode::Sync,
+        queue: QueueName::default(),
+        priority: 5,
+        start: Start::Now,
+        payload: Json::null(),
+        headers: BTreeMap::new(),
+        tags: Vec::new(),
+        max_attempts: 9,
+        retry: RetryPolicy::default(),
+        timeout_ms: None,
+    }
+}
+
+fn server(id: ServerId) -> NewServer {
+    NewServer {
+        id,
+        host: "here".into(),
+        pid: 1,
+        version: "0".into(),
+        queues: Vec::new(),
+        sync_slots: 1,
+        async_slots: 1,
+    }
+}
+
+fn refusal(path: &Path, options: SqliteOptions) -> String {
+    match SqliteStorage::open(path, options) {
+        Err(StorageError::Unusable(text)) => text,
+        other => panic!("should be unusable, but is {other:?}"),
+    }
+}
+
+#[test]
+fn a_second_host_is_refused_by_name_and_process_and_a_client_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let _first = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
+    let text = refusal(&path, SqliteOptions::host());
+    let expected = format!("another windlass host (process {}) uses {}; stop it", std::process::id(), path.display());
+    assert!(text.starts_with(&expected), "{text}");
+    SqliteStorage::open(&path, SqliteOptions::default()).unwrap();
+}
+
+#[test]
+fn a_database_of_a_newer_version_is_refused_with_both_versions() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    drop(SqliteStorage::open(&path, SqliteOptions::default()).unwrap());
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 7_000).unwrap();
+    let text = refusal(&path, SqliteOptions::default());
+    assert!(text.contains("schema version 7000") && text.contains("up to 1"), "{text}");
+}
+
+#[test]
+fn a_file_that_is_no_windlass_database_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.db");
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE mine (a)").unwrap();
+    let text = refusal(&path, SqliteOptions::default());
+    assert!(text.contains("is not a windlass database"), "{text}");
+    let tables = Connection::open(&path).unwrap();
+    let names = tables.query_row("SELECT group_concat(name) FROM sqlite_schema", [], |row| row.get::<_, String>(0));
+    assert_eq!(names.unwrap(), "mine");
+    let text_file = folder.path().join("notes.txt");
+    std::fs::write(&text_file, "not a database at all, only some text ".repeat(50)).unwrap();
+    assert!(refusal(&text_file, SqliteOptions::default()).contains("not a database"));
+    assert!(
+        refusal(&folder.path().join("no/such/folder/jobs.db"), SqliteOptions::default()).contains("cannot be opened")
+    );
+}
+
+#[tokio::test]
+async fn a_job_that_another_process_enqueues_wakes_the_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let host = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
+    let client = SqliteStorage::open(&path, SqliteOptions::default()).unwrap();
+    let mut signals = host.wake().unwrap().signals();
+    client.enqueue(vec![job()]).await.unwrap();
+    let woken = tokio::time::timeout(Duration::from_secs(30), signals.recv()).await;
+    assert_eq!(woken.unwrap().unwrap(), Signal::Work);
+    assert_eq!(host.counts().await.unwrap().of(State::Enqueued), 1);
+}
+
+#[tokio::test]
+async fn a_cancel_that_another_process_asks_for_reaches_the_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let host = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
+    let client = SqliteStorage::open(&path, SqliteOptions::default()).unwrap();
+    let id = ServerId(uuid::Uuid::new_v4());
+    host.register(server(id)).await.unwrap();
+    host.enqueue(vec![job()]).await.unwrap();
+    let request = ClaimRequest { server: id, queues: Vec::new(), sync_free: 1, async_free: 0 };
+    let run = host.claim(&request).await.unwrap().remove(0);
+    let mut signals = host.wake().unwrap().signals();
+    client.cancel(run.fence.job, "ann").await.unwrap();
+    let cancelled = async { while signals.recv().await.unwrap() != Signal::Cancel(run.fence) {} };
+    tokio::time::timeout(Duration::from_secs(30), cancelled).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_record_is_named_and_the_others_are_still_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let storage = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
+    let (bad, good) = (job(), job());
+    storage.enqueue(vec![bad.clone(), good.clone()]).await.unwrap();
+    let raw = Connection::open(&path).unwrap();
+    raw.execute("UPDATE jobs SET state = 99 WHERE id = ?1", [bad.id.0.as_bytes()]).unwrap();
+    match storage.job(bad.id).await {
+        Err(StorageError::Damaged(text)) => assert!(text.contains(&bad.id.to_string()), "{text}"),
+        other => panic!("should be damaged, but is {other:?}"),
+    }
+    assert!(storage.job(good.id).await.unwrap().is_some());
+}
+
+const DATABASE: &str = "WINDLASS_TEST_DATABASE";
+
+/// Not a test by itself: the process that [`what_was_acknowledged_outlives_a_killed_host`] kills.
+#[tokio::test]
+async fn enqueue_and_claim_until_killed() {
+    let Some(path) = std::env::var_os(DATABASE) else { return };
+    let host = SqliteStorage::open(path, SqliteOptions::host()).unwrap();
+    let id = ServerId(uuid::Uuid::new_v4());
+    host.register(server(id)).await.unwrap();
+    let request = ClaimRequest { server: id, queues: Vec::new(), sync_free: 1, async_free: 0 };
+    loop {
+        let stored = host.enqueue(vec![job(), job()]).await.unwrap();
+        for job in stored {
+            println!("stored {}", job.id);
+        }
+        host.claim(&request).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_outlives_a_killed_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "enqueue_and_claim_until_killed", "--nocapture"])
+        .env(DATABASE, &path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let stored = lines.filter_map(|line| line.unwrap().strip_prefix("stored ")?.parse::<JobId>().ok());
+    let stored = stored.take(200).collect::<Vec<_>>();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(stored.len(), 200);
+    // The lock went with the process, and taking it gives up the server that held jobs.
+    let host =
+        SqliteStorage::open(&path, SqliteOptions { clock: Arc::new(SystemClock), ..SqliteOptions::host() }).unwrap();
+    for id in stored {
+        let kept = host.job(id).await.unwrap().expect("it was acknowledged");
+        assert_eq!(kept.job.state, State::Enqueued);
+    }
+    assert!(host.pulses().await.unwrap().is_empty());
+    let counts = host.counts().await.unwrap();
+    assert_eq!(counts.of(State::Processing), 0);
+    let mut listed = 0;
+    let mut cursor = None;
+    loop {
+        let page = host.jobs(&JobFilter::default(), cursor.as_deref(), 1000).await.unwrap();
+        listed += page.items.len() as u64;
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed, counts.of(State::Enqueued));
+}
