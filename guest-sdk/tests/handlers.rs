@@ -7,6 +7,11 @@ mod nested {
     pub(crate) async fn inner() -> Result<u8, JobError> {
         Ok(7)
     }
+
+    #[handler]
+    pub(crate) fn outer() -> Result<u8, JobError> {
+        Ok(8)
+    }
 }
 
 use std::time::Duration;
@@ -22,7 +27,7 @@ use windlass_guest::{
 };
 
 // Whatever is written here must compile, whichever modes the handlers have and wherever they are.
-windlass_guest::export!(module = "everything"; charge, inner, nested::inner, bare);
+windlass_guest::export!(module = "everything"; charge, inner, nested::outer, bare);
 
 #[derive(Deserialize, JsonSchema)]
 struct Charge {

@@ -2,14 +2,24 @@
 
 use std::{
     ffi::OsStr,
-    io::Write,
-    process::{Command, ExitStatus, Stdio},
+    fs::File,
+    io::{Read, Seek, Write},
+    process::{Command, ExitStatus},
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
+use tempfile::tempfile;
 
 use crate::built::{target, windlass};
+
+/// How long a command may take on a busy machine; one that should have refused to start a host must not hang the tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a command is looked at.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// What a command wrote and how it ended.
 #[derive(Debug)]
@@ -61,25 +71,41 @@ impl Answer {
 }
 
 /// Runs `windlass` with these arguments, without any of this process's Windlass settings. `input` is its standard
-/// input.
+/// input. One that takes a minute is killed.
 ///
 /// # Errors
 /// Where it cannot be run.
 pub fn run<A: AsRef<OsStr>>(arguments: &[A], input: &str) -> Result<Answer> {
-    let mut command = bare()?;
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut line = "windlass".to_owned();
     for argument in arguments {
         line = format!("{line} {}", argument.as_ref().display());
     }
+    // Files rather than pipes, so that nothing that it writes can make it wait.
+    let (mut stdin, mut stdout, mut stderr) = (tempfile()?, tempfile()?, tempfile()?);
+    stdin.write_all(input.as_bytes())?;
+    stdin.rewind()?;
+    let mut command = bare()?;
+    command.args(arguments).stdin(stdin).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
     let mut child = command.spawn().with_context(|| format!("failed to run `{line}`"))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // Small inputs only: the pipe takes them whole. A command that does not read its input closes it, which is fine.
-        let _ = stdin.write_all(input.as_bytes());
-    }
-    let output = child.wait_with_output().with_context(|| format!("failed to wait for `{line}`"))?;
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Answer { line, status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) })
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if started.elapsed() > PATIENCE {
+            child.kill()?;
+            break child.wait()?;
+        }
+        thread::sleep(LOOK);
+    };
+    Ok(Answer { line, status, stdout: read(&mut stdout)?, stderr: read(&mut stderr)? })
+}
+
+fn read(file: &mut File) -> Result<String> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The binary, in an environment that sets nothing of Windlass's.

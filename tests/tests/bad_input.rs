@@ -4,6 +4,7 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use windlass_tests::{Answer, Host, Site, guest, run};
 
@@ -85,7 +86,7 @@ fn a_job_that_nobody_can_do_is_refused() -> Result<()> {
     enqueue_is_refused(&host, &["mixed/add", good, "--queue", "a b"], &["a b", "queue"])?;
     enqueue_is_refused(&host, &["mixed/add", good, "--timeout", "soon"], &["soon"])?;
     let large = host.site().write("large.json", json!({ "a": 1, "b": 2, "c": "x".repeat(300 << 10) }).to_string())?;
-    enqueue_is_refused(&host, &["mixed/add", &format!("@{}", large.display())], &["256 kib"])
+    enqueue_is_refused(&host, &["mixed/add", &format!("@{}", large.display())], &["payload", "262144"])
 }
 
 #[test]
@@ -142,16 +143,21 @@ fn a_storage_that_another_host_holds_is_refused() -> Result<()> {
 #[test]
 fn a_storage_of_a_newer_version_is_refused_and_left_as_it_is() -> Result<()> {
     let site = Site::new()?;
-    site.start(&[])?.stop()?;
-    let path = site.path("windlass.db");
-    let mut bytes = fs::read(&path)?;
-    // SQLite keeps the `user_version` of a database at byte 60 of its first page.
-    let version = u32::from_be_bytes(bytes[60..64].try_into()?);
-    ensure!(version > 0, "the storage does not say its version");
-    bytes[60..64].copy_from_slice(&(version + 1).to_be_bytes());
-    fs::write(&path, &bytes)?;
+    let host = site.start(&[])?;
+    host.deploy("mixed", &guest("mixed")?)?;
+    let job = host.enqueue("mixed/add", &json!({ "a": 1, "b": 2 }), &[])?;
+    let before = host.wait(job)?;
+    host.stop()?;
+
+    let storage = || Connection::open(site.path("windlass.db"));
+    let version = || storage()?.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0));
+    let known = version()?;
+    storage()?.pragma_update(None, "user_version", known + 1)?;
     start_is_refused(&["--storage", &site.storage(), "--listen", "127.0.0.1:0"], &["windlass.db", "newer"])?;
-    ensure!(fs::read(&path)? == bytes, "a storage that was refused was written to");
+    ensure!(version()? == known + 1, "the version was changed by who refused it");
+    storage()?.pragma_update(None, "user_version", known)?;
+    let host = site.start(&[])?;
+    ensure!(host.show(job)? == before, "what was in the storage has changed: {:?}", host.show(job)?);
     Ok(())
 }
 

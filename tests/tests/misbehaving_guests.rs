@@ -24,6 +24,7 @@ guests! {
     endless_loop => an_endless_loop_is_timed_out_or_runs_out_of_fuel,
     exits => a_handler_that_exits_fails_whatever_its_status,
     follow_up_flood => a_flood_of_follow_up_jobs_is_refused_and_leaves_none,
+    large_frames => a_stack_overflow_in_the_guests_own_memory_is_a_trap,
     log_flood => a_flood_of_logs_is_cut_off_and_the_log_says_so,
     memory_hog => a_memory_hog_runs_out_of_memory,
     mixed => good_jobs_of_both_modes_run_in_every_slot,
@@ -35,7 +36,7 @@ guests! {
     sleeps => sleeping_in_a_host_call_does_not_outlast_the_timeout,
     stack_overflow => a_stack_overflow_fails,
     unknown_import => a_component_with_an_unknown_import_is_refused,
-    waits_forever => waiting_for_what_never_comes_fails,
+    waits_forever => waiting_for_what_never_comes_is_a_trap,
 }
 
 #[test]
@@ -162,6 +163,15 @@ fn a_stack_overflow_fails() -> Result<()> {
 }
 
 #[test]
+fn a_stack_overflow_in_the_guests_own_memory_is_a_trap() -> Result<()> {
+    for detail in let_loose("large_frames", "recurse", &[], Cause::Trap)? {
+        let message = detail.job.failure.map(|failure| failure.message).unwrap_or_default();
+        ensure!(message.contains("out of bounds memory access"), "the message is {message}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_handler_that_exits_fails_whatever_its_status() -> Result<()> {
     let_loose("exits", "exit_well", &[], Cause::Exited)?;
     let_loose("exits", "exit_badly", &[], Cause::Exited).map(drop)
@@ -177,8 +187,13 @@ fn sleeping_in_a_host_call_does_not_outlast_the_timeout() -> Result<()> {
 }
 
 #[test]
-fn waiting_for_what_never_comes_fails() -> Result<()> {
-    let_loose("waits_forever", "wait", &["--timeout", "10s"], Cause::Deadlock).map(drop)
+fn waiting_for_what_never_comes_is_a_trap() -> Result<()> {
+    // The guest's own runtime sees that nothing can wake it, and panics, before the host sees it wait.
+    for detail in let_loose("waits_forever", "wait", &["--timeout", "10s"], Cause::Trap)? {
+        let message = detail.job.failure.map(|failure| failure.message).unwrap_or_default();
+        ensure!(message.contains("cannot sleep"), "the message is {message}");
+    }
+    Ok(())
 }
 
 #[test]

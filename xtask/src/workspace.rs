@@ -30,6 +30,11 @@ impl Workspace {
         self.target.join("debug").join(format!("windlass{}", env::consts::EXE_SUFFIX))
     }
 
+    /// A program of the release build.
+    pub(crate) fn release(&self, name: &str) -> PathBuf {
+        self.target.join("release").join(format!("{name}{}", env::consts::EXE_SUFFIX))
+    }
+
     /// A program among the examples' own examples, such as those that make the demo's data.
     pub(crate) fn example(&self, name: &str) -> PathBuf {
         self.target.join("debug/examples").join(format!("{name}{}", env::consts::EXE_SUFFIX))

@@ -18,9 +18,9 @@ use serde::Serialize;
 pub(crate) struct Arguments {
     /// The component with the handlers `noop`, `noop_async` and `sleepy`: that of `examples/faults`
     component: PathBuf,
-    /// The program that compiles components: the `windlass` binary
+    /// The program that compiles components
     #[arg(long)]
-    windlass: PathBuf,
+    compiler: PathBuf,
     /// How many rounds, of which the median counts
     #[arg(long, default_value_t = 15)]
     rounds: usize,
@@ -49,7 +49,7 @@ pub(crate) fn measure(arguments: &Arguments) -> anyhow::Result<Figures> {
     let bytes = std::fs::read(&arguments.component)
         .with_context(|| format!("failed to read {}", arguments.component.display()))?;
     let bare = bare::Loop::new(&bytes)?;
-    let sandboxes = windlass::Sandboxes::new(bytes, &arguments.windlass, arguments.parked)?;
+    let sandboxes = windlass::Sandboxes::new(bytes, &arguments.compiler, arguments.parked)?;
     let (mut bare_us, mut sync_us, mut async_us) = (Vec::new(), Vec::new(), Vec::new());
     // One round more than is counted: the first warms the pools.
     for round in 0..=arguments.rounds {

@@ -10,8 +10,7 @@ use super::windlass::Sandboxes;
 pub(super) fn resident_kib_each(sandboxes: &Sandboxes, parked: u32) -> anyhow::Result<f64> {
     let before = resident_kib()?;
     let stops: Vec<Stop> = (0..parked).map(|_| Stop::new()).collect();
-    let runs: Vec<_> =
-        stops.iter().map(|stop| sandboxes.runtime.spawn(sandboxes.wait(stop.clone()))).collect();
+    let runs: Vec<_> = stops.iter().map(|stop| sandboxes.runtime.spawn(sandboxes.wait(stop.clone()))).collect();
     // All are parked when memory has stopped growing: it is read until two readings 200 ms apart are alike.
     let mut during = resident_kib()?;
     loop {

@@ -43,10 +43,11 @@ impl RunHost for Nobody {
 }
 
 impl Sandboxes {
-    pub(super) fn new(component: Vec<u8>, windlass: &Path, at_once: u32) -> anyhow::Result<Self> {
+    pub(super) fn new(component: Vec<u8>, compiler: &Path, at_once: u32) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("failed to make a folder for compiled code")?;
         let engine = Engine::new(&EngineOptions { concurrent_runs: at_once + 1, ..EngineOptions::default() })?;
-        let compiler = Compiler::new(engine, CompilerOptions::new(windlass.into(), folder.path().join("cache")))?;
+        let options = CompilerOptions::new(compiler.into(), folder.path().join("cache"));
+        let compiler = Compiler::new(engine, options)?;
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let digest = windlass_wasm::digest(&component);
         let component = runtime.block_on(compiler.load(digest, async { Ok(component) }))?;

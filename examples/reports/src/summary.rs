@@ -56,14 +56,14 @@ impl Totals {
 }
 
 impl Summary {
-    fn add(&mut self, sale: Sale) {
+    fn add(&mut self, sale: &Sale) {
         self.rows += 1;
-        self.total.add(&sale);
+        self.total.add(sale);
         // Most rows name a group that is there already, so the name is only kept for the first.
         for (groups, name) in [(&mut self.by_region, &sale.region), (&mut self.by_product, &sale.product)] {
             match groups.get_mut(name.as_str()) {
-                Some(group) => group.add(&sale),
-                None => groups.entry(name.clone()).or_default().add(&sale),
+                Some(group) => group.add(sale),
+                None => groups.entry(name.clone()).or_default().add(sale),
             }
         }
     }
@@ -87,7 +87,7 @@ pub(crate) fn read(
         match reader.read_record(&mut record) {
             Ok(false) => break,
             Ok(true) => match record.deserialize(Some(&headers)) {
-                Ok(sale) => summary.add(sale),
+                Ok(sale) => summary.add(&sale),
                 Err(_) => summary.unreadable_rows += 1,
             },
             Err(error) if error.is_io_error() => return Err(JobError::retry("unreadable", error.to_string())),

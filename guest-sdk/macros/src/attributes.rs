@@ -1,6 +1,8 @@
 //! What stands between the parentheses of `#[handler(…)]`.
 
-use proc_macro2::{Span, TokenStream};
+use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
+
+use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{
     Error, Expr, ExprLit, Lit, LitStr, Result, Token, ext::IdentExt, meta::ParseNestedMeta, parenthesized,
@@ -55,12 +57,12 @@ impl Attributes {
         match key {
             "name" => self.name = Some(checked_name(&text(meta)?)?),
             "queue" => self.queue = Some(checked_name(&text(meta)?)?),
-            "priority" => self.priority = Some(number_in(meta, 0, 9)?),
-            "max_attempts" => self.max_attempts = Some(number_in(meta, 1, 1000)?),
+            "priority" => self.priority = Some(number_in(meta, 0..=9)?),
+            "max_attempts" => self.max_attempts = Some(number_in(meta, 1..=1000)?),
             "retry" => self.retry = Some(quantity(meta, quantities::retry_policy)?),
             "timeout" => self.timeout = Some(positive(meta, quantities::milliseconds)?),
             "cancel_grace" => self.cancel_grace = Some(positive(meta, quantities::milliseconds)?),
-            "fuel" => self.fuel = Some(number_in(meta, 1, u64::MAX)?),
+            "fuel" => self.fuel = Some(number_in(meta, 1..=u64::MAX)?),
             "memory" => self.memory = Some(positive(meta, quantities::bytes)?),
             "redact" => self.redact = pointers(meta)?,
             "schedule" => self.schedules.push(schedule::parse(meta)?),
@@ -107,21 +109,20 @@ fn positive(meta: &ParseNestedMeta<'_>, read: impl Fn(&str) -> std::result::Resu
     })
 }
 
-fn number_in<N>(meta: &ParseNestedMeta<'_>, least: N, most: N) -> Result<N>
+fn number_in<N>(meta: &ParseNestedMeta<'_>, range: RangeInclusive<N>) -> Result<N>
 where
-    N: std::str::FromStr<Err: std::fmt::Display> + PartialOrd + std::fmt::Display,
+    N: FromStr<Err: Display> + PartialOrd + Display,
 {
-    let expected = format!("expected a whole number from {least} to {most}");
+    let expected = format!("expected a whole number from {} to {}", range.start(), range.end());
     if !meta.input.peek(Token![=]) {
         return Err(meta.error(expected));
     }
     let value = meta.value()?.parse::<Expr>()?;
-    let wrong = |span: Span| Error::new(span, &expected);
-    let Expr::Lit(ExprLit { lit: Lit::Int(literal), .. }) = &value else {
-        return Err(Error::new_spanned(&value, &expected));
+    let number = match &value {
+        Expr::Lit(ExprLit { lit: Lit::Int(literal), .. }) => literal.base10_parse::<N>().ok(),
+        _ => None,
     };
-    let number = literal.base10_parse::<N>().map_err(|_| wrong(literal.span()))?;
-    if number < least || number > most { Err(wrong(literal.span())) } else { Ok(number) }
+    number.filter(|number| range.contains(number)).ok_or_else(|| Error::new_spanned(&value, expected))
 }
 
 /// `redact("/card", "/owner/email")`.

@@ -16,18 +16,22 @@ use crate::{
 
 /// Expands `#[handler(…)]`. What is wrong is said beside the function as it was written, so that nothing else in its
 /// file seems wrong too.
-pub(crate) fn handler(attributes: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn handler(attributes: TokenStream, item: &TokenStream) -> TokenStream {
     let function = match syn::parse2::<ItemFn>(item.clone()) {
         Ok(function) => function,
         Err(_) => {
-            let error = syn::Error::new_spanned(&item, "`#[handler]` stands above a function").into_compile_error();
+            let error = syn::Error::new_spanned(item, "`#[handler]` stands above a function").into_compile_error();
             return quote!(#error #item);
         }
     };
     let extra = Attributes::parse(attributes)
-        .and_then(|attributes| Ok(companions(&function, &attributes, &function::shape(&function)?)?))
-        .unwrap_or_else(|error| error.into_compile_error());
-    quote!(#function #extra)
+        .and_then(|attributes| companions(&function, &attributes, &function::shape(&function)?))
+        .unwrap_or_else(syn::Error::into_compile_error);
+    quote! {
+        #[allow(clippy::needless_pass_by_value, clippy::unused_async, reason = "a handler's shape is given")]
+        #function
+        #extra
+    }
 }
 
 fn companions(function: &ItemFn, attributes: &Attributes, shape: &Shape<'_>) -> syn::Result<TokenStream> {

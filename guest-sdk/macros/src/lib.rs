@@ -15,11 +15,11 @@ use proc_macro::TokenStream;
 /// Makes a job handler of a function; see `windlass_guest::handler`.
 #[proc_macro_attribute]
 pub fn handler(attributes: TokenStream, item: TokenStream) -> TokenStream {
-    expand::handler(attributes.into(), item.into()).into()
+    expand::handler(attributes.into(), &item.into()).into()
 }
 
 /// Makes a component of handlers; see `windlass_guest::export`.
 #[proc_macro]
 pub fn export(list: TokenStream) -> TokenStream {
-    export::export(list.into()).unwrap_or_else(|error| error.into_compile_error()).into()
+    export::export(list.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }

@@ -20,10 +20,10 @@ const PIECE_BYTES: u64 = 64 << 10;
 /// How much `blocking-write-and-flush` takes at once, in bytes, by its definition.
 const WRITE_BYTES: usize = 4096;
 
-pub(super) fn send(request: Request) -> Result<Response, Error> {
+pub(super) fn send(request: &Request) -> Result<Response, Error> {
     let started_at = Instant::now();
-    let outgoing = outgoing(&request)?;
-    let options = options(&request);
+    let outgoing = outgoing(request)?;
+    let options = options(request);
     let to_error = |code: ErrorCode| error_from_code!(code, request.timeout, request.max_response_bytes, ErrorCode);
 
     let body = outgoing.body().map_err(|()| Error::Failed("the host gave no body to write to".into()))?;

@@ -34,9 +34,10 @@ pub use self::{
 /// # Errors
 /// Where there is no response, whatever the reason; a response of any status is none. Natively
 /// [`Error::Unsupported`], unless a [`TestContext`](crate::testing::TestContext) of this thread answers.
+#[cfg_attr(target_family = "wasm", expect(clippy::needless_pass_by_value, reason = "as `send_async` takes it"))]
 pub fn send(request: Request) -> Result<Response, Error> {
     #[cfg(target_family = "wasm")]
-    return component_sync::send(request);
+    return component_sync::send(&request);
     #[cfg(not(target_family = "wasm"))]
     crate::testing::respond(&request.checked()?)
 }
@@ -68,7 +69,10 @@ macro_rules! error_from_code {
             Code::HttpRequestMethodInvalid | Code::HttpRequestUriInvalid | Code::HttpRequestUriTooLong => {
                 $crate::http::Error::InvalidRequest(format!("the host refused it: {:?}", $code))
             }
-            other => $crate::http::Error::Failed(format!("{other:?}")),
+            other => {
+                let text = format!("{other:?}");
+                $crate::http::Error::Failed(text.trim_start_matches("ErrorCode::").to_owned())
+            }
         }
     }};
 }

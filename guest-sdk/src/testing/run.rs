@@ -7,11 +7,12 @@ use std::{
     thread::{self, Thread},
 };
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::TestContext;
 use crate::{
-    JobError,
+    Context, JobError, ResultExt,
     bindings::types as wit,
     handler::{AsyncHandler, Handler, Outcome, SyncHandler},
 };
@@ -20,16 +21,20 @@ use crate::{
 ///
 /// # Errors
 /// What the handler says; [`JobError::Fatal`] with the code `bad-payload` where the payload is not what it takes.
-pub fn run<H: SyncHandler>(test: &TestContext, payload: Value) -> Result<Value, JobError> {
-    result(H::run(&test.context_for(H::NAME, &payload)))
+pub fn run<H: SyncHandler>(test: &TestContext, payload: impl Serialize) -> Result<Value, JobError> {
+    result(H::run(&context::<H>(test, payload)?))
 }
 
 /// Runs an async handler as the host does, to its end.
 ///
 /// # Errors
 /// As for [`run`].
-pub fn run_async<H: AsyncHandler>(test: &TestContext, payload: Value) -> Result<Value, JobError> {
-    result(block_on(H::run(&test.context_for(H::NAME, &payload))))
+pub fn run_async<H: AsyncHandler>(test: &TestContext, payload: impl Serialize) -> Result<Value, JobError> {
+    result(block_on(H::run(&context::<H>(test, payload)?)))
+}
+
+fn context<H: Handler>(test: &TestContext, payload: impl Serialize) -> Result<Context, JobError> {
+    Ok(test.context_for(H::NAME, &serde_json::to_value(payload).or_fatal("bad-payload")?))
 }
 
 fn result(outcome: Outcome) -> Result<Value, JobError> {

@@ -1,5 +1,6 @@
 //! The client and what it accepts, over a storage in memory.
 #![cfg(feature = "sqlite")]
+#![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,5 +1,6 @@
 //! Random commands against a model that is simple enough to be right.
 #![cfg(feature = "sqlite")]
+#![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,5 +1,6 @@
 //! SQLite keeps to the conformance suite, in a file and in memory.
 #![cfg(feature = "sqlite")]
+#![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 use std::sync::Arc;
 

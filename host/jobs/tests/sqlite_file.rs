@@ -1,5 +1,6 @@
 //! What only a storage in a file can show: who may open it, what outlives a killed process, and what damage does.
 #![cfg(feature = "sqlite")]
+#![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 use std::{
     collections::BTreeMap,
@@ -66,6 +67,14 @@ fn a_second_host_is_refused_by_name_and_process_and_a_client_is_not() {
     let expected = format!("another windlass host (process {}) uses {}; stop it", std::process::id(), path.display());
     assert!(text.starts_with(&expected), "{text}");
     SqliteStorage::open(&path, SqliteOptions::default()).unwrap();
+}
+
+#[test]
+fn a_host_that_was_closed_leaves_its_lock_to_the_next_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..20 {
+        drop(SqliteStorage::open(folder.path().join("jobs.db"), SqliteOptions::host()).unwrap());
+    }
 }
 
 #[test]

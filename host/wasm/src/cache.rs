@@ -67,14 +67,20 @@ impl Cache {
     }
 
     /// Puts a written file in its place: the checksum first, so that a half-done step counts as missing.
-    pub(crate) fn keep(&self, digest: &[u8; 32], draft: NamedTempFile) -> io::Result<()> {
+    ///
+    /// Gives the code, ready; the inner error where the engine does not take what was compiled for it.
+    pub(crate) fn keep(&self, digest: &[u8; 32], draft: NamedTempFile) -> io::Result<wasmtime::Result<Component>> {
+        let compiled = deserialize(&self.engine, draft.path());
+        if compiled.is_err() {
+            return Ok(compiled);
+        }
         let path = self.path(digest);
         let checksum = Sha256::digest(fs::read(draft.path())?);
         let mut beside = self.draft()?;
         beside.write_all(&checksum)?;
         beside.persist(checksum_of(&path))?;
         draft.persist(&path)?;
-        Ok(())
+        Ok(compiled)
     }
 
     fn path(&self, digest: &[u8; 32]) -> PathBuf {

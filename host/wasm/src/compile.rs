@@ -125,7 +125,7 @@ impl Compiler {
     async fn cached(&self, digest: [u8; 32]) -> Result<Option<Component>, Refusal> {
         let (cache, engine) = (Arc::clone(&self.cache), self.engine.clone());
         let find = move || cache.load(&digest).map(|compiled| link(&engine, &compiled)).transpose();
-        tokio::task::spawn_blocking(find).await.map_err(interrupted)?
+        tokio::task::spawn_blocking(find).await.map_err(|error| interrupted(&error))?
     }
 
     async fn compile(&self, digest: [u8; 32], bytes: Vec<u8>) -> Result<Component, Refusal> {
@@ -137,11 +137,14 @@ impl Compiler {
         let draft =
             self.cache.draft().map_err(|error| Refusal::Host(format!("write to the compiled cache: {error}")))?;
         self.run_child(&bytes, draft.path()).await?;
-        let cache = Arc::clone(&self.cache);
-        let kept = tokio::task::spawn_blocking(move || cache.keep(&digest, draft)).await.map_err(interrupted)?;
-        kept.map_err(|error| Refusal::Host(format!("keep compiled code: {error}")))?;
-        let missing = || Refusal::Host("load code that was just compiled; the log says why".to_owned());
-        self.cached(digest).await?.ok_or_else(missing)
+        let (cache, engine) = (Arc::clone(&self.cache), self.engine.clone());
+        let keep = move || {
+            let kept = cache.keep(&digest, draft);
+            let compiled = kept.map_err(|error| Refusal::Host(format!("keep compiled code: {error}")))?;
+            // The pool has looked at the component's sizes.
+            link(&engine, &compiled.map_err(|error| Refusal::TooDemanding(format!("{error:#}")))?)
+        };
+        tokio::task::spawn_blocking(keep).await.map_err(|error| interrupted(&error))?
     }
 
     async fn run_child(&self, component: &[u8], output: &Path) -> Result<(), Refusal> {
@@ -194,7 +197,7 @@ fn link(engine: &Engine, compiled: &wasmtime::component::Component) -> Result<Co
     Component::link(engine, compiled)
 }
 
-fn interrupted(error: tokio::task::JoinError) -> Refusal {
+fn interrupted(error: &tokio::task::JoinError) -> Refusal {
     Refusal::Host(format!("load compiled code: {error}"))
 }
 

@@ -13,6 +13,8 @@ use wasmtime::{
 use crate::{
     Engine, Mode, Refusal,
     contract::{async_handlers, handlers},
+    failure::Halt,
+    inspect,
     store::RunState,
 };
 
@@ -36,8 +38,9 @@ impl Component {
     pub(crate) fn link(engine: &Engine, compiled: &wasmtime::component::Component) -> Result<Self, Refusal> {
         let ready =
             engine.linker().instantiate_pre(compiled).map_err(|error| Refusal::WrongShape(format!("{error:#}")))?;
-        let sync_handlers = handlers::GuestIndices::new(&ready).ok();
-        let async_handlers = async_handlers::GuestIndices::new(&ready).ok();
+        let sync_handlers = exported(inspect::SYNC_HANDLERS, engine, compiled, || handlers::GuestIndices::new(&ready))?;
+        let async_handlers =
+            exported(inspect::ASYNC_HANDLERS, engine, compiled, || async_handlers::GuestIndices::new(&ready))?;
         Ok(Self(Arc::new(Inner { engine: engine.clone(), ready, sync_handlers, async_handlers })))
     }
 
@@ -74,8 +77,8 @@ impl Component {
         store: impl AsContextMut,
         instance: &Instance,
     ) -> wasmtime::Result<handlers::Guest> {
-        let indices = self.0.sync_handlers.as_ref().ok_or_else(|| missing(Mode::Sync))?;
-        indices.load(store, instance)
+        let indices = self.0.sync_handlers.as_ref().ok_or(Halt::NoSuchHandlers(Mode::Sync))?;
+        indices.load(store, instance).map_err(|error| error.context(Halt::NoSuchHandlers(Mode::Sync)))
     }
 
     pub(crate) fn async_guest(
@@ -83,13 +86,22 @@ impl Component {
         store: impl AsContextMut,
         instance: &Instance,
     ) -> wasmtime::Result<async_handlers::Guest> {
-        let indices = self.0.async_handlers.as_ref().ok_or_else(|| missing(Mode::Async))?;
-        indices.load(store, instance)
+        let indices = self.0.async_handlers.as_ref().ok_or(Halt::NoSuchHandlers(Mode::Async))?;
+        indices.load(store, instance).map_err(|error| error.context(Halt::NoSuchHandlers(Mode::Async)))
     }
 }
 
-fn missing(mode: Mode) -> wasmtime::Error {
-    wasmtime::format_err!("the component has no handlers that run in mode {mode:?}")
+/// Finds the functions of an interface where the component exports it.
+fn exported<T>(
+    interface: &str,
+    engine: &Engine,
+    compiled: &wasmtime::component::Component,
+    find: impl FnOnce() -> wasmtime::Result<T>,
+) -> Result<Option<T>, Refusal> {
+    if !inspect::exports(engine, compiled).any(|name| name.starts_with(interface)) {
+        return Ok(None);
+    }
+    find().map(Some).map_err(|error| Refusal::WrongShape(format!("{error:#}")))
 }
 
 impl fmt::Debug for Component {

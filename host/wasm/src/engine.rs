@@ -132,11 +132,11 @@ pub(crate) fn config() -> Config {
         // Names of functions and, where the guest has debug information, lines: a trap shows where it was.
         .wasm_backtrace_details(WasmBacktraceDetails::Enable)
         // Twice the default: interpreters recurse deeply.
-        .max_wasm_stack(pool::knob("WSTACK",1 << 20))
+        .max_wasm_stack(1 << 20)
         // The guest's stack and what host functions need on top of it.
-        .async_stack_size(pool::knob("STACK",2 << 20))
+        .async_stack_size(2 << 20)
         // Wasm cannot read what is on its stack from before, so a fresh stack for each run need not be zeroed.
-        .async_stack_zeroing(pool::knob("ZERO",0)==1);
+        .async_stack_zeroing(false);
     config
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use crate::{StopReason, contract::JobError};
+use crate::{Mode, StopReason, contract::JobError};
 
 /// What came out of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +96,8 @@ pub(crate) enum Halt {
     OutOfMemory { wanted: u64, limit: u64 },
     #[error("the run asked for a table of {wanted} elements and may have {limit}")]
     TableTooLarge { wanted: u64, limit: u64 },
+    #[error("the component has no handlers of mode {0:?} in the contract's shape")]
+    NoSuchHandlers(Mode),
 }
 
 struct Seconds(Duration);
@@ -123,13 +125,14 @@ pub(crate) fn classify(error: &wasmtime::Error, limit_of_fuel: u64) -> Outcome {
     let failure = match (error.downcast_ref::<Halt>(), error.downcast_ref::<I32Exit>(), error.downcast_ref::<Trap>()) {
         (Some(Halt::Stopped(reason)), ..) => return Outcome::Stopped(*reason),
         (Some(halt @ Halt::Timeout(_)), ..) => RunFailure::new(RunCause::Timeout, halt.to_string()),
+        (Some(halt @ Halt::NoSuchHandlers(_)), ..) => RunFailure::new(RunCause::Unloadable, halt.to_string()),
         (Some(halt), ..) => RunFailure::new(RunCause::OutOfMemory, halt.to_string()),
         (_, Some(exit), _) => {
             let message = format!("the handler exited with code {} instead of returning", exit.0);
             RunFailure::new(RunCause::Exited, message)
         }
         (.., Some(trap)) => of_trap(*trap, limit_of_fuel),
-        _ => RunFailure::new(RunCause::Trap, root_message(error)),
+        _ => of_other(error),
     };
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(|trace| clip(trace.to_string(), MAX_BACKTRACE_BYTES));
     Outcome::Failed(RunFailure { backtrace: backtrace.filter(|text| !text.is_empty()), ..failure })
@@ -152,9 +155,17 @@ fn of_trap(trap: Trap, limit_of_fuel: u64) -> RunFailure {
     RunFailure::new(cause, trap.to_string())
 }
 
-/// The innermost error: what wraps it only says in which function the guest was, which the backtrace says better.
-fn root_message(error: &wasmtime::Error) -> String {
-    error.root_cause().to_string()
+fn of_other(error: &wasmtime::Error) -> RunFailure {
+    // What wraps the innermost error only says in which function the guest was, which the backtrace says better.
+    let message = error.root_cause().to_string();
+    if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
+        return RunFailure::new(RunCause::Host, format!("failed to find a place for one more run: {message}"));
+    }
+    // wasmtime has no type for this one. With a backtrace it was a call of the guest's that carried too much.
+    if message.starts_with("too much data is being copied") && error.downcast_ref::<WasmBacktrace>().is_none() {
+        return RunFailure::new(RunCause::ResultTooLarge, "the result is longer than the host copies out of a guest");
+    }
+    RunFailure::new(RunCause::Trap, message)
 }
 
 /// Shortens text to at most so many bytes, at a character's boundary.

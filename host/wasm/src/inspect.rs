@@ -1,8 +1,12 @@
 //! What a component's bytes and types say before it is compiled or run.
 
-use wasmtime::component::types::ComponentItem;
-
 use crate::{Engine, Refusal, pool};
+
+/// The interface of sync handlers, in any version that is compatible.
+pub(crate) const SYNC_HANDLERS: &str = "windlass:job/handlers@0.1.";
+
+/// The interface of async handlers, in any version that is compatible.
+pub(crate) const ASYNC_HANDLERS: &str = "windlass:job/async-handlers@0.1.";
 
 /// Looks at the bytes alone: cheap, and with clearer words than a parser's.
 pub(crate) fn check_bytes(bytes: &[u8], limit: u64) -> Result<(), Refusal> {
@@ -42,18 +46,19 @@ pub(crate) fn check_types(engine: &Engine, compiled: &wasmtime::component::Compo
             None => Refusal::WrongShape(whole),
         });
     }
-    let is_contract = |name: &str| {
-        ["windlass:job/handlers@0.1.", "windlass:job/async-handlers@0.1."].iter().any(|prefix| name.starts_with(prefix))
-    };
-    let exports: Vec<(String, bool)> = types
-        .exports(engine.wasmtime())
-        .map(|(name, item)| (name.to_owned(), matches!(item.ty, ComponentItem::ComponentInstance(_))))
-        .collect();
-    if exports.iter().any(|(name, is_instance)| *is_instance && is_contract(name)) {
+    let handlers = |name: &String| name.starts_with(SYNC_HANDLERS) || name.starts_with(ASYNC_HANDLERS);
+    if exports(engine, compiled).any(|name| handlers(&name)) {
         return Ok(());
     }
-    let names: Vec<&str> = exports.iter().take(10).map(|(name, _)| name.as_str()).collect();
+    let names: Vec<String> = exports(engine, compiled).take(10).collect();
     Err(Refusal::NoHandlers(if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }))
+}
+
+/// The names of what a component exports.
+pub(crate) fn exports(engine: &Engine, compiled: &wasmtime::component::Component) -> impl Iterator<Item = String> {
+    let names: Vec<String> =
+        compiled.component_type().exports(engine.wasmtime()).map(|(name, _)| name.to_owned()).collect();
+    names.into_iter()
 }
 
 fn check_demands(engine: &Engine, compiled: &wasmtime::component::Component) -> Result<(), Refusal> {

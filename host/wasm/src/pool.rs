@@ -37,19 +37,17 @@ pub(crate) fn config(options: &EngineOptions) -> PoolingAllocationConfig {
         .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
         .max_tables_per_component(TABLES_PER_COMPONENT)
         .max_memories_per_component(MEMORIES_PER_COMPONENT)
+        .max_tables_per_module(TABLES_PER_COMPONENT)
+        .max_memories_per_module(MEMORIES_PER_COMPONENT)
         // What an instance's functions, globals and imports take on the host's heap: Python's take some MiB.
         .max_component_instance_size(10 << 20)
         .max_core_instance_size(10 << 20)
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(max_memory_bytes)
         // What a slot keeps mapped for its next run. Kept pages are reset by copying instead of by handing them back
-        // and faulting them in again; with the scan, only those that were written. See examples/cost.rs.
-        .linear_memory_keep_resident(knob("MEM",2 << 20))
-        .table_keep_resident(knob("TAB",64 << 10))
-        .pagemap_scan(if knob("SCAN",1)==1 {Enabled::Auto} else {Enabled::No})
-        .decommit_batch_size(knob("BATCH",1))
-        .async_stack_keep_resident(knob("STK",64 << 10));
+        // and faulting them in again; with the scan, only those that were written.
+        .linear_memory_keep_resident(2 << 20)
+        .table_keep_resident(64 << 10)
+        .pagemap_scan(Enabled::Auto);
     pool
 }
-
-pub(crate) fn knob(n:&str,d:usize)->usize{ std::env::var(n).ok().and_then(|v|v.parse().ok()).unwrap_or(d)}

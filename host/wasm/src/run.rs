@@ -72,8 +72,10 @@ impl Component {
     ///
     /// It needs a tokio runtime with time and input/output around it. A run in [`Mode::Sync`] keeps the thread that
     /// polls it while the guest computes: call it under [`tokio::runtime::Handle::block_on`] on a thread that is no
-    /// worker of the runtime. A run in [`Mode::Async`] lets others have the thread every millisecond or so; spawn it on
-    /// a runtime kept for guests. Dropping the future ends the run.
+    /// worker of the runtime. A run in [`Mode::Async`] lets others have the thread several times a millisecond; spawn it
+    /// on a runtime kept for guests, one that looks at what comes from outside often
+    /// ([`tokio::runtime::Builder::global_queue_interval`] of some 4 rather than 61), since each turn may be a guest's.
+    /// Dropping the future ends the run.
     pub async fn run(&self, request: RunRequest) -> RunReport {
         let started_at = Instant::now();
         let deadline = request.limits.timeout.and_then(|timeout| started_at.checked_add(timeout));
@@ -103,10 +105,9 @@ impl Component {
         let instance = self.instantiate(store).await?;
         match mode {
             Mode::Sync => self.sync_guest(&mut *store, &instance)?.call_run(store, &job).await,
-            Mode::Async => {
-                let guest = self.async_guest(&mut *store, &instance)?;
-                store.run_concurrent(async |accessor| guest.call_run(accessor, job).await).await?
-            }
+            // Runs the store's event loop until the guest has returned. Unlike `run_concurrent` it traps where the guest
+            // has not, and nothing is left that could happen.
+            Mode::Async => Ok(self.async_guest(&mut *store, &instance)?.func_run().call_async(store, (job,)).await?.0),
         }
     }
 }

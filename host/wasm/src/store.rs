@@ -10,7 +10,7 @@ use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
-    Engine, Grants, Mode, RunCause, RunFailure, RunHost, RunRequest, Stop,
+    Engine, Grants, RunCause, RunFailure, RunHost, RunRequest, Stop,
     contract::Level,
     egress::EgressHooks,
     failure::Halt,
@@ -28,9 +28,9 @@ const MAX_HANDLES: usize = 10_000;
 /// How many random bytes a guest gets per call; the host holds them meanwhile.
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
 
-/// How often an async guest that computes lets others have its thread, in fuel: about a millisecond. Each yield costs
-/// about a microsecond.
-const FUEL_PER_TURN: u64 = 2_000_000;
+/// How often a guest that computes lets others have its thread, in fuel: a quarter of a millisecond or so, of which a
+/// yield takes about a microsecond. What a stopped run is said to have used is too low by this much at most.
+const FUEL_PER_TURN: u64 = 500_000;
 
 /// The state of a run's store.
 pub(crate) struct RunState {
@@ -93,9 +93,9 @@ pub(crate) fn open(
     let host_failure =
         |error: wasmtime::Error| RunFailure::new(RunCause::Host, format!("failed to set up the run: {error}"));
     store.set_fuel(limits.fuel).map_err(host_failure)?;
-    if request.mode == Mode::Async {
-        store.fuel_async_yield_interval(Some(FUEL_PER_TURN)).map_err(host_failure)?;
-    }
+    // In both modes: the engine writes the fuel counter back only where it yields, calls out or returns, and a run that
+    // is stopped in a loop must still report what it used.
+    store.fuel_async_yield_interval(Some(FUEL_PER_TURN)).map_err(host_failure)?;
     let timeout = limits.timeout;
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |store| {

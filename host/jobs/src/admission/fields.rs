@@ -174,10 +174,10 @@ mod tests {
     fn a_payload_or_a_bulk_over_its_limit_is_refused() {
         let long = |bytes: usize| Json::from_text(format!("\"{}\"", "x".repeat(bytes - 2))).unwrap();
         assert!(refusal(|it| it.payload = long(MAX_PAYLOAD_BYTES + 1)).contains("at most 262144"));
-        let request = JobRequest { payload: long(MAX_PAYLOAD_BYTES), ..request() };
-        assert!(check(&request).is_ok());
-        assert!(check_bulk(&vec![request.clone(); 64]).is_ok());
-        assert!(check_bulk(&vec![request; 65]).is_err());
-        assert!(check_bulk(&vec![super::tests::request(); MAX_BULK_JOBS + 1]).is_err());
+        let longest = JobRequest { payload: long(MAX_PAYLOAD_BYTES), ..request() };
+        assert!(check(&longest).is_ok());
+        assert!(check_bulk(&vec![longest.clone(); 64]).is_ok());
+        assert!(check_bulk(&vec![longest; 65]).is_err());
+        assert!(check_bulk(&vec![request(); MAX_BULK_JOBS + 1]).is_err());
     }
 }

@@ -25,7 +25,7 @@ pub async fn the_first_priority_and_then_the_oldest_is_claimed_first(world: Worl
     for priority in [5, 0, 9, 5, 0] {
         made.push(add(&world, "default", priority, Mode::Sync).await);
     }
-    let expected = vec![made[1], made[4], made[0], made[3], made[2]];
+    let expected = [made[1], made[4], made[0], made[3], made[2]];
     assert_eq!(sync_jobs(&world, server, 3).await, expected[..3]);
     assert_eq!(sync_jobs(&world, server, 3).await, expected[3..]);
 }

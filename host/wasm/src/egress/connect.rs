@@ -94,11 +94,10 @@ pub(super) async fn send(
     let (answer, connection_ended) = answered.await.map_err(|_| Error::ConnectionReadTimeout)?;
     let response = answer?
         .map(|body| Received::new(body, Arc::clone(&egress.received), between_bytes_timeout, place).boxed_unsync());
-    let driver: Driver = Box::new(async move {
-        // The sender lives as long as the connection: dropping it tells hyper that no one waits any more.
-        let _sender = sender;
-        if connection_ended { Ok(()) } else { connection.await.map_err(Error::from) }
-    });
+    // No further request will come: with the response's body read, the connection ends.
+    drop(sender);
+    let driver: Driver =
+        Box::new(async move { if connection_ended { Ok(()) } else { connection.await.map_err(Error::from) } });
     Ok((response, driver))
 }
 

@@ -8,6 +8,8 @@ mod connect;
 mod hooks;
 mod meter;
 mod pattern;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use connect::tls_config;
 pub(crate) use hooks::EgressHooks;

@@ -116,8 +116,10 @@ impl Run {
 
 /// The runtime that waits on behalf of guests: one worker, so that a guest which keeps it shows.
 pub(crate) fn runtime() -> &'static tokio::runtime::Runtime {
-    static RUNTIME: LazyLock<tokio::runtime::Runtime> =
-        LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap());
+    static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        runtime.worker_threads(1).global_queue_interval(4).enable_all().build().unwrap()
+    });
     &RUNTIME
 }
 

@@ -4,7 +4,7 @@
 //! filter asks is checked job by job. A page's cursor is the number of its last job.
 
 use rusqlite::{Connection, OptionalExtension, params_from_iter, types::Value};
-use windlass_api::{JobFilter, JobSummary, Page};
+use windlass_api::{HandlerName, JobFilter, JobSummary, ModuleName, Page};
 
 use super::{fault::Fault, show, words::Word};
 
@@ -74,7 +74,7 @@ impl<'a> Wanted<'a> {
                 let mut query = db.prepare_cached(
                     "SELECT n FROM handlers WHERE module = coalesce(?1, module) AND name = coalesce(?2, name)",
                 )?;
-                let names = (module.as_ref().map(|name| name.as_str()), handler.as_ref().map(|name| name.as_str()));
+                let names = (module.as_ref().map(ModuleName::as_str), handler.as_ref().map(HandlerName::as_str));
                 let handlers = query.query_map(names, |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
                 if handlers.is_empty() {
                     return Ok(None);

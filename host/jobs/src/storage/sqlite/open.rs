@@ -3,7 +3,6 @@
 use std::{
     path::Path,
     sync::{Arc, mpsc},
-    thread,
     time::Duration,
 };
 
@@ -17,7 +16,7 @@ use super::{
     options::{Role, SqliteOptions},
     readers::Readers,
     schema, servers,
-    writer::{Operation, Writer},
+    writer::{Operation, Pen, Writer},
 };
 use crate::{Clock, storage::StorageError};
 
@@ -98,14 +97,8 @@ impl SqliteStorage {
                 tracing::warn!(jobs = swept, "took jobs away from servers that were lost");
             }
         }
-        // The lock goes with the thread, so that it is held until the last write is done.
-        let work = move || {
-            writer.run();
-            drop(lock);
-        };
-        let thread = thread::Builder::new().name("windlass-sqlite-write".to_owned()).spawn(work);
-        thread.map_err(|error| StorageError::Unusable(format!("a thread cannot be started: {error}")))?;
-        Ok(Arc::new(Self { operations, readers, hub, retention, room: Semaphore::new(MAX_QUEUED) }))
+        let pen = Pen::start(writer, operations, lock)?;
+        Ok(Arc::new(Self { pen, readers, hub, retention, room: Semaphore::new(MAX_QUEUED) }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The storage traits, each method handed to the writing thread or to a reading one.
 
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
@@ -18,7 +18,7 @@ use super::{
     readers::Readers,
     servers, settle, show,
     tx::Tx,
-    writer::{Durability, Operation, Step},
+    writer::{Durability, Pen, Step},
 };
 use crate::{
     Claimed, Fence, NewJob, Settlement,
@@ -31,7 +31,7 @@ use crate::{
 /// A storage in one SQLite file, or in memory.
 #[derive(Debug)]
 pub struct SqliteStorage {
-    pub(super) operations: mpsc::Sender<Box<dyn Operation>>,
+    pub(super) pen: Pen,
     /// Absent for a database in memory, which has one connection only.
     pub(super) readers: Option<Readers>,
     pub(super) hub: Arc<Hub>,
@@ -50,7 +50,9 @@ impl SqliteStorage {
         let closed = || StorageError::Unavailable("the storage is closed".to_owned());
         let _room = self.room.acquire().await.map_err(|_| closed())?;
         let (step, answered) = Step::new(durability, step);
-        self.operations.send(Box::new(step)).map_err(|_| closed())?;
+        if !self.pen.send(Box::new(step)) {
+            return Err(closed());
+        }
         answered.await.map_err(|_| closed())?
     }
 

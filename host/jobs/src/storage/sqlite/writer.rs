@@ -7,8 +7,9 @@
 use std::{
     sync::{
         Arc,
-        mpsc::{Receiver, RecvTimeoutError},
+        mpsc::{Receiver, RecvTimeoutError, Sender},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -19,6 +20,7 @@ use windlass_api::State;
 use super::{
     fault::Fault,
     hub::Hub,
+    lock::HostLock,
     options::Synchronous,
     tx::{Cache, Tally, Tx},
     words::Word,
@@ -114,6 +116,47 @@ where
     }
 }
 
+/// The way to the writing thread. Dropping it waits until the last operation is committed, so that whoever opens the
+/// database next finds its lock free.
+#[derive(Debug)]
+pub(super) struct Pen {
+    operations: Option<Sender<Box<dyn Operation>>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Pen {
+    /// Starts the thread; `lock` is held as long as it runs.
+    pub(super) fn start(
+        writer: Writer,
+        operations: Sender<Box<dyn Operation>>,
+        lock: Option<HostLock>,
+    ) -> Result<Self, StorageError> {
+        let work = move || {
+            writer.run();
+            drop(lock);
+        };
+        let thread = thread::Builder::new().name("windlass-sqlite-write".to_owned()).spawn(work);
+        let thread = thread.map_err(|error| StorageError::Unusable(format!("a thread cannot be started: {error}")))?;
+        Ok(Self { operations: Some(operations), thread: Some(thread) })
+    }
+
+    /// Queues an operation; gives whether the thread is still there.
+    pub(super) fn send(&self, operation: Box<dyn Operation>) -> bool {
+        self.operations.as_ref().is_some_and(|operations| operations.send(operation).is_ok())
+    }
+}
+
+impl Drop for Pen {
+    fn drop(&mut self) {
+        drop(self.operations.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that writes to the database has panicked");
+        }
+    }
+}
+
 /// What the writing thread owns.
 pub(super) struct Writer {
     pub(super) db: Connection,
@@ -147,7 +190,7 @@ impl Writer {
             let first = match self.operations.recv_timeout(LOOK_EVERY) {
                 Ok(first) => Some(first),
                 Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => return self.fold_log(),
             };
             if let Some(first) = first {
                 let mut batch = vec![first];
@@ -162,6 +205,16 @@ impl Writer {
                     self.tell_of_others();
                 }
             }
+        }
+    }
+
+    /// Folds the log into the database file, so that what a host leaves behind is one file that can be copied.
+    fn fold_log(&self) {
+        let folded = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+        match folded {
+            Ok(false) => {}
+            Ok(true) => tracing::debug!("another process reads the database; its log stays beside it"),
+            Err(error) => tracing::warn!(%error, "failed to fold the log into the database; it stays beside it"),
         }
     }
 
