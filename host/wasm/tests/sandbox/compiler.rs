@@ -19,12 +19,21 @@ fn guest() -> Vec<u8> {
     sync_guest("", "", "(i32.const 1024)")
 }
 
-/// A component whose code takes the compiler a while.
+/// A component with so many functions of so many operations each.
+fn heavy(functions: usize, operations: usize) -> Vec<u8> {
+    let body = "(i64.mul (local.get 0)) (i64.add (local.get 0))".repeat(operations / 2);
+    let function = format!("(func (param i64) (result i64) (local.get 0) {body})");
+    sync_guest("", &function.repeat(functions), "(i32.const 1024)")
+}
+
+/// Takes the compiler some seconds.
 fn slow_to_compile() -> Vec<u8> {
-    let function = "(func (param i64) (result i64) (local.get 0)".to_owned()
-        + &"(i64.mul (local.get 0)) (i64.add (local.get 0))".repeat(2_000)
-        + ")";
-    sync_guest("", &function.repeat(40), "(i32.const 1024)")
+    heavy(20, 4_000)
+}
+
+/// Takes the compiler some hundred MiB, since it looks at a function as a whole.
+fn large_to_compile() -> Vec<u8> {
+    heavy(1, 100_000)
 }
 
 fn compiled_files(folder: &Path) -> Vec<PathBuf> {
@@ -116,17 +125,18 @@ fn a_component_that_takes_too_long_to_compile_is_refused() {
 #[test]
 fn a_component_that_takes_too_much_memory_to_compile_is_refused() {
     let (compiler, folder) = compiler_with(|options| options.memory_bytes = 64 << 20);
-    let refusal = runtime().block_on(load(&compiler, &slow_to_compile())).unwrap_err();
+    let refusal = runtime().block_on(load(&compiler, &large_to_compile())).unwrap_err();
     assert!(matches!(refusal, Refusal::CompileCrashed(_)), "{refusal:?}");
     assert!(refusal.to_string().contains("67108864 bytes of memory"), "{refusal}");
     assert!(compiled_files(folder.path()).is_empty(), "nothing half-done is left");
 }
 
 #[test]
-fn a_component_that_compiles_without_limits_in_the_way_is_taken() {
-    // The counterpart of the two above: it is the limits that refuse, not the component.
+fn the_same_components_are_taken_where_the_limits_allow() {
     let (compiler, _folder) = compiler();
-    assert!(runtime().block_on(load(&compiler, &slow_to_compile())).is_ok());
+    for bytes in [slow_to_compile(), large_to_compile()] {
+        assert!(runtime().block_on(load(&compiler, &bytes)).is_ok());
+    }
 }
 
 #[test]
