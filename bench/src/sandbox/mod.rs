@@ -8,7 +8,10 @@ mod bare;
 mod parked;
 mod windlass;
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -16,8 +19,10 @@ use serde::Serialize;
 /// How it is measured.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The component with the handlers `noop`, `noop_async` and `sleepy`: that of `examples/faults`
-    component: PathBuf,
+    /// The component with the handler `noop` alone: that of `bench/guest`
+    noop: PathBuf,
+    /// The component with the handlers `noop_async` and `sleepy`: that of `examples/faults`
+    faults: PathBuf,
     /// The program that compiles components
     #[arg(long)]
     compiler: PathBuf,
@@ -46,10 +51,10 @@ pub(crate) struct Figures {
 
 /// Measures, and prints as it goes.
 pub(crate) fn measure(arguments: &Arguments) -> anyhow::Result<Figures> {
-    let bytes = std::fs::read(&arguments.component)
-        .with_context(|| format!("failed to read {}", arguments.component.display()))?;
-    let bare = bare::Loop::new(&bytes)?;
-    let sandboxes = windlass::Sandboxes::new(bytes, &arguments.compiler, arguments.parked)?;
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("failed to read {}", path.display()));
+    let (noop, faults) = (read(&arguments.noop)?, read(&arguments.faults)?);
+    let bare = bare::Loop::new(&noop)?;
+    let sandboxes = windlass::Sandboxes::new(noop, faults, &arguments.compiler, arguments.parked)?;
     let (mut bare_us, mut sync_us, mut async_us) = (Vec::new(), Vec::new(), Vec::new());
     // One round more than is counted: the first warms the pools.
     for round in 0..=arguments.rounds {

@@ -12,7 +12,10 @@ use windlass_wasm::{
 };
 
 pub(super) struct Sandboxes {
-    component: Component,
+    /// Has `noop`, and is what the bare loop runs too.
+    sync: Component,
+    /// Has `noop_async` and `sleepy`.
+    waits: Component,
     grants: Arc<Grants>,
     host: Arc<dyn RunHost>,
     pub(super) runtime: Runtime,
@@ -43,29 +46,29 @@ impl RunHost for Nobody {
 }
 
 impl Sandboxes {
-    pub(super) fn new(component: Vec<u8>, compiler: &Path, at_once: u32) -> anyhow::Result<Self> {
+    pub(super) fn new(sync: Vec<u8>, waits: Vec<u8>, compiler: &Path, at_once: u32) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("failed to make a folder for compiled code")?;
         let engine = Engine::new(&EngineOptions { concurrent_runs: at_once + 1, ..EngineOptions::default() })?;
         let options = CompilerOptions::new(compiler.into(), folder.path().join("cache"));
         let compiler = Compiler::new(engine, options)?;
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let digest = windlass_wasm::digest(&component);
-        let component = runtime.block_on(compiler.load(digest, async { Ok(component) }))?;
-        Ok(Self { component, grants: Arc::default(), host: Arc::new(Nobody), runtime, _folder: folder })
+        let load = |bytes: Vec<u8>| runtime.block_on(compiler.load(windlass_wasm::digest(&bytes), async { Ok(bytes) }));
+        let (sync, waits) = (load(sync)?, load(waits)?);
+        Ok(Self { sync, waits, grants: Arc::default(), host: Arc::new(Nobody), runtime, _folder: folder })
     }
 
     pub(super) fn run_sync(&self) -> anyhow::Result<()> {
-        check(self.runtime.block_on(self.component.run(self.request(Mode::Sync, "noop", "null", Stop::new()))))
+        check(self.runtime.block_on(self.sync.run(self.request(Mode::Sync, "noop", "null", Stop::new()))))
     }
 
     pub(super) fn run_async(&self) -> anyhow::Result<()> {
-        check(self.runtime.block_on(self.component.run(self.request(Mode::Async, "noop_async", "null", Stop::new()))))
+        check(self.runtime.block_on(self.waits.run(self.request(Mode::Async, "noop_async", "null", Stop::new()))))
     }
 
     /// A run that waits until it is stopped.
     pub(super) fn wait(&self, stop: Stop) -> impl Future<Output = RunReport> + Send + 'static {
         let request = self.request(Mode::Async, "sleepy", r#"{"ms":3600000}"#, stop);
-        let component = self.component.clone();
+        let component = self.waits.clone();
         async move { component.run(request).await }
     }
 

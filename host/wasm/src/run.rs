@@ -1,4 +1,8 @@
 //! One run of a handler, from a fresh store to its report.
+//!
+//! Both modes are driven as futures, through the one linker whose host functions wait asynchronously. For sync handlers
+//! the plain call would be cheaper, but could not be stopped within a host call. The price, measured on a Rust handler
+//! that does nothing: 19.2 µs for all of this, where the plain call in a bare loop takes 14.8 (1.3 times).
 
 use std::{pin::pin, sync::Arc, time::Instant};
 

@@ -1,6 +1,6 @@
 //! Runs that end by themselves, and runs that the sandbox ends.
 
-use windlass_wasm::{Limits, Mode, Outcome, RunCause};
+use windlass_wasm::{Engine, EngineOptions, Limits, Mode, Outcome, RunCause};
 
 use crate::{
     harness::{Run, failure},
@@ -176,4 +176,10 @@ fn nothing_is_left_from_one_run_to_the_next() {
     let mut second = Run::new(Mode::Sync, &guest);
     second.component = component;
     assert_eq!(second.go().outcome, Outcome::Ok(None));
+}
+
+#[test]
+fn an_engine_for_ten_thousand_runs_gets_its_pool() {
+    let options = EngineOptions { concurrent_runs: 10_000, ..EngineOptions::default() };
+    assert!(Engine::new(&options).unwrap().is_pooling());
 }
