@@ -42,6 +42,8 @@ pub enum ProblemCode {
     Forbidden,
     /// The storage cannot be reached; the request may be repeated.
     StorageUnavailable,
+    /// The host cannot do it now, such as while it is being shut down; the request may be repeated.
+    Busy,
     /// The host did something wrong; its log tells what.
     Internal,
 }
@@ -58,7 +60,7 @@ impl ProblemCode {
             Self::TooLarge => 413,
             Self::InvalidField | Self::UnknownHandler | Self::PayloadMismatch | Self::ModuleRefused => 422,
             Self::Internal => 500,
-            Self::StorageUnavailable => 503,
+            Self::StorageUnavailable | Self::Busy => 503,
         }
     }
 
@@ -74,6 +76,7 @@ impl ProblemCode {
             Self::ModuleRefused => "the component was refused",
             Self::Forbidden => "not served here",
             Self::StorageUnavailable => "the storage cannot be reached",
+            Self::Busy => "not now",
             Self::Internal => "the host failed",
         }
     }

@@ -73,7 +73,8 @@ impl From<DeployError> for ApiError {
         match error {
             DeployError::Storage(error) => error.into(),
             DeployError::Refused(Refusal::TooLarge { .. }) => Self::new(ProblemCode::TooLarge, error.to_string()),
-            _ => Self::new(ProblemCode::ModuleRefused, error.to_string()),
+            error if error.may_pass() => Self::new(ProblemCode::Busy, error.to_string()),
+            error => Self::new(ProblemCode::ModuleRefused, error.to_string()),
         }
     }
 }

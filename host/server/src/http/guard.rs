@@ -43,18 +43,37 @@ fn foreign(request: &Request) -> Option<String> {
             "this host is open to its own machine only, and the request came through a proxy (header `{name}`)"
         ));
     }
-    if headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
+    if let Some(site) = headers.get("sec-fetch-site")
+        && site != "same-origin"
+        && site != "none"
+    {
         return Some("this host does not answer requests from other web sites".to_owned());
     }
-    let host = request.uri().host().map(str::to_owned).or_else(|| {
-        let value = headers.get(header::HOST)?.to_str().ok()?;
-        value.parse::<Uri>().ok()?.host().map(str::to_owned)
-    });
-    match host {
-        Some(host) if is_loopback(&host) => None,
-        Some(host) => Some(format!("this host is open to its own machine only, and `{host}` is another name")),
-        None => Some("this host is open to its own machine only, and the request names no host".to_owned()),
+    let named = named_host(request);
+    if let Some(origin) = headers.get(header::ORIGIN) {
+        let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
+        if authority.is_none() || authority != named.as_deref() {
+            return Some("this host does not answer requests from other web sites".to_owned());
+        }
     }
+    // Where the target names a host too, both must be this machine.
+    let names = [request.uri().host().map(str::to_owned), named.as_deref().and_then(host_of)];
+    match names.iter().flatten().find(|host| !is_loopback(host)) {
+        Some(host) => Some(format!("this host is open to its own machine only, and `{host}` is another name")),
+        None if names.iter().all(Option::is_none) => {
+            Some("this host is open to its own machine only, and the request names no host".to_owned())
+        }
+        None => None,
+    }
+}
+
+/// What the `Host` header says: a name or an address, with or without a port.
+fn named_host(request: &Request) -> Option<String> {
+    Some(request.headers().get(header::HOST)?.to_str().ok()?.to_owned())
+}
+
+fn host_of(authority: &str) -> Option<String> {
+    Some(authority.parse::<Uri>().ok()?.host()?.to_owned())
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -85,6 +104,19 @@ mod tests {
     }
 
     #[test]
+    fn a_page_of_the_hosts_own_is_served() {
+        let own = [("host", "localhost:7878"), ("origin", "http://localhost:7878"), ("sec-fetch-site", "same-origin")];
+        assert_eq!(foreign(&request(&own)), None);
+    }
+
+    #[test]
+    fn a_target_with_another_name_than_the_header_is_refused() {
+        let mut request = request(&[("host", "evil.example")]);
+        *request.uri_mut() = Uri::from_static("http://127.0.0.1/api/v1/jobs");
+        assert!(foreign(&request).is_some());
+    }
+
+    #[test]
     fn another_name_a_proxy_and_another_site_are_refused() {
         for headers in [
             &[("host", "evil.example:7878")][..],
@@ -92,6 +124,10 @@ mod tests {
             &[("host", "localhost"), ("x-forwarded-for", "203.0.113.9")],
             &[("host", "localhost"), ("forwarded", "for=203.0.113.9")],
             &[("host", "localhost"), ("sec-fetch-site", "cross-site")],
+            &[("host", "localhost:7878"), ("sec-fetch-site", "same-site")],
+            &[("host", "localhost:7878"), ("origin", "http://localhost:3000")],
+            &[("host", "localhost:7878"), ("origin", "https://evil.example")],
+            &[("host", "localhost:7878"), ("origin", "null")],
             &[],
         ] {
             assert!(foreign(&request(headers)).is_some(), "{headers:?}");

@@ -39,13 +39,14 @@ pub(super) async fn live() -> &'static str {
 
 /// The host takes jobs and its storage answers.
 pub(super) async fn ready(State(api): State<Api>) -> ApiResult<&'static str> {
-    let not_ready = |why: &str| ApiError::new(ProblemCode::StorageUnavailable, why);
     if api.health.draining.load(Ordering::Acquire) {
-        return Err(not_ready("the host is being shut down"));
+        return Err(ApiError::new(ProblemCode::Busy, "the host is being shut down"));
     }
     match tokio::time::timeout(STORAGE_TIMEOUT, api.client.counts()).await {
         Ok(Ok(_)) => Ok("ready\n"),
         Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(not_ready("storage has not answered for 2 seconds")),
+        Err(_) => {
+            Err(ApiError::new(ProblemCode::StorageUnavailable, "the storage has not answered for 2 seconds"))
+        }
     }
 }

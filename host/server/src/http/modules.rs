@@ -16,6 +16,7 @@ use super::{
     Api,
     error::{ApiError, ApiResult},
 };
+use crate::modules::Activation;
 
 pub(super) async fn list(State(api): State<Api>) -> ApiResult<Json<Vec<ModuleView>>> {
     Ok(Json(api.client.modules().await?))
@@ -60,7 +61,8 @@ pub(super) async fn deploy(
         ),
         error => error,
     })?;
-    let deployed = api.modules.deploy(name, body.into(), activate).await?;
+    let activation = if activate { Activation::Always } else { Activation::Never };
+    let deployed = api.modules.deploy(name, body.into(), activation).await?;
     api.client.admission().invalidate();
     Ok((StatusCode::CREATED, Json(deployed)))
 }

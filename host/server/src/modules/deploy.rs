@@ -6,6 +6,17 @@ use windlass_wasm::Refusal;
 
 use super::{Modules, manifest};
 
+/// Whether new jobs go to a version that is deployed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// From now on.
+    Always,
+    /// Not until it is activated.
+    Never,
+    /// From now on where the version was not known before: one that was, may have been rolled back on purpose.
+    IfNew,
+}
+
 /// Why a component was not taken. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -21,9 +32,21 @@ pub enum DeployError {
     Storage(#[from] StorageError),
 }
 
+impl DeployError {
+    /// Whether the host or its storage is the reason rather than the component: another try may help.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.is_host_failure(),
+            Self::Description(_) => false,
+            Self::Storage(_) => true,
+        }
+    }
+}
+
 impl Modules {
     /// Deploys a component under a name, or under the one that it gives itself, and sends new jobs to it where
-    /// `activate` says so. Deploying the same bytes again changes nothing but that.
+    /// `activation` says so. Deploying the same bytes again changes nothing but that.
     ///
     /// # Errors
     /// Where the component is refused or storage does not take it; then nothing has changed.
@@ -31,13 +54,16 @@ impl Modules {
         &self,
         name: Option<ModuleName>,
         bytes: Vec<u8>,
-        activate: bool,
+        activation: Activation,
     ) -> Result<Deployed, DeployError> {
         let digest = Digest(windlass_wasm::digest(&bytes));
         // Copied, since it is kept too: a deploy is rare, and its bytes are few beside what compiling them takes.
         let copy = bytes.clone();
         let component = self.compiler.load(digest.0, async { Ok(copy) }).await?;
-        let description = component.describe().await?;
+        let description = {
+            let _turn = self.describing.acquire().await;
+            component.describe().await?
+        };
         let described = manifest::read(description).map_err(DeployError::Description)?;
         let module = match name {
             Some(name) => name,
@@ -52,7 +78,12 @@ impl Modules {
             handlers: described.handlers,
         };
         let already_known = self.storage.add_version(version).await?;
-        if activate {
+        let activated = match activation {
+            Activation::Always => true,
+            Activation::Never => false,
+            Activation::IfNew => !already_known,
+        };
+        if activated {
             self.storage.activate(&module, digest).await?;
         }
         let version = self.storage.version(&module, digest).await?;

@@ -11,16 +11,28 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::sync::Semaphore;
 use windlass_api::{Digest, ModuleName, VersionView};
 use windlass_jobs::storage::{Storage, StorageError};
 use windlass_wasm::{Compiler, Component, Refusal};
 
-pub use self::{deploy::DeployError, watch::watch};
+pub use self::{
+    deploy::{Activation, DeployError},
+    watch::watch,
+};
+
+/// Fewer than the pool has to spare for it, so that deploying never takes a place from a job.
+const DESCRIBED_AT_ONCE: usize = 8;
+
+/// Versions that stay loaded. Loading one more from the cache of compiled code takes about a millisecond.
+const MAX_LOADED: usize = 256;
 
 /// The modules that this host can run.
 pub struct Modules {
     storage: Arc<dyn Storage>,
     compiler: Compiler,
+    /// How many components may describe themselves at once: each takes a place that the pool has beyond the job slots.
+    describing: Semaphore,
     loaded: Mutex<HashMap<(ModuleName, Digest), Resolved>>,
 }
 
@@ -50,7 +62,7 @@ impl Modules {
     /// Modules kept in a storage and compiled by a compiler.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>, compiler: Compiler) -> Self {
-        Self { storage, compiler, loaded: Mutex::default() }
+        Self { storage, compiler, describing: Semaphore::new(DESCRIBED_AT_ONCE), loaded: Mutex::default() }
     }
 
     /// Finds a version and makes it ready, from the cache of compiled code where that has it. Nothing where no such
@@ -68,7 +80,13 @@ impl Modules {
         };
         let component = self.compiler.load(digest.0, fetch).await?;
         let resolved = Resolved { component, version: Arc::new(version) };
-        self.loaded().insert(key, resolved.clone());
+        let mut loaded = self.loaded();
+        if loaded.len() >= MAX_LOADED {
+            // Rare enough not to need an order: what is still in use is loaded again at its next job.
+            loaded.clear();
+        }
+        loaded.insert(key, resolved.clone());
+        drop(loaded);
         Ok(Some(resolved))
     }
 

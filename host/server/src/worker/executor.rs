@@ -31,14 +31,19 @@ impl Executor {
     /// Starts a claimed job in a slot that is free for it.
     pub(super) fn start(self: &Arc<Self>, slots: &Arc<Slots>, job: Claimed) {
         let entry = self.running.add(job.fence);
+        // Made here and not within the run: whatever becomes of that, the job is not left in the air.
+        let unsettled = Unsettled { recorder: self.recorder.clone(), settlement: Some(host_failed(&job)) };
         let executor = self.clone();
-        slots.run(job.mode, async move { executor.execute(job, entry).await });
+        slots.run(job.mode, async move { executor.execute(job, entry, unsettled).await });
     }
 
-    async fn execute(&self, job: Claimed, entry: Arc<Entry>) {
-        // A panic of the host's own must not leave the job in the air until the server is lost.
-        let mut unsettled = Unsettled { recorder: &self.recorder, settlement: Some(host_failed(&job)) };
-        let (verdict, usage) = match self.resolve(&job).await {
+    async fn execute(&self, job: Claimed, entry: Arc<Entry>, mut unsettled: Unsettled) {
+        // Loading may take a while where the component has to be compiled first; a stop does not wait for it.
+        let resolved = tokio::select! {
+            resolved = self.resolve(&job) => resolved,
+            reason = entry.stop.stopped() => Err(verdict::of_stop(reason)),
+        };
+        let (verdict, usage) = match resolved {
             Ok((component, spec)) => self.run(&component, &spec, &job, &entry).await,
             Err(verdict) => (verdict, Usage::default()),
         };
@@ -131,12 +136,12 @@ fn host_failed(job: &Claimed) -> Settlement {
 }
 
 /// Hands in the settlement when it goes out of scope, whichever way that happens.
-struct Unsettled<'a> {
-    recorder: &'a Recorder,
+struct Unsettled {
+    recorder: Recorder,
     settlement: Option<Settlement>,
 }
 
-impl Drop for Unsettled<'_> {
+impl Drop for Unsettled {
     fn drop(&mut self) {
         if let Some(settlement) = self.settlement.take() {
             self.recorder.settle(settlement);

@@ -19,6 +19,9 @@ impl Guests {
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("windlass-guest")
+            // Runs are spawned from outside of this runtime. A thread that is busy with a computing guest looks for new
+            // ones after so many turns of a millisecond each; tokio's own value let them wait for over 100 ms.
+            .global_queue_interval(4)
             .enable_all()
             .build()
             .context("failed to start the runtime for async handlers")?;

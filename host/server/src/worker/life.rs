@@ -113,17 +113,42 @@ async fn serve_as(
         }
         Ended::Refused => running.stop_all(StopReason::LeaseLost),
     }
-    running.emptied().await;
-    drop(recording.await);
+    let settled = settled(&running, &mut stage).await;
+    if settled {
+        drop(recording.await);
+    } else {
+        let runs = running.count();
+        tracing::error!(runs, "storage does not take what has ended; leaving it to the others, who count these runs as lost");
+        recording.abort();
+    }
     drop(keeping);
     cancelling.abort();
     heartbeat.stop().await;
+    if !settled {
+        return Ended::ShutDown;
+    }
     if matches!(ended, Ended::ShutDown)
         && let Err(error) = parts.storage.leave(server).await
     {
         tracing::warn!(%error, "failed to sign off; the others will notice that this server is gone");
     }
     ended
+}
+
+/// How long a host that is told to stop tries to settle what it has stopped.
+const SETTLE_WITHIN: Duration = Duration::from_secs(10);
+
+/// Waits until every run is settled. False where a host that is told to stop cannot do that in time.
+async fn settled(running: &Running, stage: &mut watch::Receiver<Stage>) -> bool {
+    let too_late = async {
+        if stage.wait_for(|stage| *stage != Stage::Working).await.is_ok() {
+            tokio::time::sleep(SETTLE_WITHIN).await;
+        }
+    };
+    tokio::select! {
+        () = running.emptied() => true,
+        () = too_late => false,
+    }
 }
 
 /// Lets runs end by themselves for a while, then stops them.

@@ -3,17 +3,23 @@
 //! One task does both, one after the other, so that a run's last lines are written before the settlement that closes
 //! its fence. What ended while a write was under way is settled together in the next one.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use tokio::{sync::mpsc, task::JoinHandle, time::MissedTickBehavior};
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout_at};
 use windlass_api::LogLine;
 use windlass_jobs::{
-    Fence, Settlement,
+    Fence, Next, Settlement,
     storage::{Note, Storage, StorageError, Superseded},
 };
 use windlass_wasm::StopReason;
 
-use super::{backoff::Backoff, running::Running};
+use super::{
+    backoff::Backoff,
+    running::{Entry, Running},
+};
 
 /// How often logs and progress are written: twice a second is what a reader can follow.
 const WRITE_EVERY: Duration = Duration::from_millis(500);
@@ -32,8 +38,9 @@ impl Recorder {
     /// Starts the task. It ends when every sender is gone and all is written.
     pub(super) fn start(storage: Arc<dyn Storage>, running: Arc<Running>) -> (Self, JoinHandle<()>) {
         // Unbounded, since each settlement holds a run of which there are no more than the server claimed.
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), tokio::spawn(record(storage, running, receiver)))
+        let (sender, ended) = mpsc::unbounded_channel();
+        let recording = Recording { storage, running, ended, left_over: None };
+        (Self(sender), tokio::spawn(recording.record()))
     }
 
     pub(super) fn settle(&self, settlement: Settlement) {
@@ -43,120 +50,160 @@ impl Recorder {
     }
 }
 
-async fn record(storage: Arc<dyn Storage>, running: Arc<Running>, mut ended: mpsc::UnboundedReceiver<Settlement>) {
-    let mut tick = tokio::time::interval(WRITE_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut batch = Vec::new();
-    let mut left_over = None;
-    loop {
-        if left_over.is_none() {
-            tokio::select! {
-                biased;
-                first = ended.recv() => match first {
-                    Some(first) => left_over = Some(first),
-                    None => return,
+struct Recording {
+    storage: Arc<dyn Storage>,
+    running: Arc<Running>,
+    ended: mpsc::UnboundedReceiver<Settlement>,
+    /// What did not fit into the batch before.
+    left_over: Option<Settlement>,
+}
+
+impl Recording {
+    async fn record(mut self) {
+        let mut written_at = Instant::now();
+        loop {
+            let due_at = written_at + WRITE_EVERY;
+            let first = match self.left_over.take() {
+                Some(first) => Some(first),
+                None => match timeout_at(due_at.into(), self.ended.recv()).await {
+                    Ok(Some(first)) => Some(first),
+                    Ok(None) => return,
+                    Err(_) => None,
                 },
-                _ = tick.tick() => {
-                    write_notes(&storage, &running, running.entries().iter().map(|entry| entry.fence)).await;
-                    continue;
-                }
+            };
+            // Also where runs end all the time: a long one among them is followed all the same.
+            if Instant::now() >= due_at {
+                self.write_notes(self.running.entries(), Persistence::TryOnce).await;
+                written_at = Instant::now();
+            }
+            if let Some(first) = first {
+                let batch = self.gather(first);
+                let ended = batch.iter().filter_map(|settlement| self.running.get(settlement.fence)).collect();
+                self.write_notes(ended, Persistence::UntilDone).await;
+                self.settle(batch).await;
             }
         }
-        let mut bytes = 0;
-        while let Some(settlement) = left_over.take().or_else(|| ended.try_recv().ok()) {
+    }
+
+    /// Takes what else has ended meanwhile, as much as may be settled at once.
+    fn gather(&mut self, first: Settlement) -> Vec<Settlement> {
+        let mut bytes = weight(&first);
+        let mut batch = vec![first];
+        while let Ok(settlement) = self.ended.try_recv() {
             bytes += weight(&settlement);
-            if !batch.is_empty() && (batch.len() >= MAX_BATCH || bytes > MAX_BATCH_BYTES) {
-                left_over = Some(settlement);
+            if batch.len() >= MAX_BATCH || bytes > MAX_BATCH_BYTES {
+                self.left_over = Some(settlement);
                 break;
             }
             batch.push(settlement);
         }
-        write_notes(&storage, &running, batch.iter().map(|settlement| settlement.fence)).await;
-        settle(&storage, &running, std::mem::take(&mut batch)).await;
+        batch
     }
+
+    /// Settles a batch, trying again for as long as storage is away: what a run did must not be forgotten.
+    async fn settle(&self, batch: Vec<Settlement>) {
+        let mut backoff = Backoff::default();
+        let fences: Vec<Fence> = batch.iter().map(|settlement| settlement.fence).collect();
+        loop {
+            match self.storage.settle(batch.clone()).await {
+                Ok(outcomes) => {
+                    for (fence, outcome) in fences.iter().zip(outcomes) {
+                        if let Err(Superseded) = outcome {
+                            tracing::warn!(job = %fence.job, run = fence.run, "this run was taken away; its outcome does not count");
+                        }
+                    }
+                    break;
+                }
+                Err(StorageError::Unavailable(reason)) => {
+                    tracing::error!(reason, jobs = batch.len(), "failed to settle; trying again");
+                    backoff.wait().await;
+                }
+                Err(error) if batch.len() > 1 => {
+                    // One damaged record must not hold up the others.
+                    tracing::error!(%error, "failed to settle a batch; settling one by one");
+                    for settlement in batch {
+                        Box::pin(self.settle(vec![settlement])).await;
+                    }
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "failed to settle; giving this run up");
+                    break;
+                }
+            }
+        }
+        self.running.remove(fences.into_iter());
+    }
+
+    /// Writes what some runs logged and how far they are.
+    async fn write_notes(&self, entries: Vec<Arc<Entry>>, persistence: Persistence) {
+        let (sources, notes): (Vec<_>, Vec<_>) = entries
+            .into_iter()
+            .filter_map(|entry| {
+                let note = take_note(&entry)?;
+                Some((entry, note))
+            })
+            .unzip();
+        if notes.is_empty() {
+            return;
+        }
+        let mut backoff = Backoff::default();
+        loop {
+            match self.storage.note(notes.clone()).await {
+                Ok(outcomes) => {
+                    for (entry, outcome) in sources.iter().zip(outcomes) {
+                        if outcome.is_err() {
+                            entry.stop.stop(StopReason::LeaseLost);
+                        }
+                    }
+                    return;
+                }
+                Err(StorageError::Unavailable(reason)) if persistence == Persistence::UntilDone => {
+                    tracing::error!(reason, "failed to write the last logs of runs; trying again");
+                    backoff.wait().await;
+                }
+                Err(StorageError::Unavailable(reason)) => {
+                    tracing::warn!(reason, "failed to write logs and progress; trying again");
+                    sources.iter().zip(notes).for_each(|(entry, note)| put_back(entry, note));
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "failed to write logs and progress; leaving them out");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Whether a write that fails is made again at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Persistence {
+    /// There is a next time.
+    TryOnce,
+    /// There is none: the run has ended.
+    UntilDone,
 }
 
 fn weight(settlement: &Settlement) -> usize {
     let result = match &settlement.next {
-        windlass_jobs::Next::Succeeded { result: Some(result) } => result.as_str().len(),
+        Next::Succeeded { result: Some(result) } => result.as_str().len(),
         _ => 0,
     };
     result + settlement.follow_ups.iter().map(|job| job.payload.as_str().len()).sum::<usize>()
 }
 
-/// Settles a batch, trying again for as long as storage is away: what a run did must not be forgotten.
-async fn settle(storage: &Arc<dyn Storage>, running: &Running, batch: Vec<Settlement>) {
-    let mut backoff = Backoff::default();
-    let fences: Vec<Fence> = batch.iter().map(|settlement| settlement.fence).collect();
-    loop {
-        match storage.settle(batch.clone()).await {
-            Ok(outcomes) => {
-                for (fence, outcome) in fences.iter().zip(outcomes) {
-                    if let Err(Superseded) = outcome {
-                        tracing::warn!(job = %fence.job, run = fence.run, "this run was taken away; its outcome does not count");
-                    }
-                }
-                break;
-            }
-            Err(StorageError::Unavailable(reason)) => {
-                tracing::error!(reason, jobs = batch.len(), "failed to settle; trying again");
-                backoff.wait().await;
-            }
-            Err(error) if batch.len() > 1 => {
-                // One damaged record must not hold up the others.
-                tracing::error!(%error, "failed to settle a batch; settling one by one");
-                for settlement in batch {
-                    Box::pin(settle(storage, running, vec![settlement])).await;
-                }
-                return;
-            }
-            Err(error) => {
-                tracing::error!(%error, "failed to settle; giving this run up");
-                break;
-            }
-        }
-    }
-    running.remove(fences.into_iter());
+fn take_note(entry: &Entry) -> Option<Note> {
+    let mut written = entry.written();
+    let progress = written.progress.take();
+    let lines: Vec<LogLine> = std::mem::take(&mut written.lines);
+    (progress.is_some() || !lines.is_empty()).then_some(Note { fence: entry.fence, progress, lines })
 }
 
-/// Writes what some runs logged and how far they are.
-async fn write_notes(storage: &Arc<dyn Storage>, running: &Running, fences: impl Iterator<Item = Fence>) {
-    let mut sources = Vec::new();
-    let notes: Vec<Note> = fences
-        .filter_map(|fence| {
-            let entry = running.get(fence)?;
-            let note = {
-                let mut written = entry.written();
-                let progress = written.progress.take();
-                let lines: Vec<LogLine> = std::mem::take(&mut written.lines);
-                Note { fence, progress, lines }
-            };
-            if note.progress.is_none() && note.lines.is_empty() {
-                return None;
-            }
-            sources.push(entry);
-            Some(note)
-        })
-        .collect();
-    if notes.is_empty() {
-        return;
-    }
-    match storage.note(notes.clone()).await {
-        Ok(outcomes) => {
-            for (entry, outcome) in sources.iter().zip(outcomes) {
-                if outcome.is_err() {
-                    entry.stop.stop(StopReason::LeaseLost);
-                }
-            }
-        }
-        Err(error) => {
-            tracing::warn!(%error, "failed to write logs and progress; trying again");
-            for (entry, note) in sources.into_iter().zip(notes) {
-                let mut written = entry.written();
-                let newer = std::mem::replace(&mut written.lines, note.lines);
-                written.lines.extend(newer);
-                written.progress = written.progress.take().or(note.progress);
-            }
-        }
-    }
+/// Keeps what could not be written for the next time, before what was written meanwhile.
+fn put_back(entry: &Entry, note: Note) {
+    let mut written = entry.written();
+    let newer = std::mem::replace(&mut written.lines, note.lines);
+    written.lines.extend(newer);
+    written.progress = written.progress.take().or(note.progress);
 }

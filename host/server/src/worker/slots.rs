@@ -7,6 +7,7 @@
 use std::{
     future::Future,
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -67,7 +68,10 @@ impl Slots {
                     // The lock is held while waiting: exactly one idle thread waits for a run, the others for the lock.
                     let next = runs.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(run) = next else { return };
-                    host.block_on(run);
+                    // A panic of the host's own ends the run, which is settled all the same, and not the thread.
+                    if catch_unwind(AssertUnwindSafe(|| host.block_on(run))).is_err() {
+                        tracing::error!("a sync run panicked in the host");
+                    }
                 }
             })?;
         }

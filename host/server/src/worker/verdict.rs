@@ -25,9 +25,16 @@ pub(crate) fn of(outcome: Outcome) -> Verdict {
             details: None,
             backtrace: failure.backtrace,
         }),
-        Outcome::Stopped(StopReason::Cancelled) => Verdict::Cancelled,
-        Outcome::Stopped(StopReason::Shutdown) => Verdict::Released { reason: "shutdown" },
-        Outcome::Stopped(StopReason::LeaseLost) => Verdict::Released { reason: "lease-lost" },
+        Outcome::Stopped(reason) => of_stop(reason),
+    }
+}
+
+/// What it means that a run was stopped, whether it had begun or not.
+pub(super) fn of_stop(reason: StopReason) -> Verdict {
+    match reason {
+        StopReason::Cancelled => Verdict::Cancelled,
+        StopReason::Shutdown => Verdict::Released { reason: "shutdown" },
+        StopReason::LeaseLost => Verdict::Released { reason: "lease-lost" },
     }
 }
 
