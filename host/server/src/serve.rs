@@ -50,7 +50,9 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     tracing::info!(url = %format_args!("http://{address}"), storage = settings.storage, "windlass is ready");
 
     let name = signals.next().await;
-    tracing::info!("{name} received; shutting down (send it again to stop running jobs at once, a third time to leave at once)");
+    tracing::info!(
+        "{name} received; shutting down (send it again to stop running jobs at once, a third time to leave at once)"
+    );
     health.set_draining();
     if let Some(watching) = watching {
         watching.abort();

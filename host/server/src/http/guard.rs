@@ -51,7 +51,8 @@ fn foreign(request: &Request) -> Option<String> {
     }
     let named = named_host(request);
     if let Some(origin) = headers.get(header::ORIGIN) {
-        let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
+        let authority =
+            origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
         if authority.is_none() || authority != named.as_deref() {
             return Some("this host does not answer requests from other web sites".to_owned());
         }

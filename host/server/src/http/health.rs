@@ -45,8 +45,6 @@ pub(super) async fn ready(State(api): State<Api>) -> ApiResult<&'static str> {
     match tokio::time::timeout(STORAGE_TIMEOUT, api.client.counts()).await {
         Ok(Ok(_)) => Ok("ready\n"),
         Ok(Err(error)) => Err(error.into()),
-        Err(_) => {
-            Err(ApiError::new(ProblemCode::StorageUnavailable, "the storage has not answered for 2 seconds"))
-        }
+        Err(_) => Err(ApiError::new(ProblemCode::StorageUnavailable, "the storage has not answered for 2 seconds")),
     }
 }

@@ -115,12 +115,12 @@ pub(super) async fn wait(
 
 pub(super) async fn cancel(State(api): State<Api>, id: Id) -> ApiResult<Json<CommandReply>> {
     let id = id?.0;
-    reply(id, "cancelled", api.client.cancel(id).await?)
+    reply(id, "cancelled", &api.client.cancel(id).await?)
 }
 
 pub(super) async fn delete(State(api): State<Api>, id: Id) -> ApiResult<Json<CommandReply>> {
     let id = id?.0;
-    reply(id, "deleted", api.client.delete(id).await?)
+    reply(id, "deleted", &api.client.delete(id).await?)
 }
 
 pub(super) async fn requeue(
@@ -130,12 +130,12 @@ pub(super) async fn requeue(
 ) -> ApiResult<Json<CommandReply>> {
     let (id, body) = (id?.0, body?);
     let how = if body.is_empty() { RequeueRequest::default() } else { Json::<RequeueRequest>::from_bytes(&body)?.0 };
-    reply(id, "requeued", api.client.requeue(id, how).await?)
+    reply(id, "requeued", &api.client.requeue(id, how).await?)
 }
 
-fn reply(id: JobId, what: &str, outcome: Commanded) -> ApiResult<Json<CommandReply>> {
+fn reply(id: JobId, what: &str, outcome: &Commanded) -> ApiResult<Json<CommandReply>> {
     match outcome {
-        Commanded::Done(state) => Ok(Json(CommandReply { id, state, pending: false })),
+        Commanded::Done(state) => Ok(Json(CommandReply { id, state: *state, pending: false })),
         Commanded::Requested(_) => Ok(Json(CommandReply { id, state: JobState::Processing, pending: true })),
         Commanded::Refused(state) => {
             Err(ApiError::new(ProblemCode::Conflict, format!("job {id} is {state} and so cannot be {what}")))

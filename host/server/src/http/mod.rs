@@ -3,6 +3,7 @@
 mod error;
 mod guard;
 mod health;
+mod index;
 mod jobs;
 mod modules;
 mod queues;
@@ -38,6 +39,7 @@ pub(crate) struct Api {
 pub(crate) fn router(api: Api, guard: Guard) -> Router {
     let max_upload = usize::try_from(api.max_component_bytes).unwrap_or(usize::MAX).saturating_add(1);
     Router::new()
+        .route("/", get(index::index))
         .route("/api/v1/jobs", get(jobs::list).post(jobs::enqueue))
         .route("/api/v1/jobs/bulk", post(jobs::enqueue_many))
         .route("/api/v1/jobs/{id}", get(jobs::show).delete(jobs::delete))

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{broadcast, watch};
 use windlass_api::{Mode, ServerId};
-use windlass_jobs::storage::{ClaimRequest, Signal, Storage, StorageError};
+use windlass_jobs::storage::{ClaimRequest, Signal, Storage, StorageError, Wake};
 
 use super::{
     backoff::Backoff,
@@ -29,7 +29,7 @@ pub(super) async fn dispatch(
     executor: Arc<Executor>,
     mut claiming: watch::Receiver<bool>,
 ) {
-    let mut signals = storage.wake().map(|wake| wake.signals());
+    let mut signals = storage.wake().map(Wake::signals);
     let mut backoff = Backoff::default();
     while *claiming.borrow_and_update() {
         // Register for what can change before looking, so that nothing is missed in between.

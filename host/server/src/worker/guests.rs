@@ -25,7 +25,7 @@ impl Guests {
             .enable_all()
             .build()
             .context("failed to start the runtime for async handlers")?;
-        let slots = Slots::start(options.sync_slots, options.async_slots, Handle::current(), runtime.handle().clone())
+        let slots = Slots::start(options.sync_slots, options.async_slots, &Handle::current(), runtime.handle().clone())
             .context("failed to start the threads for sync handlers")?;
         Ok(Self { slots, runtime: Some(runtime) })
     }

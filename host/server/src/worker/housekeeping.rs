@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{sync::broadcast, task::JoinSet};
 use windlass_api::ServerId;
-use windlass_jobs::storage::{Pulse, Signal, Storage, StorageError};
+use windlass_jobs::storage::{Pulse, Signal, Storage, StorageError, Wake};
 
 use super::running::Running;
 
@@ -38,7 +38,7 @@ pub(super) fn start(storage: Arc<dyn Storage>, server: ServerId, lost_after: Dur
 }
 
 async fn promote(storage: Arc<dyn Storage>) {
-    let mut signals = storage.wake().map(|wake| wake.signals());
+    let mut signals = storage.wake().map(Wake::signals);
     loop {
         let next = match storage.promote(PROMOTE_BATCH).await {
             Ok(promoted) => promoted.next_in_ms.map_or(PROMOTE_EVERY, Duration::from_millis).min(PROMOTE_EVERY),
@@ -125,7 +125,7 @@ async fn prune(storage: Arc<dyn Storage>) {
 
 /// Stops runs as soon as somebody asks for it; the heartbeat tells of what is missed here.
 pub(super) async fn pass_on_cancels(storage: Arc<dyn Storage>, running: Arc<Running>) {
-    let Some(mut signals) = storage.wake().map(|wake| wake.signals()) else { return };
+    let Some(mut signals) = storage.wake().map(Wake::signals) else { return };
     loop {
         match signals.recv().await {
             Ok(Signal::Cancel(fence)) => running.cancel(fence),

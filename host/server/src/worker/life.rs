@@ -118,7 +118,10 @@ async fn serve_as(
         drop(recording.await);
     } else {
         let runs = running.count();
-        tracing::error!(runs, "storage does not take what has ended; leaving it to the others, who count these runs as lost");
+        tracing::error!(
+            runs,
+            "storage does not take what has ended; leaving it to the others, who count these runs as lost"
+        );
         recording.abort();
     }
     drop(keeping);

@@ -75,14 +75,14 @@ impl RunHost for JobHost {
 
     async fn enqueue(&self, request: contract::Request) -> Result<String, EnqueueError> {
         let request = to_request(request, &self.module)?;
-        let job = self.parts.admission.admit(request).await.map_err(refused)?;
+        let job = self.parts.admission.admit(request).await.map_err(|error| refused(&error))?;
         let id = job.id;
         self.entry.written().follow_ups.push(job);
         Ok(id.to_string())
     }
 }
 
-fn refused(error: AdmissionError) -> EnqueueError {
+fn refused(error: &AdmissionError) -> EnqueueError {
     match error {
         AdmissionError::UnknownHandler { .. } => EnqueueError::UnknownHandler(error.to_string()),
         _ => EnqueueError::Invalid(error.to_string()),
@@ -90,8 +90,8 @@ fn refused(error: AdmissionError) -> EnqueueError {
 }
 
 fn to_request(request: contract::Request, module: &ModuleName) -> Result<JobRequest, EnqueueError> {
-    fn invalid(error: impl ToString) -> EnqueueError {
-        EnqueueError::Invalid(error.to_string())
+    fn invalid(error: impl std::fmt::Display) -> EnqueueError {
+        EnqueueError::Invalid(format!("{error}"))
     }
     let path = if request.handler.contains('/') { request.handler } else { format!("{module}/{}", request.handler) };
     let (run_at, delay_ms) = match request.start {

@@ -56,7 +56,7 @@ impl Kind {
 impl Slots {
     /// Starts the threads. They end when the slots are dropped. A sync handler's timers and sockets are driven by
     /// `host`, an async handler runs on `guests`.
-    pub(super) fn start(sync: u32, r#async: u32, host: Handle, guests: Handle) -> io::Result<Arc<Self>> {
+    pub(super) fn start(sync: u32, r#async: u32, host: &Handle, guests: Handle) -> io::Result<Arc<Self>> {
         let (threads, runs) = mpsc::channel::<Run>();
         let runs = Arc::new(Mutex::new(runs));
         for number in 0..sync {

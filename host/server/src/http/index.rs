@@ -1,0 +1,18 @@
+//! `/`: what a person finds who opens the host's address. The dashboard will be here.
+
+/// Where things are.
+pub(super) async fn index() -> &'static str {
+    concat!(
+        "Windlass ",
+        env!("CARGO_PKG_VERSION"),
+        "\n\n",
+        "/api/v1/jobs     jobs, newest first; ?state=failed and the like\n",
+        "/api/v1/counts   how many there are by state\n",
+        "/api/v1/modules  modules and their versions\n",
+        "/api/v1/queues   queues and what waits in them\n",
+        "/api/v1/servers  servers and their slots\n",
+        "/healthz         whether the host lives\n",
+        "/readyz          whether it is ready\n\n",
+        "On the command line: windlass --help\n",
+    )
+}
