@@ -196,6 +196,21 @@ impl Host<'_> {
         Ok((status.with_context(|| format!("not HTTP: {answer}"))?, answer))
     }
 
+    /// Looks again and again until it sees something.
+    ///
+    /// # Errors
+    /// Where it never does; the error says what was looked for.
+    pub fn until<T>(&self, what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
+            if let Some(seen) = look()? {
+                return Ok(seen);
+            }
+            thread::sleep(LOOK);
+        }
+        bail!("never seen: {what}; the host said:\n{}", self.said())
+    }
+
     fn signal(&self, signal: Signal) -> Result<()> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("no process id")?;
         kill_process(pid, signal).context("failed to signal the host")
