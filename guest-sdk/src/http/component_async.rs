@@ -24,6 +24,7 @@ pub(super) async fn send(request: Request) -> Result<Response, Error> {
 async fn exchange(mut request: Request) -> Result<Response, Error> {
     let (timeout, limit_bytes) = (request.timeout, request.max_response_bytes);
     let to_error = |code: ErrorCode| error_from_code!(code, timeout, limit_bytes, ErrorCode);
+    let headers = request.sent_headers();
     let body = std::mem::take(&mut request.body);
     let (contents, mut writer) = if body.is_empty() {
         (None, None)
@@ -31,40 +32,45 @@ async fn exchange(mut request: Request) -> Result<Response, Error> {
         let (writer, reader) = wit_stream::new();
         (Some(reader), Some(writer))
     };
-    let outgoing = outgoing(&request, contents)?;
-    // The body flows while the response is awaited: a server may answer before it has read all of it.
+    let outgoing = outgoing(&request, &headers, contents)?;
     let write = async {
         if let Some(mut writer) = writer.take() {
             writer.write_all(body).await;
         }
     };
-    let response = time::alongside(client::send(outgoing), write).await.map_err(to_error)?;
-
-    let status = response.get_status_code();
-    let headers = response.get_headers().copy_all();
-    let (_done, done) = wit_future::new(|| Ok(()));
-    let (mut stream, trailers) = Incoming::consume_body(response, done);
-    let mut body = Body::new(limit_bytes);
-    let mut piece = Vec::with_capacity(PIECE_BYTES);
-    loop {
-        let (result, read) = stream.read(piece).await;
-        body.push(&read)?;
-        piece = read;
-        piece.clear();
-        if !matches!(result, StreamResult::Complete(_)) {
-            break;
+    let receive = async {
+        let response = client::send(outgoing).await.map_err(to_error)?;
+        let status = response.get_status_code();
+        let headers = response.get_headers().copy_all();
+        let (_done, done) = wit_future::new(|| Ok(()));
+        let (mut stream, trailers) = Incoming::consume_body(response, done);
+        let mut body = Body::new(limit_bytes);
+        let mut piece = Vec::with_capacity(PIECE_BYTES);
+        loop {
+            let (result, read) = stream.read(piece).await;
+            body.push(&read)?;
+            piece = read;
+            piece.clear();
+            if !matches!(result, StreamResult::Complete(_)) {
+                break;
+            }
         }
-    }
-    drop(stream);
-    // A body that broke off ends like any other; only the trailers tell.
-    trailers.await.map_err(to_error)?;
-    Ok(body.into_response(status, headers))
+        drop(stream);
+        // A body that broke off ends like any other; only the trailers tell.
+        trailers.await.map_err(to_error)?;
+        Ok(body.into_response(status, headers))
+    };
+    // The body flows while the response is awaited and read: a server may begin its answer before it has read all.
+    time::alongside(receive, write).await
 }
 
-fn outgoing(request: &Request, contents: Option<StreamReader<u8>>) -> Result<Outgoing, Error> {
+fn outgoing(
+    request: &Request,
+    headers: &[(String, Vec<u8>)],
+    contents: Option<StreamReader<u8>>,
+) -> Result<Outgoing, Error> {
     let url = request.parts()?;
-    let headers = request.headers.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes()));
-    let headers = Fields::from_list(&headers.collect::<Vec<_>>())
+    let headers = Fields::from_list(headers)
         .map_err(|error| Error::InvalidRequest(format!("the host refused a header: {error:?}")))?;
     let refused = |what: &str| Error::InvalidRequest(format!("the host refused its {what}"));
     let (_no_trailers, trailers) = wit_future::new(|| Ok(None));

@@ -10,6 +10,8 @@ pub enum Error {
     InvalidRequest(String),
     /// The host does not let this module reach the address: ask the operator to grant it.
     Denied,
+    /// The host is allowed, but its address is not a public one: ask the operator for `private_networks`.
+    PrivateNetwork,
     /// There was no answer, or no end to it, within the request's timeout.
     Timeout(Duration),
     /// The response is larger than the request allows.
@@ -32,7 +34,7 @@ impl Error {
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::InvalidRequest(_) => "http-invalid-request",
-            Self::Denied => "http-denied",
+            Self::Denied | Self::PrivateNetwork => "http-denied",
             Self::Timeout(_) => "http-timeout",
             Self::ResponseTooLarge { .. } => "http-response-too-large",
             Self::Failed(_) => "http-failed",
@@ -43,12 +45,23 @@ impl Error {
     }
 }
 
+/// The error in the words of a host that has no code for it.
+#[cfg(target_family = "wasm")]
+pub(super) fn of_text(text: &str) -> Error {
+    // What wasmtime puts before a text of the host's own.
+    Error::Failed(text.strip_prefix("internal error: ").unwrap_or(text).to_owned())
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InvalidRequest(text) => write!(f, "failed to send an HTTP request: {text}"),
             Self::Denied => f.write_str(
                 "failed to send an HTTP request: the host does not allow this address, ask the operator to grant it",
+            ),
+            Self::PrivateNetwork => f.write_str(
+                "failed to send an HTTP request: this address is not a public one, ask the operator to set \
+                 `private_networks` for the module (addresses of metadata services stay closed)",
             ),
             Self::Timeout(timeout) => write!(f, "failed to get an HTTP response within {timeout:?}"),
             Self::ResponseTooLarge { limit_bytes } => {

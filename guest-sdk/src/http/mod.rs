@@ -59,7 +59,10 @@ macro_rules! error_from_code {
     ($code:expr, $timeout:expr, $limit:expr, $codes:path) => {{
         use $codes as Code;
         match $code {
-            Code::HttpRequestDenied | Code::DestinationIpProhibited => $crate::http::Error::Denied,
+            Code::HttpRequestDenied => $crate::http::Error::Denied,
+            Code::DestinationIpProhibited => $crate::http::Error::PrivateNetwork,
+            // Limits of the run, among others: the host's own words.
+            Code::InternalError(Some(text)) => $crate::http::Error::Failed(text),
             Code::DnsTimeout
             | Code::ConnectionTimeout
             | Code::ConnectionReadTimeout

@@ -162,6 +162,20 @@ impl Request {
         &self.body
     }
 
+    /// The headers as they are sent, with the body's length where it has one: many servers take no body in chunks, and
+    /// a `GET` without a length would be sent without its body.
+    #[cfg(any(test, target_family = "wasm"))]
+    pub(super) fn sent_headers(&self) -> Vec<(String, Vec<u8>)> {
+        let mut headers: Vec<_> =
+            self.headers.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect();
+        // Of these, servers expect a length even where there is no body.
+        let takes_body = matches!(self.method, Method::Post | Method::Put | Method::Patch);
+        if (takes_body || !self.body.is_empty()) && self.header_value("content-length").is_none() {
+            headers.push(("content-length".to_owned(), self.body.len().to_string().into_bytes()));
+        }
+        headers
+    }
+
     /// The request, where it is as it must be.
     #[cfg_attr(target_family = "wasm", expect(dead_code, reason = "a component needs the URL's parts"))]
     pub(super) fn checked(self) -> Result<Self, Error> {
@@ -175,5 +189,34 @@ impl Request {
             return Err(Error::InvalidRequest(text.clone()));
         }
         Url::parse(&self.url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn length(request: &Request) -> Vec<String> {
+        let lengths =
+            request.sent_headers().into_iter().filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        lengths.map(|(_, value)| String::from_utf8(value).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_body_is_sent_with_its_length_whatever_the_method() {
+        assert_eq!(length(&Request::get("http://a.example/").body("four")), ["4"]);
+        assert_eq!(length(&Request::post("http://a.example/").json([1, 2])), ["5"]);
+    }
+
+    #[test]
+    fn an_empty_body_has_a_length_only_where_servers_expect_one() {
+        assert_eq!(length(&Request::put("http://a.example/")), ["0"]);
+        assert!(length(&Request::get("http://a.example/")).is_empty());
+        assert!(length(&Request::delete("http://a.example/")).is_empty());
+    }
+
+    #[test]
+    fn a_length_that_was_given_stays() {
+        assert_eq!(length(&Request::post("http://a.example/").header("Content-Length", "3").body("abc")), ["3"]);
     }
 }

@@ -4,11 +4,13 @@
 //! filled in here too. Nothing here stores a job.
 
 mod catalog;
+mod expansion;
 mod fields;
 mod payload;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 use windlass_api::{HandlerPath, JobId, JobRequest, Mode, ProblemCode};
 
@@ -35,8 +37,8 @@ pub const MAX_BULK_BYTES: usize = 16 * 1024 * 1024;
 /// [`Admission::invalidate`]; this bounds how late another process's deploy is seen.
 const CATALOG_TTL: Duration = Duration::from_secs(1);
 
-/// Above this many bytes, checking payloads takes long enough to belong on a thread of its own.
-const OFFLOAD_BYTES: usize = 32 * 1024;
+/// How many payloads are checked at once on threads of their own: a flood of slow ones must not take them all.
+const SLOW_CHECKS: usize = 4;
 
 /// Why a job was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +57,7 @@ pub enum AdmissionError {
     PayloadMismatch {
         /// The handler.
         handler: HandlerPath,
-        /// Up to three violations with JSON pointers into the payload.
+        /// The first violation, with a JSON pointer into the payload.
         violations: String,
     },
     /// A field is not as it must be.
@@ -104,6 +106,7 @@ impl AdmissionError {
 /// Checks requests against the modules that a storage holds.
 pub struct Admission {
     catalog: Catalog,
+    slow_checks: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Admission {
@@ -116,7 +119,7 @@ impl Admission {
     /// Checks against the modules of this storage.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>) -> Self {
-        Self { catalog: Catalog::new(storage, CATALOG_TTL) }
+        Self { catalog: Catalog::new(storage, CATALOG_TTL), slow_checks: Arc::new(Semaphore::new(SLOW_CHECKS)) }
     }
 
     /// Forgets what is known of the modules: the next request reads them anew. To be called when a version was activated.
@@ -147,10 +150,10 @@ impl Admission {
             let hint = self.catalog.nearest(&request.handler).await?;
             return Err(AdmissionError::UnknownHandler { handler: request.handler, hint });
         };
-        if request.payload.as_str().len() <= OFFLOAD_BYTES {
+        if handler.is_fast_for(&request.payload) {
             handler.check_payload(&request.handler, &request.payload)?;
         } else {
-            check_on_a_thread(&handler, &request).await?;
+            self.check_on_a_thread(&handler, &request).await?;
         }
         Ok(job(request, &handler))
     }
@@ -166,20 +169,23 @@ impl Admission {
         for (at, request) in requests.into_iter().enumerate() {
             let one = |error| AdmissionError::OneOfMany { position: at + 1, total, error: Box::new(error) };
             jobs.push(self.admit(request).await.map_err(one)?);
-            if at % 256 == 255 {
+            if at % 32 == 31 {
                 tokio::task::yield_now().await;
             }
         }
         Ok(jobs)
     }
-}
 
-async fn check_on_a_thread(handler: &ActiveHandler, request: &JobRequest) -> Result<(), AdmissionError> {
-    let (handler, path, payload) = (handler.clone(), request.handler.clone(), request.payload.clone());
-    let check = move || handler.check_payload(&path, &payload);
-    match tokio::task::spawn_blocking(check).await {
-        Ok(checked) => checked,
-        Err(_) => Err(StorageError::Unavailable("the host is shutting down".to_owned()).into()),
+    async fn check_on_a_thread(&self, handler: &ActiveHandler, request: &JobRequest) -> Result<(), AdmissionError> {
+        let stopping = || AdmissionError::Storage(StorageError::Unavailable("the host is shutting down".to_owned()));
+        let permit = Arc::clone(&self.slow_checks).acquire_owned().await.map_err(|_| stopping())?;
+        let (handler, path, payload) = (handler.clone(), request.handler.clone(), request.payload.clone());
+        let check = move || {
+            // Held by the work and not by whoever waits for it, who may go away earlier.
+            let _permit = permit;
+            handler.check_payload(&path, &payload)
+        };
+        tokio::task::spawn_blocking(check).await.map_err(|_| stopping())?
     }
 }
 

@@ -26,7 +26,7 @@ pub enum Next {
         /// This much later, by the storage's clock.
         delay_ms: u64,
     },
-    /// It ended badly: `failed`.
+    /// It ended badly: `failed`. Deleted instead where a cancel was asked for.
     Failed {
         /// Why.
         failure: Failure,

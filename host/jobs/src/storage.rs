@@ -20,12 +20,24 @@ use windlass_api::{
 
 use crate::{Claimed, Fence, NewJob, Settlement};
 
+/// The most checkpoint keys that a job may have.
+pub const MAX_CHECKPOINTS: u64 = 1_000;
+
+/// The most that a job's checkpoints may take in all, keys included, in bytes: 16 MiB.
+pub const MAX_CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
+
 /// Everything that a host needs from its storage.
+#[async_trait]
 pub trait Storage: JobStore + ModuleStore + ServerStore + QueueStore {
     /// Tells of changes as they happen. A storage without this is polled.
     fn wake(&self) -> Option<&dyn Wake> {
         None
     }
+
+    /// Waits until everything that was acknowledged is where it stays, so that the process may end and what it leaves
+    /// behind can be copied. To be called when nothing more is going to be asked; what is asked all the same may still
+    /// be done.
+    async fn close(&self) {}
 }
 
 /// Why a storage did not do what it was asked. The variants are what a caller can do differently.
@@ -44,6 +56,9 @@ pub enum StorageError {
     /// The cursor does not come from a page of this list.
     #[error("`{0}` is not a cursor of this list: give the `next` of one of its pages")]
     InvalidCursor(String),
+    /// What was to be kept is over a limit; the text names it.
+    #[error("{0}")]
+    TooLarge(String),
 }
 
 /// What a server has room for.
@@ -117,7 +132,8 @@ pub trait JobStore: Send + Sync + 'static {
     /// Reads what this attempt of a job or an earlier one put under a key.
     async fn checkpoint(&self, job: JobId, key: &str) -> Result<Option<Json>, StorageError>;
 
-    /// Keeps a value under a key, durably.
+    /// Keeps a value under a key, durably. A job has at most [`MAX_CHECKPOINTS`] keys, and they and their values at most
+    /// [`MAX_CHECKPOINT_BYTES`] in all: beyond that it is refused with [`StorageError::TooLarge`].
     async fn put_checkpoint(
         &self,
         fence: Fence,
@@ -135,11 +151,12 @@ pub trait JobStore: Send + Sync + 'static {
     /// Deletes a job: as `cancel`, but one that has succeeded or failed is deleted too.
     async fn delete(&self, job: JobId, by: &str) -> Result<Commanded, StorageError>;
 
-    /// Enqueues a job anew, with its attempts and losses counted from the start. Refused for one that is enqueued or
-    /// processing.
+    /// Enqueues a job anew, with its attempts and losses counted from the start and its log empty. Refused for one that
+    /// is enqueued or processing.
     async fn requeue(&self, job: JobId, how: RequeueRequest, by: &str) -> Result<Commanded, StorageError>;
 
-    /// Removes jobs that ended longer ago than they are kept, and old log lines; at most `limit` jobs. Gives how many.
+    /// Removes jobs that ended longer ago than they are kept, and old log lines: at most `limit` jobs, and no more at
+    /// once than keeps the step short. Gives how many jobs; `limit` also where there is more to do than was done.
     async fn prune(&self, limit: usize) -> Result<usize, StorageError>;
 
     /// One job with all that is known of it.

@@ -78,8 +78,8 @@ impl Job {
         }
         self.state = match next {
             Next::Succeeded { .. } => State::Succeeded,
-            Next::Failed { .. } => State::Failed,
             _ if self.asked => State::Deleted,
+            Next::Failed { .. } => State::Failed,
             Next::Cancelled => State::Deleted,
             Next::Retry { delay_ms, .. } | Next::Snooze { delay_ms } => {
                 self.due_ms = now_ms + delay_ms;
@@ -257,6 +257,7 @@ impl Trial {
             let shown = &detail.job;
             assert_eq!((shown.state, shown.attempt, shown.run), (job.state, job.attempt, job.run));
             assert_eq!(detail.history.last().unwrap().to, job.state);
+            assert!(!shown.cancel_requested || shown.state != State::Succeeded);
             let unbroken = detail.history.windows(2).all(|pair| pair[1].from == Some(pair[0].to));
             assert!(unbroken, "each line should begin where the one before ended: {:?}", detail.history);
         }

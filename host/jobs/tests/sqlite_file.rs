@@ -69,6 +69,39 @@ fn a_second_host_is_refused_by_name_and_process_and_a_client_is_not() {
     SqliteStorage::open(&path, SqliteOptions::default()).unwrap();
 }
 
+#[cfg(unix)]
+#[test]
+fn a_second_host_is_refused_under_another_name_of_the_database() {
+    use std::os::unix::fs::symlink;
+
+    let folder = tempfile::tempdir().unwrap();
+    let (path, link) = (folder.path().join("jobs.db"), folder.path().join("link.db"));
+    symlink("jobs.db", &link).unwrap();
+    symlink(folder.path(), folder.path().join("folder")).unwrap();
+    // The link is taken first, when it leads to nothing yet.
+    let through_link = SqliteStorage::open(&link, SqliteOptions::host()).unwrap();
+    for name in [&path, &folder.path().join("folder/jobs.db")] {
+        assert!(refusal(name, SqliteOptions::host()).starts_with("another windlass host"));
+    }
+    drop(through_link);
+    let _by_name = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
+    assert!(refusal(&link, SqliteOptions::host()).starts_with("another windlass host"));
+}
+
+#[tokio::test]
+async fn closing_folds_the_log_into_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let storage = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
+    storage.enqueue(vec![job()]).await.unwrap();
+    let log = || std::fs::metadata(folder.path().join("jobs.db-wal")).unwrap().len();
+    assert!(log() > 0);
+    storage.close().await;
+    assert_eq!(log(), 0);
+    storage.enqueue(vec![job()]).await.unwrap();
+    assert_eq!(storage.counts().await.unwrap().of(State::Enqueued), 2);
+}
+
 #[test]
 fn a_host_that_was_closed_leaves_its_lock_to_the_next_at_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -149,6 +182,25 @@ async fn a_damaged_record_is_named_and_the_others_are_still_read() {
         other => panic!("should be damaged, but is {other:?}"),
     }
     assert!(storage.job(good.id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_damaged_job_is_taken_out_of_its_line_and_the_next_one_is_claimed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let storage = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
+    let id = ServerId(uuid::Uuid::new_v4());
+    storage.register(server(id)).await.unwrap();
+    let (unreadable, without_payload, good) = (job(), job(), job());
+    storage.enqueue(vec![unreadable.clone(), without_payload.clone(), good.clone()]).await.unwrap();
+    let raw = Connection::open(&path).unwrap();
+    raw.execute("UPDATE jobs SET state = 99 WHERE id = ?1", [unreadable.id.0.as_bytes()]).unwrap();
+    let forget = "DELETE FROM payloads WHERE seq = (SELECT seq FROM jobs WHERE id = ?1)";
+    raw.execute(forget, [without_payload.id.0.as_bytes()]).unwrap();
+    let request = ClaimRequest { server: id, queues: Vec::new(), sync_free: 2, async_free: 0 };
+    assert!(storage.claim(&request).await.unwrap().is_empty());
+    let claimed = storage.claim(&request).await.unwrap();
+    assert_eq!(claimed.iter().map(|claimed| claimed.fence.job).collect::<Vec<_>>(), [good.id]);
 }
 
 const DATABASE: &str = "WINDLASS_TEST_DATABASE";

@@ -35,10 +35,15 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let storage = storage::open(&settings)?;
     let client = Client::new(storage.clone()).acting_as("api");
     let modules = Arc::new(Modules::new(storage.clone(), compiler(&settings)?));
-    let worker =
-        Worker::start(storage, client.admission().clone(), modules.clone(), sandboxes, worker_options(&settings))
-            .await
-            .context("failed to start taking jobs")?;
+    let worker = Worker::start(
+        storage.clone(),
+        client.admission().clone(),
+        modules.clone(),
+        sandboxes,
+        worker_options(&settings),
+    )
+    .await
+    .context("failed to start taking jobs")?;
     let watching = settings.modules.clone().map(|folder| tokio::spawn(watch(modules.clone(), folder)));
 
     let health = Health::default();
@@ -69,6 +74,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     drop(close);
     // Readers that keep a connection open must not keep the host from ending.
     drop(tokio::time::timeout(std::time::Duration::from_secs(2), server).await);
+    storage.close().await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Compiled code on disk, by the digest of the component and by what the engine depends on.
 //!
-//! The folder belongs to the host's user alone, since what is in it is run as machine code. A file that does not match
-//! its checksum, or that the engine does not load, counts as missing.
+//! The folder belongs to the host's user alone, since what is in it is run as machine code. A file that is not this
+//! user's, that does not match its checksum, or that the engine does not load, counts as missing.
 
 use std::{
     fs,
@@ -9,6 +9,7 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use sha2::{Digest as _, Sha256};
@@ -21,6 +22,12 @@ pub fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
+/// How the names of files begin that a compiler writes to.
+const DRAFT_PREFIX: &str = "compiling-";
+
+/// A draft that is older, and older than a compiler may take, was left by a host that was killed.
+const MIN_DRAFT_LIFETIME: Duration = Duration::from_secs(600);
+
 pub(crate) struct Cache {
     folder: PathBuf,
     engine: wasmtime::Engine,
@@ -28,18 +35,31 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Opens the folder, making it where it is missing and closing it to others where it is open.
-    pub(crate) fn open(folder: &Path, engine: &wasmtime::Engine) -> io::Result<Self> {
+    /// Opens the folder, making it where it is missing and closing it to others where they can read it. A folder that
+    /// others could write to is refused rather than closed: they may have put machine code there already.
+    pub(crate) fn open(folder: &Path, engine: &wasmtime::Engine, compile_timeout: Duration) -> io::Result<Self> {
         if !folder.is_dir() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
         let metadata = fs::metadata(folder)?;
-        if metadata.uid() != rustix::process::geteuid().as_raw() {
-            return Err(io::Error::other("it belongs to another user"));
+        let (owner, own) = (metadata.uid(), own_uid());
+        if owner != own {
+            return Err(io::Error::other(format!(
+                "it belongs to the user {owner} and this process runs as {own}: name a folder of this user's own, \
+                 since what is in it is run as machine code"
+            )));
         }
-        if metadata.mode() & 0o077 != 0 {
+        let mode = metadata.mode() & 0o777;
+        if mode & 0o022 != 0 {
+            return Err(io::Error::other(format!(
+                "others can write to it (its mode is {mode:03o}), and what is in it is run as machine code: name \
+                 another folder, or empty this one and close it (`chmod 700`)"
+            )));
+        }
+        if mode & 0o077 != 0 {
             fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
         }
+        remove_old_drafts(folder, compile_timeout.max(MIN_DRAFT_LIFETIME));
         Ok(Self { folder: folder.to_owned(), engine: engine.clone(), engine_key: engine_key(engine) })
     }
 
@@ -47,6 +67,10 @@ impl Cache {
     pub(crate) fn load(&self, digest: &[u8; 32]) -> Option<Component> {
         let path = self.path(digest);
         let code = fs::read(&path).ok()?;
+        if !is_own(&path) || !is_own(&checksum_of(&path)) {
+            tracing::warn!("compiled code in {} is not this user's own, compiling it anew", path.display());
+            return None;
+        }
         if fs::read(checksum_of(&path)).ok()? != Sha256::digest(&code).as_slice() {
             tracing::warn!("compiled code in {} is damaged, compiling it anew", path.display());
             return None;
@@ -63,7 +87,7 @@ impl Cache {
 
     /// A file for a compiler to write to; it goes away unless it is kept. Nobody else can read it.
     pub(crate) fn draft(&self) -> io::Result<NamedTempFile> {
-        tempfile::Builder::new().prefix("compiling-").tempfile_in(&self.folder)
+        tempfile::Builder::new().prefix(DRAFT_PREFIX).tempfile_in(&self.folder)
     }
 
     /// Puts a written file in its place: the checksum first, so that a half-done step counts as missing.
@@ -88,15 +112,36 @@ impl Cache {
     }
 }
 
+fn own_uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+fn is_own(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.uid() == own_uid())
+}
+
+/// Removes what hosts that were killed left half-done. What cannot be removed only takes space.
+fn remove_old_drafts(folder: &Path, lifetime: Duration) {
+    let Ok(files) = fs::read_dir(folder) else { return };
+    for file in files.flatten() {
+        let is_draft = file.file_name().to_str().is_some_and(|name| name.starts_with(DRAFT_PREFIX));
+        let changed_at = file.metadata().and_then(|metadata| metadata.modified());
+        let age = changed_at.ok().and_then(|time| time.elapsed().ok()).unwrap_or_default();
+        if is_draft && age > lifetime {
+            let _ = fs::remove_file(file.path());
+        }
+    }
+}
+
 fn checksum_of(path: &Path) -> PathBuf {
     path.with_extension("sha256")
 }
 
 fn deserialize(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Component> {
     #[expect(unsafe_code, reason = "loading compiled code is what a cache of it is for; see below")]
-    // SAFETY: the file was written by this host's own compiler process, lies in a folder that only the host's user can
-    // write to, and matches the checksum taken then. Nothing that a deployer uploads ever gets here: uploads that are
-    // precompiled are refused by `inspect`. The engine itself checks version and settings.
+    // SAFETY: the file was written by this host's own compiler process, is the host's user's, lies in a folder that
+    // nobody else can write to, and matches the checksum taken then. Nothing that a deployer uploads ever gets here:
+    // uploads that are precompiled are refused by `inspect`. The engine itself checks version and settings.
     let component = unsafe { Component::deserialize_file(engine, path) };
     component
 }

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     process::Command,
@@ -45,7 +45,7 @@ pub struct CompilerOptions {
     /// The program that is run as `PROGRAM compile-component …` and hands the rest of its arguments to
     /// [`compile_from_stdin`]: the `windlass` binary.
     pub program: PathBuf,
-    /// Where compiled code is kept. Made where it is missing; nobody else may be able to write to it.
+    /// Where compiled code is kept. Made where it is missing; refused where others can write to it.
     pub cache_dir: PathBuf,
     /// How long a component may be, in bytes. Default: 64 MiB.
     pub max_component_bytes: u64,
@@ -84,7 +84,7 @@ impl Compiler {
     ///
     /// Where the cache folder cannot be made or is not the host's own.
     pub fn new(engine: Engine, options: CompilerOptions) -> Result<Self, EngineError> {
-        let cache = Cache::open(&options.cache_dir, engine.wasmtime()).map_err(|error| {
+        let cache = Cache::open(&options.cache_dir, engine.wasmtime(), options.timeout).map_err(|error| {
             EngineError::new("open the cache of compiled code", format!("{}: {error}", options.cache_dir.display()))
         })?;
         let at_once = Semaphore::new(CONCURRENT_COMPILES);
@@ -209,9 +209,7 @@ fn judge(status: ExitStatus, message: String, memory_bytes: u64) -> Result<(), R
         return Err(Refusal::Invalid(message));
     }
     let how = match status.signal() {
-        Some(signal) if signal == rustix::process::Signal::XCPU.as_raw() => {
-            "it used too much processor time".to_owned()
-        }
+        Some(signal) if signal == Signal::XCPU.as_raw() => "it used too much processor time".to_owned(),
         Some(signal) => {
             format!("the compiler was ended by signal {signal}, with {memory_bytes} bytes of memory to use")
         }
@@ -249,6 +247,10 @@ impl ChildError {
 }
 
 fn compile_within_limits(arguments: impl IntoIterator<Item = OsString>) -> Result<(), ChildError> {
+    // A host that is stopped or killed does not get to end its children. The kernel looks at the thread that started
+    // this process: a worker of the host's runtime, which lives as long as the host does.
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|error| ChildError::own("end the compiler with its host", error))?;
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let [output, memory_bytes, cpu_seconds] = arguments.as_slice() else {
         return Err(ChildError::own("read the arguments", "expected OUTPUT MEMORY-BYTES CPU-SECONDS"));

@@ -106,10 +106,11 @@ impl Component {
         match answered {
             Ok(manifest) => Ok(manifest),
             Err(Asked::Misfit(error)) => Err(Refusal::WrongShape(format!("{error:#}"))),
-            Err(Asked::Failed(error)) => Err(Refusal::DescribeFailed(match failure::classify(&error, limits.fuel) {
-                Outcome::Failed(failure) => store::explained(failure, &store),
-                _ => RunFailure::new(RunCause::Host, "it was stopped"),
-            })),
+            Err(Asked::Failed(error)) => Err(match failure::classify(&error, limits.fuel) {
+                Outcome::Failed(failure) => Refusal::DescribeFailed(store::explained(failure, &store)),
+                Outcome::NoRoom => Refusal::Host(format!("find a place to describe it in: {}", error.root_cause())),
+                _ => Refusal::DescribeFailed(RunFailure::new(RunCause::Host, "it was stopped")),
+            }),
         }
     }
 }

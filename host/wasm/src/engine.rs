@@ -2,12 +2,16 @@
 
 use std::{fmt, sync::Arc, thread, time::Duration};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use wasmtime::{Config, InstanceAllocationStrategy, WasmBacktraceDetails, component::Linker};
 
 use crate::{contract::bindings, egress, pool, store::RunState};
 
 /// How often every running guest is interrupted to look whether it has to stop.
 const TICK: Duration = Duration::from_millis(10);
+
+/// How many files a run has open at once where it does some HTTP and reads some files; far from what it may have.
+const FILES_PER_RUN: u64 = 16;
 
 /// What an engine is made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +62,8 @@ impl Engine {
     /// Makes an engine and starts the thread that ticks for it; the thread ends with the engine.
     ///
     /// Where the process may not reserve the addresses that a pool takes, each run gets its memory on demand, which is
-    /// some times slower, and a warning says so.
+    /// some times slower, and a warning says so. It also lets this process have as many open files as it may have at
+    /// all (the soft limit becomes the hard one), since each run may hold many.
     ///
     /// # Errors
     ///
@@ -66,6 +71,7 @@ impl Engine {
     pub fn new(options: &EngineOptions) -> Result<Self, EngineError> {
         let failed = |error: wasmtime::Error| EngineError::new("make the WebAssembly engine", format!("{error:#}"));
         let options = EngineOptions { max_memory_bytes: options.max_memory_bytes.min(4 << 30), ..options.clone() };
+        raise_open_files(options.concurrent_runs);
         let mut config = config();
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool::config(&options)));
         let (wasmtime, pooling) = match wasmtime::Engine::new(&config) {
@@ -138,6 +144,23 @@ pub(crate) fn config() -> Config {
         // Wasm cannot read what is on its stack from before, so a fresh stack for each run need not be zeroed.
         .async_stack_zeroing(false);
     config
+}
+
+/// The usual soft limit of 1,024 open files is for programs that use `select`.
+fn raise_open_files(concurrent_runs: u32) {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    if let Err(error) = &raised {
+        tracing::warn!("failed to raise the limit of open files: {error}");
+    }
+    let limit = if raised.is_ok() { maximum } else { current };
+    let wanted = u64::from(concurrent_runs).saturating_mul(FILES_PER_RUN);
+    if let Some(limit) = limit.filter(|limit| *limit < wanted) {
+        tracing::warn!(
+            "this process may have {limit} open files, which is few for {concurrent_runs} runs at once: raise its \
+             limit (`ulimit -Hn`, `LimitNOFILE=`) to {wanted} or more"
+        );
+    }
 }
 
 fn linker(engine: &wasmtime::Engine, wasi_p3: bool) -> wasmtime::Result<Linker<RunState>> {

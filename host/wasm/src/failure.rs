@@ -27,6 +27,9 @@ pub enum Outcome {
     Failed(RunFailure),
     /// The host stopped it.
     Stopped(StopReason),
+    /// The engine's pool had no place for it, so the handler never began: the job is not to blame, and another try
+    /// later will do.
+    NoRoom,
 }
 
 /// Why the sandbox ended a run.
@@ -120,7 +123,8 @@ impl RunFailure {
     }
 }
 
-/// Tells what ended a run from the error that it ended with.
+/// Tells what ended a run from the error that it ended with. Whether the guest had begun when there was no room is for
+/// the caller to know.
 pub(crate) fn classify(error: &wasmtime::Error, limit_of_fuel: u64) -> Outcome {
     let failure = match (error.downcast_ref::<Halt>(), error.downcast_ref::<I32Exit>(), error.downcast_ref::<Trap>()) {
         (Some(Halt::Stopped(reason)), ..) => return Outcome::Stopped(*reason),
@@ -132,6 +136,7 @@ pub(crate) fn classify(error: &wasmtime::Error, limit_of_fuel: u64) -> Outcome {
             RunFailure::new(RunCause::Exited, message)
         }
         (.., Some(trap)) => of_trap(*trap, limit_of_fuel),
+        _ if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() => return Outcome::NoRoom,
         _ => of_other(error),
     };
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(|trace| clip(trace.to_string(), MAX_BACKTRACE_BYTES));
@@ -158,9 +163,6 @@ fn of_trap(trap: Trap, limit_of_fuel: u64) -> RunFailure {
 fn of_other(error: &wasmtime::Error) -> RunFailure {
     // What wraps the innermost error only says in which function the guest was, which the backtrace says better.
     let message = error.root_cause().to_string();
-    if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
-        return RunFailure::new(RunCause::Host, format!("failed to find a place for one more run: {message}"));
-    }
     // wasmtime has no type for this one. With a backtrace it was a call of the guest's that carried too much.
     if message.starts_with("too much data is being copied") && error.downcast_ref::<WasmBacktrace>().is_none() {
         return RunFailure::new(RunCause::ResultTooLarge, "the result is longer than the host copies out of a guest");

@@ -118,13 +118,16 @@ impl LineStream {
     fn push(&self, bytes: &[u8]) {
         let mut partial = self.0.partial.lock().unwrap_or_else(PoisonError::into_inner);
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let (text, ends) = piece.strip_suffix(b"\n").map_or((piece, false), |text| (text, true));
-            for part in text.chunks(MAX_MESSAGE_BYTES) {
-                if partial.len() + part.len() > MAX_MESSAGE_BYTES {
-                    self.line(&std::mem::take(&mut *partial));
-                }
+            let (mut text, ends) = piece.strip_suffix(b"\n").map_or((piece, false), |text| (text, true));
+            while partial.len() + text.len() > MAX_MESSAGE_BYTES {
+                let (part, rest) = text.split_at(MAX_MESSAGE_BYTES - partial.len());
                 partial.extend_from_slice(part);
+                let whole = whole_characters(&partial, rest);
+                let kept = partial.split_off(whole);
+                self.line(&std::mem::replace(&mut *partial, kept));
+                text = rest;
             }
+            partial.extend_from_slice(text);
             if ends {
                 self.line(&std::mem::take(&mut *partial));
             }
@@ -140,6 +143,16 @@ impl LineStream {
             self.0.sink.write(self.0.level, text.into_owned(), None);
         }
     }
+}
+
+/// How much of the text ends with a whole character, given what follows it. All of it where it is no UTF-8 there.
+fn whole_characters(text: &[u8], rest: &[u8]) -> usize {
+    let continues = |byte: Option<&u8>| byte.is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000);
+    if !continues(rest.first()) {
+        return text.len();
+    }
+    // A character has four bytes at most, so at least its first of up to three is in the text.
+    (1..=3).filter_map(|back| text.len().checked_sub(back)).find(|at| !continues(text.get(*at))).unwrap_or(text.len())
 }
 
 impl IsTerminal for LineStream {

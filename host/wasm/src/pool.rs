@@ -8,14 +8,22 @@ use crate::EngineOptions;
 /// functions.
 pub(crate) const TABLE_ELEMENTS: usize = 100_000;
 
-/// Core modules within one component: Rust has about four, Python with shared libraries about 30.
-pub(crate) const CORE_INSTANCES_PER_COMPONENT: u32 = 200;
+/// Core modules within one component: Rust has about four, Python with shared libraries about 40.
+///
+/// For this and the next two, the pool holds as many as all runs together may have: otherwise one module's jobs could
+/// use up what others need. What needs more is refused when it is loaded.
+pub(crate) const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
 
-/// Tables within one component: one per core module that calls indirectly, and one for its imports.
-pub(crate) const TABLES_PER_COMPONENT: u32 = 32;
+/// Tables within one component: one per core module that calls indirectly, and one for its imports. Shared libraries
+/// use the table of their program.
+pub(crate) const TABLES_PER_COMPONENT: u32 = 8;
 
-/// Memories within one component: one, except where several programs were composed.
-pub(crate) const MEMORIES_PER_COMPONENT: u32 = 8;
+/// Memories within one component: one, except where two programs were composed.
+pub(crate) const MEMORIES_PER_COMPONENT: u32 = 2;
+
+/// No pool has more memories, unless there are more runs: each reserves somewhat over 4 GiB of addresses, of which a
+/// process has 128 TiB. With more than half as many runs, components of two memories may have to wait for each other.
+const MAX_MEMORIES: u32 = 28_000;
 
 /// Instances beyond the slots of jobs: components that are asked to describe themselves meanwhile.
 const SPARE: u32 = 16;
@@ -25,13 +33,11 @@ pub(crate) fn config(options: &EngineOptions) -> PoolingAllocationConfig {
     let max_memory_bytes = usize::try_from(options.max_memory_bytes).unwrap_or(usize::MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(runs)
-        // A counter, not a reservation: enough for components of many modules in every slot.
-        .total_core_instances(runs.saturating_mul(16).max(CORE_INSTANCES_PER_COMPONENT))
-        // Each reserves 4 GiB of addresses, of which a process has 128 TiB: one per run, and some for components that
-        // have more than one.
-        .total_memories(runs.saturating_add(runs.min(1_000)))
-        // A Rust component has two tables; a table reserves under 1 MiB of addresses.
-        .total_tables(runs.saturating_mul(4))
+        // A counter, not a reservation.
+        .total_core_instances(runs.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
+        .total_memories(runs.saturating_mul(MEMORIES_PER_COMPONENT).min(runs.max(MAX_MEMORIES)))
+        // A table reserves under 1 MiB of addresses.
+        .total_tables(runs.saturating_mul(TABLES_PER_COMPONENT))
         // A stack per run, and some for runs whose guest calls itself through the host.
         .total_stacks(runs.saturating_add(runs.min(1_000)))
         .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)

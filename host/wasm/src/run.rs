@@ -94,6 +94,7 @@ impl Component {
             Ok(Err(error)) => Outcome::Error(error),
             Err(error) => match failure::classify(&error, limits.fuel) {
                 Outcome::Failed(failure) => Outcome::Failed(store::explained(failure, &store)),
+                Outcome::NoRoom => no_room(&error, &store),
                 outcome => outcome,
             },
         };
@@ -107,6 +108,8 @@ impl Component {
         job: Job,
     ) -> wasmtime::Result<Result<Option<String>, JobError>> {
         let instance = self.instantiate(store).await?;
+        let fuel = store.get_fuel()?;
+        store.data_mut().fuel_at_call = Some(fuel);
         match mode {
             Mode::Sync => self.sync_guest(&mut *store, &instance)?.call_run(store, &job).await,
             // Runs the store's event loop until the guest has returned. Unlike `run_concurrent` it traps where the guest
@@ -140,6 +143,18 @@ pub(crate) async fn bounded<T>(
         reason = stop.stopped() => Err(Halt::Stopped(reason).into()),
         () = timeout => Err(Halt::Timeout(limits.timeout.unwrap_or_default()).into()),
     }
+}
+
+/// A guest that takes places while it goes on (a stack for each call that it has open) must not be tried for ever.
+fn no_room(error: &wasmtime::Error, store: &Store<RunState>) -> Outcome {
+    let reason = error.root_cause();
+    let began = store.data().fuel_at_call.is_some_and(|fuel| store.get_fuel().unwrap_or(0) < fuel);
+    if began {
+        let message = format!("the handler needs more of the engine than there is: {reason}");
+        return Outcome::Failed(RunFailure::new(RunCause::Host, message));
+    }
+    tracing::warn!("failed to find a place for one more run: {reason}");
+    Outcome::NoRoom
 }
 
 fn check_result(result: Option<String>, limit: u64) -> Outcome {

@@ -22,8 +22,15 @@ use crate::{
 /// the largest chunk of an HTTP body, and past every limit of text in the contract.
 const MAX_BYTES_PER_CALL: usize = 16 << 20;
 
-/// How many handles a component may hold: open files, requests, streams, timers.
-const MAX_HANDLES: usize = 10_000;
+/// How many handles a component may hold: open files, requests, streams, timers. What stands behind one lives on the
+/// host's heap, outside of the run's memory limit, and the largest kinds take some 64 KiB (a body's chunk): so this,
+/// with the sizes of chunks and of fields, bounds what a run costs the host besides. It is ten times the requests that
+/// may be open at once.
+const MAX_HANDLES: usize = 1_000;
+
+/// How large the fields (headers) of one request may be as the host keeps them, in bytes: twice what servers usually
+/// take.
+const MAX_FIELDS_BYTES: usize = 16 << 10;
 
 /// How many random bytes a guest gets per call; the host holds them meanwhile.
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
@@ -50,6 +57,8 @@ pub(crate) struct RunState {
     pub(crate) follow_ups_left: u32,
     pub(crate) follow_up_bytes_left: u64,
     pub(crate) limits: FollowUpLimits,
+    /// The fuel that was left when the handler was called, where it was: tells whether it ever began.
+    pub(crate) fuel_at_call: Option<u64>,
 }
 
 /// What the guest is told when it has enqueued too much.
@@ -68,10 +77,12 @@ pub(crate) fn open(
     let logs = LogSink::new(Arc::clone(host), limits.log_bytes);
     let stdout = LineStream::new(Arc::clone(&logs), Level::Info);
     let stderr = LineStream::new(Arc::clone(&logs), Level::Error);
+    let mut http = WasiHttpCtx::new();
+    http.set_field_size_limit(MAX_FIELDS_BYTES);
     let state = RunState {
         wasi: wasi(grants, &stdout, &stderr)?,
         table: ResourceTable::new(),
-        http: WasiHttpCtx::new(),
+        http,
         hooks: EgressHooks::new(Arc::clone(grants), engine.tls(), limits, deadline),
         memory: MemoryWatch::new(limits.memory_bytes.min(engine.max_memory_bytes())),
         stdout,
@@ -85,6 +96,7 @@ pub(crate) fn open(
         follow_ups_left: limits.follow_ups,
         follow_up_bytes_left: limits.follow_up_bytes,
         limits: FollowUpLimits { count: limits.follow_ups, bytes: limits.follow_up_bytes },
+        fuel_at_call: None,
     };
     let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| &mut state.memory);

@@ -6,10 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jsonschema::Validator;
 use windlass_api::{Digest, HandlerPath, HandlerSpec, Json, ModuleName, VersionView};
 
-use super::{AdmissionError, payload};
+use super::{
+    AdmissionError,
+    payload::{self, Compiled},
+};
 use crate::storage::{Storage, StorageError};
 
 /// No name is proposed that differs in more characters.
@@ -22,7 +24,7 @@ const MAX_PROPOSALS: usize = 3;
 #[derive(Debug)]
 pub struct ActiveModule {
     version: VersionView,
-    validators: Vec<OnceLock<Result<Validator, String>>>,
+    validators: Vec<OnceLock<Result<Compiled, String>>>,
 }
 
 /// A handler of a module's active version.
@@ -48,7 +50,7 @@ impl ActiveHandler {
     /// Checks a payload against the handler's schema, where it has one.
     ///
     /// # Errors
-    /// Where it does not match, with up to three violations.
+    /// Where it does not match, with the first violation.
     pub fn check_payload(&self, path: &HandlerPath, payload: &Json) -> Result<(), AdmissionError> {
         let Some(schema) = &self.spec().payload_schema else { return Ok(()) };
         let mismatch = |violations| AdmissionError::PayloadMismatch { handler: path.clone(), violations };
@@ -56,6 +58,17 @@ impl ActiveHandler {
             Ok(validator) => payload::check(validator, payload).map_err(mismatch),
             Err(reason) => Err(mismatch(format!("the schema itself cannot be used: {reason}"))),
         }
+    }
+
+    /// Whether a payload is checked so fast that it may be done on an async thread. The first check also makes the
+    /// schema ready, which may take long.
+    pub(super) fn is_fast_for(&self, payload: &Json) -> bool {
+        self.spec().payload_schema.is_none()
+            || match self.module.validators[self.at].get() {
+                Some(Ok(schema)) => schema.is_fast_for(payload),
+                Some(Err(_)) => true,
+                None => false,
+            }
     }
 }
 

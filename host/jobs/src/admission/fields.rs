@@ -40,6 +40,10 @@ pub(super) fn check(request: &JobRequest) -> Result<(), AdmissionError> {
         let message = format!("the payload has {payload_bytes} bytes: at most {MAX_PAYLOAD_BYTES} are allowed");
         return Err(AdmissionError::TooLarge(message));
     }
+    // What came as part of a request was only skimmed: whoever reads it later must not fail.
+    if let Err(error) = request.payload.read::<serde_json::Value>() {
+        return invalid("payload", format!("cannot be read: {error}"));
+    }
     if request.priority.is_some_and(|priority| priority > MAX_PRIORITY) {
         return invalid("priority", format!("must be 0, the first to be taken, to {MAX_PRIORITY}"));
     }
@@ -153,6 +157,14 @@ mod tests {
         assert!(refusal(|it| it.tags = vec!["a".into(); 21]).starts_with("`tags` are 21"));
         assert!(refusal(|it| it.headers = [("a".into(), "x".repeat(8192))].into()).starts_with("`headers` have 8193"));
         assert!(refusal(|it| it.headers = [(String::new(), String::new())].into()).starts_with("`headers` must"));
+    }
+
+    #[test]
+    fn a_payload_that_was_only_skimmed_and_cannot_be_read_is_refused() {
+        for text in [format!("{}{}", "[".repeat(200), "]".repeat(200)), r#""\ud800""#.to_owned()] {
+            let payload = serde_json::from_str::<Json>(&text).unwrap();
+            assert!(refusal(|it| it.payload = payload).starts_with("`payload` cannot be read: "), "{text}");
+        }
     }
 
     #[test]

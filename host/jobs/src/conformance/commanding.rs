@@ -5,7 +5,7 @@ use windlass_api::{JobId, RequeueRequest, State};
 
 use super::world::{World, failure, job, json, released, retry, success};
 use crate::{
-    Next, Start,
+    Next, Start, Verdict, decide,
     storage::{Commanded, Heartbeat, Signal},
 };
 
@@ -61,6 +61,21 @@ pub async fn a_success_wins_over_a_cancel(world: World) {
     let run = world.claim_one(world.server().await).await;
     world.storage.cancel(id, "ann").await.unwrap();
     assert_eq!(world.settle(&run, success()).await, Ok(State::Succeeded));
+    assert!(!world.detail(id).await.job.cancel_requested, "nothing is asked of it any more");
+}
+
+pub async fn a_cancel_turns_the_failure_of_the_last_attempt_into_a_deletion(world: World) {
+    let mut new = job();
+    new.max_attempts = 1;
+    let id = world.add(new).await;
+    let run = world.claim_one(world.server().await).await;
+    world.storage.cancel(id, "ann").await.unwrap();
+    let verdict = Verdict::Retryable { failure: failure("no"), delay_ms: None };
+    assert_eq!(world.settle(&run, decide(verdict, &run, 0.0)).await, Ok(State::Deleted));
+    let detail = world.detail(id).await;
+    let last = detail.history.last().unwrap();
+    assert_eq!((last.reason.as_deref(), last.by.as_str()), (Some("cancelled"), "ann"));
+    assert_eq!(last.failure, Some(failure("no")));
 }
 
 pub async fn a_finished_job_cannot_be_cancelled_but_deleted(world: World) {

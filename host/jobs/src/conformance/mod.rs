@@ -63,6 +63,7 @@ macro_rules! conformance_suite {
                 a_running_job_is_asked_to_stop_and_deleted_when_it_has,
                 a_cancel_turns_a_retry_a_snooze_and_a_release_into_a_deletion,
                 a_success_wins_over_a_cancel,
+                a_cancel_turns_the_failure_of_the_last_attempt_into_a_deletion,
                 a_finished_job_cannot_be_cancelled_but_deleted,
                 a_requeue_starts_the_count_anew,
                 a_requeue_is_refused_in_another_state_than_expected,
@@ -105,7 +106,10 @@ macro_rules! conformance_suite {
                 progress_is_kept_for_its_run_only,
                 a_log_is_followed_by_its_cursor,
                 a_log_ends_at_its_limit_and_says_so,
+                each_run_that_finds_the_log_full_says_so_once,
+                a_requeue_starts_the_log_anew,
                 a_checkpoint_outlives_its_attempt,
+                checkpoints_are_refused_beyond_their_limits,
             }
         }
     };

@@ -1,9 +1,12 @@
 //! What runs write while they go on.
 
-use windlass_api::{LogLevel, LogLine, Progress, Timestamp};
+use windlass_api::{LogLevel, LogLine, Progress, RequeueRequest, Timestamp};
 
 use super::world::{World, job, json, released, success};
-use crate::{Fence, storage::Note};
+use crate::{
+    Fence,
+    storage::{MAX_CHECKPOINTS, Note, StorageError},
+};
 
 fn line(fence: Fence, at: Timestamp, message: &str) -> LogLine {
     LogLine { run: fence.run, at, level: LogLevel::Warn, message: message.into(), fields: Some(json(r#"{"a":1}"#)) }
@@ -68,6 +71,34 @@ pub async fn a_log_ends_at_its_limit_and_says_so(world: World) {
     assert!(world.storage.logs(id, None, 100).await.unwrap().items.is_empty(), "lines go after 7 days");
 }
 
+pub async fn each_run_that_finds_the_log_full_says_so_once(world: World) {
+    let id = world.add(job()).await;
+    let server = world.server().await;
+    let run = world.claim_one(server).await;
+    log(&world, run.fence, run.created_at, &[&"x".repeat(5 * 1024 * 1024)]).await;
+    world.settle(&run, released()).await.unwrap();
+    let run = world.claim_one(server).await;
+    for _ in 0..3 {
+        log(&world, run.fence, run.created_at, &["more"]).await;
+    }
+    let lines = world.storage.logs(id, None, 100).await.unwrap().items;
+    assert_eq!(lines.iter().map(|line| line.run).collect::<Vec<_>>(), [1, 2]);
+    assert!(lines.iter().all(|line| line.message.contains("limit of 4194304 bytes")), "{lines:?}");
+}
+
+pub async fn a_requeue_starts_the_log_anew(world: World) {
+    let id = world.add(job()).await;
+    let server = world.server().await;
+    let run = world.claim_one(server).await;
+    log(&world, run.fence, run.created_at, &[&"x".repeat(5 * 1024 * 1024)]).await;
+    world.settle(&run, success()).await.unwrap();
+    world.storage.requeue(id, RequeueRequest::default(), "ann").await.unwrap();
+    let run = world.claim_one(server).await;
+    log(&world, run.fence, run.created_at, &["heard again"]).await;
+    let lines = world.storage.logs(id, None, 100).await.unwrap().items;
+    assert_eq!(lines, [line(run.fence, run.created_at, "heard again")]);
+}
+
 pub async fn a_checkpoint_outlives_its_attempt(world: World) {
     let id = world.add(job()).await;
     let server = world.server().await;
@@ -79,4 +110,20 @@ pub async fn a_checkpoint_outlives_its_attempt(world: World) {
     world.lose(server).await;
     world.claim_one(world.server().await).await;
     assert_eq!(world.storage.checkpoint(id, "at").await.unwrap(), Some(json(r#"{"row": 2}"#)));
+}
+
+pub async fn checkpoints_are_refused_beyond_their_limits(world: World) {
+    world.add(job()).await;
+    let run = world.claim_one(world.server().await).await;
+    for key in 0..MAX_CHECKPOINTS {
+        world.storage.put_checkpoint(run.fence, &key.to_string(), &json("1")).await.unwrap().unwrap();
+    }
+    let one_more = world.storage.put_checkpoint(run.fence, "one more", &json("1")).await;
+    assert!(matches!(&one_more, Err(StorageError::TooLarge(text)) if text.contains("at most 1000")), "{one_more:?}");
+    let long = json(&format!("\"{}\"", "x".repeat(6 * 1024 * 1024)));
+    for key in ["0", "1", "1"] {
+        world.storage.put_checkpoint(run.fence, key, &long).await.unwrap().unwrap();
+    }
+    let over = world.storage.put_checkpoint(run.fence, "2", &long).await;
+    assert!(matches!(&over, Err(StorageError::TooLarge(text)) if text.contains("at most 16777216")), "{over:?}");
 }

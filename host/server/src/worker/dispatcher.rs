@@ -2,15 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use windlass_api::{Mode, ServerId};
-use windlass_jobs::storage::{ClaimRequest, Signal, Storage, StorageError, Wake};
+use windlass_jobs::storage::{ClaimRequest, Storage};
 
 use super::{
     backoff::Backoff,
     executor::Executor,
     queues::{self, WeightedQueue},
     slots::Slots,
+    wake::Listener,
 };
 
 /// How often to look where nothing told of work: a wake-up can be missed.
@@ -29,7 +30,7 @@ pub(super) async fn dispatch(
     executor: Arc<Executor>,
     mut claiming: watch::Receiver<bool>,
 ) {
-    let mut signals = storage.wake().map(Wake::signals);
+    let mut listener = Listener::new(&*storage);
     let mut backoff = Backoff::default();
     while *claiming.borrow_and_update() {
         // Register for what can change before looking, so that nothing is missed in between.
@@ -44,7 +45,7 @@ pub(super) async fn dispatch(
             tokio::select! { () = freed => {}, _ = claiming.changed() => {} }
             continue;
         }
-        drain(&mut signals);
+        listener.forget();
         match storage.claim(&request).await {
             Ok(jobs) => {
                 backoff.reset();
@@ -62,42 +63,16 @@ pub(super) async fn dispatch(
                     continue;
                 }
                 tokio::select! {
-                    () = work(&mut signals) => {}
+                    () = listener.work() => {}
                     () = freed, if request.sync_free == 0 || request.async_free == 0 => {}
                     () = tokio::time::sleep(POLL) => {}
                     _ = claiming.changed() => {}
                 }
             }
             Err(error) => {
-                report(&error);
+                tracing::error!(%error, "failed to claim jobs; trying again");
                 tokio::select! { () = backoff.wait() => {}, _ = claiming.changed() => {} }
             }
-        }
-    }
-}
-
-fn report(error: &StorageError) {
-    tracing::error!(%error, "failed to claim jobs; trying again");
-}
-
-/// Forgets what was told before the look that follows.
-fn drain(signals: &mut Option<broadcast::Receiver<Signal>>) {
-    if let Some(signals) = signals {
-        while !matches!(
-            signals.try_recv(),
-            Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed)
-        ) {}
-    }
-}
-
-/// Returns when there may be work; never where nothing tells of it.
-async fn work(signals: &mut Option<broadcast::Receiver<Signal>>) {
-    let Some(signals) = signals else { return std::future::pending().await };
-    loop {
-        match signals.recv().await {
-            Ok(Signal::Work) | Err(broadcast::error::RecvError::Lagged(_)) => return,
-            Ok(_) => {}
-            Err(broadcast::error::RecvError::Closed) => return std::future::pending().await,
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::{sync::broadcast, task::JoinSet};
 use windlass_api::ServerId;
 use windlass_jobs::storage::{Pulse, Signal, Storage, StorageError, Wake};
 
-use super::running::Running;
+use super::{running::Running, wake::Listener};
 
 /// How often to look for due jobs where nothing told of an earlier one.
 const PROMOTE_EVERY: Duration = Duration::from_secs(1);
@@ -38,7 +38,7 @@ pub(super) fn start(storage: Arc<dyn Storage>, server: ServerId, lost_after: Dur
 }
 
 async fn promote(storage: Arc<dyn Storage>) {
-    let mut signals = storage.wake().map(Wake::signals);
+    let mut listener = Listener::new(&*storage);
     loop {
         let next = match storage.promote(PROMOTE_BATCH).await {
             Ok(promoted) => promoted.next_in_ms.map_or(PROMOTE_EVERY, Duration::from_millis).min(PROMOTE_EVERY),
@@ -52,19 +52,7 @@ async fn promote(storage: Arc<dyn Storage>) {
         }
         tokio::select! {
             () = tokio::time::sleep(next) => {}
-            () = signalled(&mut signals) => tokio::time::sleep(PROMOTE_PAUSE.min(next)).await,
-        }
-    }
-}
-
-/// Returns when something was enqueued or scheduled.
-async fn signalled(signals: &mut Option<broadcast::Receiver<Signal>>) {
-    let Some(signals) = signals else { return std::future::pending().await };
-    loop {
-        match signals.recv().await {
-            Ok(Signal::Work) | Err(broadcast::error::RecvError::Lagged(_)) => return,
-            Ok(_) => {}
-            Err(broadcast::error::RecvError::Closed) => return std::future::pending().await,
+            () = listener.work() => tokio::time::sleep(PROMOTE_PAUSE.min(next)).await,
         }
     }
 }

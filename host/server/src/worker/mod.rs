@@ -25,6 +25,7 @@ mod run_host;
 mod running;
 mod slots;
 pub(crate) mod verdict;
+mod wake;
 
 use std::{sync::Arc, time::Duration};
 

@@ -29,8 +29,11 @@ impl JobHost {
         Self { parts, module, entry }
     }
 
-    fn unavailable(error: &StorageError) -> CheckpointError {
-        CheckpointError::Unavailable(error.to_string())
+    fn not_kept(error: &StorageError) -> CheckpointError {
+        match error {
+            StorageError::TooLarge(limit) => CheckpointError::TooLarge(limit.clone()),
+            _ => CheckpointError::Unavailable(error.to_string()),
+        }
     }
 }
 
@@ -58,7 +61,7 @@ impl RunHost for JobHost {
 
     async fn checkpoint(&self, key: &str) -> Result<Option<String>, CheckpointError> {
         let value = self.parts.storage.checkpoint(self.entry.fence.job, key).await;
-        value.map(|value| value.map(|value| value.as_str().to_owned())).map_err(|error| Self::unavailable(&error))
+        value.map(|value| value.map(|value| value.as_str().to_owned())).map_err(|error| Self::not_kept(&error))
     }
 
     async fn put_checkpoint(&self, key: &str, value: String) -> Result<(), CheckpointError> {
@@ -69,7 +72,7 @@ impl RunHost for JobHost {
                 self.entry.stop.stop(StopReason::LeaseLost);
                 Err(CheckpointError::Superseded)
             }
-            Err(error) => Err(Self::unavailable(&error)),
+            Err(error) => Err(Self::not_kept(&error)),
         }
     }
 

@@ -26,8 +26,12 @@ pub(crate) fn of(outcome: Outcome) -> Verdict {
             backtrace: failure.backtrace,
         }),
         Outcome::Stopped(reason) => of_stop(reason),
+        Outcome::NoRoom => Verdict::Snoozed { delay_ms: NO_ROOM_MS },
     }
 }
+
+/// How long a job waits that found no room in the engine, which is no fault of its own: runs make room all the time.
+const NO_ROOM_MS: u64 = 1_000;
 
 /// What it means that a run was stopped, whether it had begun or not.
 pub(super) fn of_stop(reason: StopReason) -> Verdict {

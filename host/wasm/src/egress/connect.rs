@@ -92,7 +92,12 @@ pub(super) async fn send(
         }
     });
     let (answer, connection_ended) = answered.await.map_err(|_| Error::ConnectionReadTimeout)?;
-    let response = answer?
+    let response = match answer {
+        Ok(response) => response,
+        // hyper only says that the guest's body failed, not how.
+        Err(error) => return Err(egress.sent.check().err().unwrap_or_else(|| error.into())),
+    };
+    let response = response
         .map(|body| Received::new(body, Arc::clone(&egress.received), between_bytes_timeout, place).boxed_unsync());
     // No further request will come: with the response's body read, the connection ends.
     drop(sender);

@@ -18,6 +18,10 @@ use super::{
 };
 use crate::{Grants, Limits, PrivateNetworks};
 
+/// How much of a request's body the host takes from the guest at once, in bytes. Up to two of them lie on the host's
+/// heap for each request, also for one that is never sent; wasmtime's own default is 16 times as much.
+const CHUNK_BYTES: usize = 64 << 10;
+
 /// What outbound requests of one run share.
 pub(crate) struct Egress {
     pub(super) tls: Arc<rustls::ClientConfig>,
@@ -86,8 +90,8 @@ impl EgressHooks {
             Arc::new(Egress {
                 tls: Arc::clone(&self.tls),
                 private_networks: self.grants.private_networks,
-                sent: Meter::new(self.limits.sent_bytes),
-                received: Meter::new(self.limits.received_bytes),
+                sent: Meter::new(self.limits.sent_bytes, "send", "requests"),
+                received: Meter::new(self.limits.received_bytes, "receive", "responses"),
                 places: Arc::new(Semaphore::new(usize::try_from(self.limits.connections).unwrap_or(usize::MAX))),
                 requests_left: AtomicU64::new(self.limits.requests),
                 deadline: self.deadline,
@@ -105,7 +109,11 @@ impl EgressHooks {
         let take = |left: u64| left.checked_sub(1);
         match egress.requests_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
             Ok(_) => Ok((egress, destination)),
-            Err(_) => Err(Error::HttpRequestDenied),
+            // Not "denied", which would send the reader to the grants.
+            Err(_) => Err(Error::InternalError(Some(format!(
+                "the run has sent its {} HTTP requests and may send no more",
+                self.limits.requests
+            )))),
         }
     }
 }
@@ -113,6 +121,14 @@ impl EgressHooks {
 type Sending = dyn Future<Output = Result<(http::Response<WasiBody>, Driver), Error>> + Send;
 
 impl WasiHttpHooks for EgressHooks {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK_BYTES
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK_BYTES
+    }
+
     fn send_request(
         &mut self,
         request: Request<WasiBody>,

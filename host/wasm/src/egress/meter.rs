@@ -23,11 +23,14 @@ use wasmtime_wasi_http::{Error, WasiBody};
 pub(super) struct Meter {
     used: AtomicU64,
     limit: u64,
+    /// What the run does with them, and whose bodies they are: for the error.
+    verb: &'static str,
+    whose: &'static str,
 }
 
 impl Meter {
-    pub(super) fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { used: AtomicU64::new(0), limit })
+    pub(super) fn new(limit: u64, verb: &'static str, whose: &'static str) -> Arc<Self> {
+        Arc::new(Self { used: AtomicU64::new(0), limit, verb, whose })
     }
 
     pub(super) fn used(&self) -> u64 {
@@ -38,6 +41,17 @@ impl Meter {
     fn add(&self, bytes: usize) -> bool {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= self.limit
+    }
+
+    /// That it went over the limit, where it did.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.used() > self.limit { Err(self.error()) } else { Ok(()) }
+    }
+
+    /// In words of its own: the code for a body that is too large speaks of one, and this is about all of the run's.
+    fn error(&self) -> Error {
+        let Self { limit, verb, whose, .. } = self;
+        Error::InternalError(Some(format!("the run may {verb} {limit} bytes of bodies of HTTP {whose} in all")))
     }
 }
 
@@ -56,7 +70,7 @@ impl Body for Sent {
         if let Some(Ok(frame)) = &frame
             && !self.meter.add(frame.data_ref().map_or(0, Bytes::len))
         {
-            return Poll::Ready(Some(Err(Error::HttpRequestBodySize(Some(self.meter.limit)))));
+            return Poll::Ready(Some(Err(self.meter.error())));
         }
         Poll::Ready(frame)
     }
@@ -107,7 +121,7 @@ impl Body for Received {
                 if self.meter.add(frame.data_ref().map_or(0, Bytes::len)) {
                     Poll::Ready(Some(Ok(frame)))
                 } else {
-                    Poll::Ready(Some(Err(Error::HttpResponseBodySize(Some(self.meter.limit)))))
+                    Poll::Ready(Some(Err(self.meter.error())))
                 }
             }
             Poll::Ready(other) => Poll::Ready(other.map(|frame| frame.map_err(Error::from))),

@@ -5,13 +5,13 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use windlass_wasm::{Refusal, digest};
+use windlass_wasm::{Compiler, CompilerOptions, Refusal, digest};
 
 use crate::{
-    harness::{compiler, compiler_with, load, runtime},
+    harness::{ENGINE, compiler, compiler_with, load, program, runtime},
     wat_guest::sync_guest,
 };
 
@@ -66,6 +66,36 @@ fn a_cached_component_is_neither_fetched_nor_compiled_again() {
     });
     let unfetched = async { Err("fetch it: it was asked for".to_owned()) };
     assert!(runtime().block_on(elsewhere.load(digest(&bytes), unfetched)).is_ok());
+}
+
+#[test]
+fn a_cache_that_others_can_write_to_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    fs::create_dir(&cache).unwrap();
+    let open = || Compiler::new(ENGINE.clone(), CompilerOptions::new(program(), cache.clone()));
+    for mode in [0o777, 0o770, 0o702, 0o1777] {
+        fs::set_permissions(&cache, fs::Permissions::from_mode(mode)).unwrap();
+        let refusal = open().unwrap_err().to_string();
+        assert!(refusal.contains("others can write to it") && refusal.contains("chmod 700"), "{refusal}");
+        assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o7777, mode);
+    }
+    fs::set_permissions(&cache, fs::Permissions::from_mode(0o755)).unwrap();
+    open().unwrap();
+    assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn what_a_killed_host_left_half_done_is_removed_when_it_is_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (folder.path().join("compiling-old"), folder.path().join("compiling-new"));
+    for path in [&old, &new] {
+        fs::write(path, "half").unwrap();
+    }
+    let long_ago = SystemTime::now() - Duration::from_secs(3_600);
+    fs::File::options().write(true).open(&old).unwrap().set_modified(long_ago).unwrap();
+    Compiler::new(ENGINE.clone(), CompilerOptions::new(program(), folder.path().to_owned())).unwrap();
+    assert!(!old.exists() && new.exists());
 }
 
 #[test]

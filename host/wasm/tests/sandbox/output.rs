@@ -77,6 +77,21 @@ fn a_line_that_never_ends_is_broken_up() {
 }
 
 #[test]
+fn a_long_line_is_broken_up_between_characters() {
+    // 8,195 bytes, so that the limit falls into a character of two bytes, as does the end of each write.
+    let text = format!(r#"(data (i32.const 4096) "x{}")"#, "é".repeat(4_097));
+    let body = "(call $write (call $stdout) (i32.const 4096) (i32.const 4096) (i32.const 3000))
+        (call $write (call $stdout) (i32.const 8192) (i32.const 4096) (i32.const 3000))
+        (call $write (call $stdout) (i32.const 12288) (i32.const 3) (i32.const 3000))
+        (i32.const 1024)";
+    let run = Run::new(Mode::Sync, &sync_guest(STREAMS, &text, body));
+    let host = run.host.clone();
+    assert_eq!(run.go().outcome, Outcome::Ok(None));
+    let lines: Vec<String> = host.lines().into_iter().map(|(_, line)| line).collect();
+    assert_eq!(lines, [format!("x{}", "é".repeat(4_095)), "éé".to_owned()]);
+}
+
+#[test]
 fn a_traps_message_begins_with_the_last_words_on_standard_error() {
     let text = r#"(data (i32.const 4096) "panicked: no more tea\n")"#;
     let body = "(call $write (call $stderr) (i32.const 4096) (i32.const 22) (i32.const 3000)) unreachable";

@@ -94,8 +94,16 @@ fn handlers_of_another_shape_are_refused() {
 
 #[test]
 fn a_component_of_too_many_memories_is_refused() {
-    let memories: String = (0..20).map(|_| "(memory 1)").collect();
-    let refusal = refused(&sync_guest("", &memories, "(i32.const 1024)"));
+    // Every guest of these tests has one of its own.
+    let refusal = refused(&sync_guest("", "(memory 1) (memory 1)", "(i32.const 1024)"));
+    assert!(matches!(refusal, Refusal::TooDemanding(_)), "{refusal:?}");
+    let (compiler, _folder) = compiler();
+    assert!(runtime().block_on(load(&compiler, &sync_guest("", "(memory 1)", "(i32.const 1024)"))).is_ok());
+}
+
+#[test]
+fn a_component_of_too_many_tables_is_refused() {
+    let refusal = refused(&sync_guest("", &"(table 1 funcref)".repeat(9), "(i32.const 1024)"));
     assert!(matches!(refusal, Refusal::TooDemanding(_)), "{refusal:?}");
 }
 

@@ -1,9 +1,15 @@
 //! Runs that end by themselves, and runs that the sandbox ends.
 
-use windlass_wasm::{Engine, EngineOptions, Limits, Mode, Outcome, RunCause};
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use windlass_wasm::{
+    Compiler, CompilerOptions, Engine, EngineOptions, Grants, Limits, Mode, Outcome, RunCause, RunRequest, Stop,
+    StopReason,
+};
 
 use crate::{
-    harness::{Run, failure},
+    harness::{Remembering, Run, failure, job, load, program, runtime},
     wat_guest::{async_guest, sync_guest},
 };
 
@@ -182,4 +188,39 @@ fn nothing_is_left_from_one_run_to_the_next() {
 fn an_engine_for_ten_thousand_runs_gets_its_pool() {
     let options = EngineOptions { concurrent_runs: 10_000, ..EngineOptions::default() };
     assert!(Engine::new(&options).unwrap().is_pooling());
+}
+
+#[test]
+fn a_run_too_many_finds_no_room_and_is_not_failed() {
+    let engine = Engine::new(&EngineOptions { concurrent_runs: 1, ..EngineOptions::default() }).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let compiler = Compiler::new(engine, CompilerOptions::new(program(), folder.path().join("cache"))).unwrap();
+    let imports = r#"
+        (import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration" (func $after (param i64) (result i32)))
+        (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))"#;
+    let sleeps =
+        async_guest(imports, "(call $block (call $after (i64.const 3600000000000))) (i32.const 0)", "unreachable");
+    let stop = Stop::new();
+    runtime().block_on(async {
+        let component = load(&compiler, &sleeps).await.unwrap();
+        let mut runs = JoinSet::new();
+        // One, the 16 that are kept for descriptions, and one too many.
+        for _ in 0..18 {
+            let component = component.clone();
+            let request = RunRequest {
+                mode: Mode::Async,
+                job: job(),
+                limits: Limits::default(),
+                grants: Arc::new(Grants::default()),
+                host: Arc::new(Remembering::default()),
+                stop: stop.clone(),
+            };
+            runs.spawn(async move { component.run(request).await.outcome });
+        }
+        assert_eq!(runs.join_next().await.unwrap().unwrap(), Outcome::NoRoom);
+        stop.stop(StopReason::Shutdown);
+        for outcome in runs.join_all().await {
+            assert_eq!(outcome, Outcome::Stopped(StopReason::Shutdown));
+        }
+    });
 }

@@ -5,8 +5,18 @@ use std::collections::{BinaryHeap, HashMap};
 use rusqlite::OptionalExtension;
 use windlass_api::{Mode, QueueName, State};
 
-use super::{fault::Fault, payload::Wide, record::Job, tx::Tx, words::Word};
-use crate::{Claimed, storage::ClaimRequest};
+use super::{
+    damage::{set_aside, unless_damaged},
+    fault::Fault,
+    payload::Wide,
+    record::Job,
+    tx::Tx,
+    words::Word,
+};
+use crate::{
+    Claimed,
+    storage::{ClaimRequest, Signal},
+};
 
 /// What stands in a line: priority, since when, number. Ordered as it is taken.
 type Standing = (i64, i64, i64);
@@ -22,7 +32,14 @@ pub(super) fn claim(tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Vec<Claim
     for (mode, free) in [(Mode::Sync, request.sync_free), (Mode::Async, request.async_free)] {
         let free = usize::try_from(free).unwrap_or(usize::MAX);
         for seq in choose(tx, mode, &request.queues, free)? {
-            claimed.push(hand_over(tx, seq, server, request, &mut versions)?);
+            match unless_damaged(tx, seq, |tx| hand_over(tx, seq, server, request, &mut versions))? {
+                Some(job) => claimed.push(job),
+                None => {
+                    set_aside(tx, seq)?;
+                    // The slot stays free for the one behind it.
+                    tx.signals.push(Signal::Work);
+                }
+            }
         }
     }
     Ok(claimed)
@@ -103,6 +120,7 @@ fn hand_over(
     versions: &mut HashMap<i64, Option<i64>>,
 ) -> Result<Claimed, Fault> {
     let mut job = Job::by_seq(tx.db, seq)?;
+    job.expect(State::Enqueued)?;
     let before = job.place();
     job.become_now(tx, State::Processing, None);
     job.run = job.run.saturating_add(1);

@@ -66,7 +66,13 @@ pub(super) fn requeue(tx: &mut Tx<'_>, id: JobId, how: RequeueRequest, by: &str)
     (job.attempt, job.losses) = (0, 0);
     (job.ask, job.asked_by) = (None, None);
     (job.ended_line, job.started_at) = (None, None);
-    for forget in ["DELETE FROM results WHERE seq = ?1", "DELETE FROM progress WHERE seq = ?1"] {
+    // The log has a limit of its own, which the runs from before must not have used up.
+    for forget in [
+        "DELETE FROM results WHERE seq = ?1",
+        "DELETE FROM progress WHERE seq = ?1",
+        "DELETE FROM logs WHERE seq = ?1",
+        "DELETE FROM log_sizes WHERE seq = ?1",
+    ] {
         tx.db.prepare_cached(forget)?.execute([job.seq])?;
     }
     if how.fresh {
@@ -94,7 +100,9 @@ pub(super) fn asked_runs(db: &Connection) -> Result<Vec<Fence>, Fault> {
     let mut runs = Vec::new();
     while let Some(row) = rows.next()? {
         let server = row.get::<_, Vec<u8>>(COLUMN_COUNT)?;
-        runs.push(Job::read(row)?.fence(ServerId(words::uuid(&server)?)));
+        // A damaged job must not keep its server from beating; whoever asked for its cancel was told of the damage.
+        let Ok(job) = Job::read(row) else { continue };
+        runs.push(job.fence(ServerId(words::uuid(&server)?)));
     }
     Ok(runs)
 }

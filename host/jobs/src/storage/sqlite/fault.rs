@@ -13,6 +13,8 @@ pub(super) enum Fault {
     Damaged(String),
     /// The cursor that was given is none.
     Cursor(String),
+    /// What was to be kept is over a limit.
+    TooLarge(String),
 }
 
 impl From<Error> for Fault {
@@ -24,6 +26,16 @@ impl From<Error> for Fault {
 impl Fault {
     pub(super) fn damaged(what: impl std::fmt::Display, why: impl std::fmt::Display) -> Self {
         Self::Damaged(format!("{what}: {why}"))
+    }
+
+    /// Whether a single record is at fault, so that others are worth going on with.
+    pub(super) fn is_of_a_record(&self) -> bool {
+        match self {
+            Self::Damaged(_) => true,
+            // Not SQLite's own: a value of another type than its column should hold, or a row that is not there.
+            Self::Sqlite(error) => error.sqlite_error_code().is_none(),
+            Self::Cursor(_) | Self::TooLarge(_) => false,
+        }
     }
 
     /// The same where it kept the database from being opened.
@@ -41,6 +53,7 @@ impl From<Fault> for StorageError {
         match fault {
             Fault::Damaged(text) => Self::Damaged(text),
             Fault::Cursor(given) => Self::InvalidCursor(given),
+            Fault::TooLarge(text) => Self::TooLarge(text),
             Fault::Sqlite(error) => match error.sqlite_error_code() {
                 Some(ErrorCode::DatabaseCorrupt) => {
                     Self::Damaged("the database file itself; restore it from a backup".to_owned())

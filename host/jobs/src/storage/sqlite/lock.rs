@@ -19,7 +19,8 @@ pub(super) struct HostLock {
 impl HostLock {
     /// Takes the lock beside a database.
     pub(super) fn take(database: &Path) -> Result<Self, StorageError> {
-        let path = beside(database);
+        // Two names of one database must meet at one lock.
+        let path = beside(&resolved(database, MAX_LINKS));
         let failed = |error: &dyn std::fmt::Display| {
             StorageError::Unusable(format!("the lock file {} cannot be used: {error}", path.display()))
         };
@@ -42,6 +43,28 @@ impl HostLock {
         // Only a help for whoever meets the lock: failing to say who holds it does no harm.
         let _ = file.set_len(0).and_then(|()| write!(file, "{pid}")).and_then(|()| file.flush());
         Ok(Self { _file: file })
+    }
+}
+
+/// How many links to a file that is not there yet are followed.
+const MAX_LINKS: usize = 40;
+
+/// The path without links. A database that is not there yet will be made where its folder, or its link, leads to.
+fn resolved(path: &Path, links: usize) -> PathBuf {
+    if let Ok(canonical) = path.canonicalize() {
+        return canonical;
+    }
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    match path.read_link() {
+        Ok(target) if links > 0 => resolved(&folder.join(target), links - 1),
+        _ => match (folder.canonicalize(), path.file_name()) {
+            (Ok(folder), Some(name)) => folder.join(name),
+            // It cannot be opened, and the attempt to says so.
+            _ => path.to_owned(),
+        },
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod claim;
 mod commands;
+mod damage;
 mod enqueue;
 mod fault;
 mod hub;

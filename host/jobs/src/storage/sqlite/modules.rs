@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use windlass_api::{
     Digest, HandlerPath, HandlerSpec, Json, Mode, ModuleName, ModuleView, State, Timestamp, VersionView,
 };
@@ -86,10 +86,7 @@ pub(super) fn activate(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> 
 }
 
 fn wake_awaiting(tx: &mut Tx<'_>, handler: i64, mode: Mode) -> Result<(), Fault> {
-    for mut job in jobs_in(tx, handler, State::Awaiting)? {
-        if job.reason.as_deref() != Some(HANDLER_MISSING) {
-            continue;
-        }
+    for mut job in jobs_in(tx, handler, State::Awaiting, "reason = ?3", HANDLER_MISSING)? {
         let before = job.place();
         job.mode = mode;
         job.become_ready(tx, None);
@@ -101,10 +98,7 @@ fn wake_awaiting(tx: &mut Tx<'_>, handler: i64, mode: Mode) -> Result<(), Fault>
 
 /// Moves jobs to the line of the mode in which their handler runs now. Those that are pinned to a version keep its mode.
 fn change_mode(tx: &mut Tx<'_>, handler: i64, state: State, mode: Mode) -> Result<(), Fault> {
-    for mut job in jobs_in(tx, handler, state)? {
-        if job.version.is_some() || job.mode == mode {
-            continue;
-        }
+    for mut job in jobs_in(tx, handler, state, "version IS NULL AND mode <> ?3", mode.number())? {
         let before = job.place();
         job.mode = mode;
         job.save(tx, before)?;
@@ -112,8 +106,9 @@ fn change_mode(tx: &mut Tx<'_>, handler: i64, state: State, mode: Mode) -> Resul
     Ok(())
 }
 
-/// A handler's jobs in a state. Where there are none, as the tally knows, the state's jobs are not looked through.
-fn jobs_in(tx: &Tx<'_>, handler: i64, state: State) -> Result<Vec<Job>, Fault> {
+/// A handler's jobs in a state for which a condition holds, so that those that stay as they are are not read. Where
+/// there are none in that state, as the tally knows, the state's jobs are not looked through.
+fn jobs_in(tx: &Tx<'_>, handler: i64, state: State, condition: &str, value: impl ToSql) -> Result<Vec<Job>, Fault> {
     let counted = tx
         .db
         .prepare_cached("SELECT coalesce(sum(jobs), 0) FROM tally WHERE handler = ?1 AND state = ?2")?
@@ -122,12 +117,11 @@ fn jobs_in(tx: &Tx<'_>, handler: i64, state: State) -> Result<Vec<Job>, Fault> {
     if counted == 0 && !tx.has_changes() {
         return Ok(jobs);
     }
-    let mut query = tx.db.prepare_cached(concat!(
-        "SELECT ",
+    let mut query = tx.db.prepare_cached(&format!(
+        "SELECT {} FROM jobs INDEXED BY jobs_by_state WHERE state = ?1 AND handler = ?2 AND {condition} ORDER BY seq",
         columns!(),
-        " FROM jobs INDEXED BY jobs_by_state WHERE state = ?1 AND handler = ?2 ORDER BY seq"
     ))?;
-    let mut rows = query.query((state.number(), handler))?;
+    let mut rows = query.query((state.number(), handler, value))?;
     while let Some(row) = rows.next()? {
         jobs.push(Job::read(row)?);
     }

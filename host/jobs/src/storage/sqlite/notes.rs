@@ -8,11 +8,11 @@ use super::{
     payload::stored_json,
     record::Job,
     tx::Tx,
-    words::{Word, count, signed},
+    words::{Word, count, signed, unsigned},
 };
 use crate::{
     Fence,
-    storage::{Note, Superseded},
+    storage::{MAX_CHECKPOINT_BYTES, MAX_CHECKPOINTS, Note, Superseded},
 };
 
 /// What a kept line takes beside its text.
@@ -41,7 +41,8 @@ fn keep_progress(tx: &Tx<'_>, job: &Job, progress: &Progress) -> Result<(), Faul
     Ok(())
 }
 
-/// Keeps lines as far as the job's log has room. Where it ends, a line says so.
+/// Keeps lines as far as the job's log has room. Where it ends, a line says so, and one more for each later run that
+/// still logs.
 fn keep_lines(tx: &Tx<'_>, job: &Job, lines: &[LogLine]) -> Result<(), Fault> {
     if lines.is_empty() {
         return Ok(());
@@ -53,6 +54,18 @@ fn keep_lines(tx: &Tx<'_>, job: &Job, lines: &[LogLine]) -> Result<(), Fault> {
         .query_row([job.seq], |row| row.get::<_, i64>(0))
         .optional()?
         .unwrap_or(0);
+    if had >= limit {
+        // Nothing comes after a run's word that the log is full, so the last line tells whether this run has said it.
+        let last = tx
+            .db
+            .prepare_cached("SELECT run FROM logs WHERE seq = ?1 ORDER BY n DESC LIMIT 1")?
+            .query_row([job.seq], |row| row.get::<_, i64>(0))
+            .optional()?;
+        if last != Some(i64::from(job.run)) {
+            keep_end(tx, job, lines[0].at, limit)?;
+        }
+        return Ok(());
+    }
     let mut bytes = had;
     for line in lines {
         if bytes >= limit {
@@ -62,8 +75,7 @@ fn keep_lines(tx: &Tx<'_>, job: &Job, lines: &[LogLine]) -> Result<(), Fault> {
         let size = LINE_OVERHEAD_BYTES + line.message.len() + fields.map_or(0, str::len);
         bytes = bytes.saturating_add(signed(u64::try_from(size).unwrap_or(u64::MAX)));
         if bytes > limit {
-            let message = format!("the log of this job has reached its limit of {limit} bytes: nothing more is kept");
-            keep_line(tx, job, line.at, LogLevel::Warn, &message, None)?;
+            keep_end(tx, job, line.at, limit)?;
         } else {
             keep_line(tx, job, line.at, line.level, &line.message, fields)?;
         }
@@ -74,6 +86,11 @@ fn keep_lines(tx: &Tx<'_>, job: &Job, lines: &[LogLine]) -> Result<(), Fault> {
             .execute((job.seq, bytes))?;
     }
     Ok(())
+}
+
+fn keep_end(tx: &Tx<'_>, job: &Job, at: Timestamp, limit: i64) -> Result<(), Fault> {
+    let message = format!("the log of this job has reached its limit of {limit} bytes: nothing more is kept");
+    keep_line(tx, job, at, LogLevel::Warn, &message, None)
 }
 
 fn keep_line(
@@ -133,6 +150,25 @@ pub(super) fn put_checkpoint(
     value: &Json,
 ) -> Result<Result<(), Superseded>, Fault> {
     let Some(job) = Job::fenced(tx, fence)? else { return Ok(Err(Superseded)) };
+    // The lengths stand at the head of each row, so that the values themselves are not read.
+    let (keys, bytes) = tx
+        .db
+        .prepare_cached(
+            "SELECT count(*), coalesce(sum(octet_length(key) + octet_length(value)), 0) FROM checkpoints
+             WHERE seq = ?1 AND key <> ?2",
+        )?
+        .query_row((job.seq, key), |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?))))?;
+    if keys >= MAX_CHECKPOINTS {
+        let message = format!("the job has {keys} checkpoints: at most {MAX_CHECKPOINTS} are allowed");
+        return Err(Fault::TooLarge(message));
+    }
+    let bytes = bytes.saturating_add(u64::try_from(key.len() + value.as_str().len()).unwrap_or(u64::MAX));
+    if bytes > MAX_CHECKPOINT_BYTES {
+        let message = format!(
+            "the job's checkpoints would take {bytes} bytes: at most {MAX_CHECKPOINT_BYTES} in all are allowed"
+        );
+        return Err(Fault::TooLarge(message));
+    }
     tx.db.prepare_cached("INSERT OR REPLACE INTO checkpoints (seq, key, value) VALUES (?1, ?2, ?3)")?.execute((
         job.seq,
         key,

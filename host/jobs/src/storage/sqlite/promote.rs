@@ -3,14 +3,26 @@
 use rusqlite::OptionalExtension;
 use windlass_api::{State, Timestamp};
 
-use super::{fault::Fault, record::Job, tx::Tx, words::Word};
+use super::{
+    damage::{set_aside, unless_damaged},
+    fault::Fault,
+    record::Job,
+    tx::Tx,
+    words::Word,
+};
 use crate::storage::Promoted;
 
 /// Who moves jobs when their instant has come.
 const SCHEDULER: &str = "scheduler";
 
-/// How many log lines are removed at once.
+/// How many log lines are removed by one step: writing waits for it.
+const MAX_LINES: usize = 10_000;
+
+/// How many old log lines are removed at once.
 const OLD_LINES: i64 = 1000;
+
+/// How many of the first log lines are looked at for old ones.
+const LOOKED_AT: i64 = 10_000;
 
 /// Everything that belongs to a job besides the job itself.
 const BELONGINGS: [&str; 8] = [
@@ -31,14 +43,9 @@ pub(super) fn promote(tx: &mut Tx<'_>, limit: usize) -> Result<Promoted, Fault> 
         due.collect::<Result<Vec<i64>, _>>()?
     };
     for seq in &due {
-        let mut job = Job::by_seq(tx.db, *seq)?;
-        let before = job.place();
-        let due_at = job.at;
-        job.become_ready(tx, None);
-        // It has waited in its line since it was due, whenever it was moved.
-        job.ready_at = due_at.min(tx.now);
-        job.record_step(tx, State::Scheduled, SCHEDULER)?;
-        job.save(tx, before)?;
+        if unless_damaged(tx, *seq, |tx| move_to_its_line(tx, *seq))?.is_none() {
+            set_aside(tx, *seq)?;
+        }
     }
     let next = tx
         .db
@@ -48,38 +55,102 @@ pub(super) fn promote(tx: &mut Tx<'_>, limit: usize) -> Result<Promoted, Fault> 
     Ok(Promoted { moved: due.len(), next_in_ms: next.map(|at| Timestamp(at).ms_since(tx.now)) })
 }
 
+fn move_to_its_line(tx: &mut Tx<'_>, seq: i64) -> Result<(), Fault> {
+    let mut job = Job::by_seq(tx.db, seq)?;
+    job.expect(State::Scheduled)?;
+    let before = job.place();
+    let due_at = job.at;
+    job.become_ready(tx, None);
+    // It has waited in its line since it was due, whenever it was moved.
+    job.ready_at = due_at.min(tx.now);
+    job.record_step(tx, State::Scheduled, SCHEDULER)?;
+    job.save(tx, before)
+}
+
 pub(super) fn prune(tx: &mut Tx<'_>, limit: usize) -> Result<usize, Fault> {
     let mut removed = 0;
+    let mut lines_left = MAX_LINES;
     for state in [State::Succeeded, State::Failed, State::Deleted] {
-        for job in expired(tx, state, limit - removed)? {
-            remove(tx, &job)?;
+        for seq in expired(tx, state, limit - removed)? {
+            lines_left = lines_left.saturating_sub(remove_lines(tx, seq, lines_left)?);
+            if lines_left == 0 {
+                // The rest of its lines, and the job with them, come with the next step.
+                return Ok(limit);
+            }
+            if unless_damaged(tx, seq, |tx| remove(tx, seq))?.is_none() {
+                remove_damaged(tx, seq, state)?;
+            }
             removed += 1;
         }
     }
+    let all = remove_old_lines(tx, lines_left)?;
+    Ok(if all { removed } else { limit })
+}
+
+/// Removes lines of a job, no more than so many; gives how many.
+fn remove_lines(tx: &Tx<'_>, seq: i64, limit: usize) -> Result<usize, Fault> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    Ok(tx
+        .db
+        .prepare_cached("DELETE FROM logs WHERE n IN (SELECT n FROM logs WHERE seq = ?1 ORDER BY n LIMIT ?2)")?
+        .execute((seq, limit))?)
+}
+
+/// Removes lines whose time is over, about so many; gives whether that was all of them.
+fn remove_old_lines(tx: &Tx<'_>, limit: usize) -> Result<bool, Fault> {
     let kept_ms = i64::try_from(tx.retention.logs.as_millis()).unwrap_or(i64::MAX);
-    tx.db
-        .prepare_cached("DELETE FROM logs WHERE n IN (SELECT n FROM logs ORDER BY n LIMIT ?2) AND at <= ?1")?
-        .execute((tx.now.0.saturating_sub(kept_ms), OLD_LINES))?;
-    Ok(removed)
-}
-
-fn expired(tx: &Tx<'_>, state: State, limit: usize) -> Result<Vec<Job>, Fault> {
-    let kept_ms = tx.retention.of(state).map_or(i64::MAX, |kept| i64::try_from(kept.as_millis()).unwrap_or(i64::MAX));
-    let mut query = tx.db.prepare_cached(concat!(
-        "SELECT ",
-        super::record::columns!(),
-        " FROM jobs INDEXED BY jobs_ended WHERE state = ?1 AND state >= 4 AND at <= ?2 ORDER BY at LIMIT ?3"
-    ))?;
     let until = tx.now.0.saturating_sub(kept_ms);
-    let mut rows = query.query((state.number(), until, i64::try_from(limit).unwrap_or(i64::MAX)))?;
-    let mut jobs = Vec::new();
-    while let Some(row) = rows.next()? {
-        jobs.push(Job::read(row)?);
+    let mut removed = 0;
+    while removed < limit {
+        // Lines are stored about in the order of their time, so that the old ones are found among the first: looking
+        // through all of them would take too long where none is old. A line from a clock that was wrong holds up none
+        // but those that stand so many behind it, and goes with its job at the latest.
+        let slice = tx
+            .db
+            .prepare_cached(
+                "DELETE FROM logs WHERE n IN
+                 (SELECT n FROM (SELECT n, at FROM logs ORDER BY n LIMIT ?3) WHERE at <= ?1 LIMIT ?2)",
+            )?
+            .execute((until, OLD_LINES, LOOKED_AT))?;
+        removed += slice;
+        if slice < usize::try_from(OLD_LINES).unwrap_or(usize::MAX) {
+            return Ok(true);
+        }
     }
-    Ok(jobs)
+    Ok(false)
 }
 
-fn remove(tx: &mut Tx<'_>, job: &Job) -> Result<(), Fault> {
+/// Removes what can be removed of a job that cannot be read.
+fn remove_damaged(tx: &mut Tx<'_>, seq: i64, state: State) -> Result<(), Fault> {
+    let counted = tx
+        .db
+        .prepare_cached("SELECT queue, handler FROM jobs WHERE seq = ?1")?
+        .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    set_aside(tx, seq)?;
+    for statement in BELONGINGS {
+        tx.db.prepare_cached(statement)?.execute([seq])?;
+    }
+    if let Some((queue, handler)) = counted {
+        tx.count(queue, handler, state, -1);
+    }
+    Ok(())
+}
+
+/// The numbers of the jobs in a state whose time is over.
+fn expired(tx: &Tx<'_>, state: State, limit: usize) -> Result<Vec<i64>, Fault> {
+    let kept_ms = tx.retention.of(state).map_or(i64::MAX, |kept| i64::try_from(kept.as_millis()).unwrap_or(i64::MAX));
+    let mut query = tx.db.prepare_cached(
+        "SELECT seq FROM jobs INDEXED BY jobs_ended WHERE state = ?1 AND state >= 4 AND at <= ?2 ORDER BY at LIMIT ?3",
+    )?;
+    let until = tx.now.0.saturating_sub(kept_ms);
+    let expired =
+        query.query_map((state.number(), until, i64::try_from(limit).unwrap_or(i64::MAX)), |row| row.get(0))?;
+    Ok(expired.collect::<Result<_, _>>()?)
+}
+
+fn remove(tx: &mut Tx<'_>, seq: i64) -> Result<(), Fault> {
+    let job = Job::by_seq(tx.db, seq)?;
     job.leave(tx, job.place())?;
     forget_tags(tx, job.seq)?;
     for statement in BELONGINGS {
@@ -93,7 +164,8 @@ fn forget_tags(tx: &Tx<'_>, seq: i64) -> Result<(), Fault> {
     tx.db
         .prepare_cached(
             "DELETE FROM tags WHERE (tag, seq) IN
-             (SELECT value, ?1 FROM payloads, json_each(payloads.tags) WHERE payloads.seq = ?1)",
+             (SELECT value, ?1 FROM payloads, json_each(iif(json_valid(payloads.tags), payloads.tags, NULL))
+              WHERE payloads.seq = ?1)",
         )?
         .execute([seq])?;
     Ok(())

@@ -131,6 +131,15 @@ impl Job {
         job.ok_or_else(|| Fault::damaged(format_args!("job number {seq}"), "it stands in a line but is not there"))
     }
 
+    /// Checks that the job is in the state of the line that it was found in.
+    pub(super) fn expect(&self, state: State) -> Result<(), Fault> {
+        if self.state == state {
+            return Ok(());
+        }
+        let why = format!("it stands in the line of those that are {state}, but is {}", self.state);
+        Err(Fault::damaged(format_args!("job {}", self.id), why))
+    }
+
     /// The job where this fence still holds.
     pub(super) fn fenced(tx: &mut Tx<'_>, fence: &Fence) -> Result<Option<Self>, Fault> {
         let Some(server) = tx.server(fence.server)? else { return Ok(None) };

@@ -4,8 +4,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use windlass_api::{Cause, Json, QueueName, ServerId, ServerView, SlotUse, State, Timestamp, Usage};
 
 use super::{
+    damage::unless_damaged,
     fault::Fault,
-    record::{Job, RunEnd, columns},
+    record::{Job, RunEnd},
     settle::{delete_reason, host_failure},
     tx::Tx,
     words::{self, count, signed, unsigned},
@@ -80,10 +81,12 @@ pub(super) fn sweep(tx: &mut Tx<'_>, lost: Pulse) -> Result<Option<usize>, Fault
         .query_row((lost.server.0.as_bytes(), signed(lost.beat)), |row| row.get(0))
         .optional()?;
     let Some(server) = server else { return Ok(None) };
-    let runs = runs_of(tx, server)?;
-    let taken = runs.len();
-    for job in runs {
-        take_away(tx, job)?;
+    let mut taken = 0;
+    for seq in runs_of(tx, server)? {
+        // A job that cannot be read keeps its server, which is known to be gone, and so is met here no second time.
+        if unless_damaged(tx, seq, |tx| take_away(tx, Job::by_seq(tx.db, seq)?))?.is_some() {
+            taken += 1;
+        }
     }
     Ok(Some(taken))
 }
@@ -104,24 +107,19 @@ pub(super) fn leave(tx: &mut Tx<'_>, id: ServerId) -> Result<(), Fault> {
         .query_row([id.0.as_bytes()], |row| row.get(0))
         .optional()?;
     let Some(server) = server else { return Ok(()) };
-    for job in runs_of(tx, server)? {
-        hand_back(tx, job)?;
+    for seq in runs_of(tx, server)? {
+        unless_damaged(tx, seq, |tx| hand_back(tx, Job::by_seq(tx.db, seq)?))?;
     }
     Ok(())
 }
 
-fn runs_of(tx: &Tx<'_>, server: i64) -> Result<Vec<Job>, Fault> {
-    let mut query = tx.db.prepare_cached(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM jobs INDEXED BY jobs_by_state WHERE state = 3 AND server = ?1 ORDER BY seq"
-    ))?;
-    let mut rows = query.query([server])?;
-    let mut jobs = Vec::new();
-    while let Some(row) = rows.next()? {
-        jobs.push(Job::read(row)?);
-    }
-    Ok(jobs)
+/// The numbers of the jobs that a server runs.
+fn runs_of(tx: &Tx<'_>, server: i64) -> Result<Vec<i64>, Fault> {
+    let mut query = tx
+        .db
+        .prepare_cached("SELECT seq FROM jobs INDEXED BY jobs_by_state WHERE state = 3 AND server = ?1 ORDER BY seq")?;
+    let runs = query.query_map([server], |row| row.get(0))?;
+    Ok(runs.collect::<Result<_, _>>()?)
 }
 
 /// Takes a run away from a server that was lost. The attempt counts: nobody knows how far it came.

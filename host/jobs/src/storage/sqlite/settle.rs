@@ -38,15 +38,17 @@ fn end(tx: &mut Tx<'_>, mut job: Job, settlement: &Settlement) -> Result<State, 
     let mut by = None;
     match (&settlement.next, job.ask) {
         (Next::Succeeded { result }, _) => {
+            // It was too late to stop it, so nothing is asked any more.
+            (job.ask, job.asked_by) = (None, None);
             job.become_now(tx, State::Succeeded, None);
             keep_result(tx, job.seq, result.as_ref())?;
             enqueue::enqueue(tx, &settlement.follow_ups, &format!("job {}", job.id))?;
         }
-        (Next::Failed { failure }, _) => job.become_now(tx, State::Failed, Some(failure.cause.as_str().into())),
         (_, Some(ask)) => {
             by = job.asked_by.clone();
             job.become_now(tx, State::Deleted, Some(delete_reason(ask).as_str().into()));
         }
+        (Next::Failed { failure }, None) => job.become_now(tx, State::Failed, Some(failure.cause.as_str().into())),
         (Next::Cancelled, None) => job.become_now(tx, State::Deleted, Some(DeleteReason::Cancelled.as_str().into())),
         (Next::Retry { delay_ms, .. }, None) => postpone(tx, &mut job, *delay_ms, "retry"),
         (Next::Snooze { delay_ms }, None) => postpone(tx, &mut job, *delay_ms, "snooze"),

@@ -18,7 +18,7 @@ use super::{
     readers::Readers,
     servers, settle, show,
     tx::Tx,
-    writer::{Durability, Pen, Step},
+    writer::{Durability, Fold, Pen, Step},
 };
 use crate::{
     Claimed, Fence, NewJob, Settlement,
@@ -67,9 +67,19 @@ impl SqliteStorage {
     }
 }
 
+#[async_trait]
 impl Storage for SqliteStorage {
     fn wake(&self) -> Option<&dyn Wake> {
         Some(self.hub.as_ref())
+    }
+
+    /// Folds the log into the database file, once everything that queued up before is committed.
+    async fn close(&self) {
+        let (fold, folded) = Fold::new();
+        if self.pen.send(Box::new(fold)) {
+            // Where the thread is gone, it has folded the log on its way out.
+            let _ = folded.await;
+        }
     }
 }
 

@@ -77,6 +77,12 @@ impl<'a> Tx<'a> {
     /// Carries out one operation wholly or not at all.
     pub(super) fn in_savepoint<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
         self.now = self.clock.now();
+        self.guarded(step)
+    }
+
+    /// Carries out a part of an operation wholly or not at all, so that the operation can go on without it.
+    pub(super) fn guarded<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
+        // Where savepoints of one name are nested, the innermost is meant.
         self.db.prepare_cached("SAVEPOINT operation")?.execute([])?;
         let (tally, signals, ends) =
             (std::mem::take(&mut self.tally), std::mem::take(&mut self.signals), std::mem::take(&mut self.ends));

@@ -36,6 +36,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How many operations share a commit at most; the first of them waits for all.
 const MAX_BATCH: usize = 256;
 
+/// How long operations are added to a commit: the first of them waits for all, whatever they are.
+const MAX_BATCH_TIME: Duration = Duration::from_millis(50);
+
 /// Whether an operation's effect must outlive a power cut when it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Durability {
@@ -48,6 +51,10 @@ pub(super) enum Durability {
 /// An operation on its way to the writer.
 pub(super) trait Operation: Send {
     fn durability(&self) -> Durability;
+    /// Whether the log is to be folded into the database before it is answered.
+    fn folds(&self) -> bool {
+        false
+    }
     fn apply(&mut self, tx: &mut Tx<'_>) -> Applied;
     /// Answers; `broken` says why nothing of it holds.
     fn answer(self: Box<Self>, broken: Option<&str>);
@@ -113,6 +120,39 @@ where
         };
         // Whoever asked may be gone; the effect holds all the same.
         let _ = self.reply.send(answer);
+    }
+}
+
+/// Changes nothing: it is answered when all before it is committed and the log is folded into the database.
+pub(super) struct Fold {
+    reply: oneshot::Sender<()>,
+}
+
+impl Fold {
+    /// The operation, and where its answer comes.
+    pub(super) fn new() -> (Self, oneshot::Receiver<()>) {
+        let (reply, answered) = oneshot::channel();
+        (Self { reply }, answered)
+    }
+}
+
+impl Operation for Fold {
+    fn durability(&self) -> Durability {
+        // What was written with less so far is made durable by the folding itself.
+        Durability::Promised
+    }
+
+    fn folds(&self) -> bool {
+        true
+    }
+
+    fn apply(&mut self, _: &mut Tx<'_>) -> Applied {
+        Applied::Done
+    }
+
+    fn answer(self: Box<Self>, _: Option<&str>) {
+        // Whoever asked may be gone.
+        let _ = self.reply.send(());
     }
 }
 
@@ -218,12 +258,27 @@ impl Writer {
         }
     }
 
+    /// Carries out operations in their order, in as few transactions as keep each of them short.
     fn commit(&mut self, mut batch: Vec<Box<dyn Operation>>, cache: &mut Cache, synced: &mut Option<bool>) {
+        while !batch.is_empty() {
+            batch = self.commit_some(batch, cache, synced);
+        }
+    }
+
+    /// Carries out operations in one transaction; gives those for which there was no time in it.
+    fn commit_some(
+        &mut self,
+        mut batch: Vec<Box<dyn Operation>>,
+        cache: &mut Cache,
+        synced: &mut Option<bool>,
+    ) -> Vec<Box<dyn Operation>> {
+        let mut rest = Vec::new();
         let must_sync = self.synchronous == Synchronous::Full
             && batch.iter().any(|operation| operation.durability() == Durability::Promised);
         let outcome = self.carry_out(&mut batch, cache, must_sync, synced);
         let broken = match outcome {
             Ok(told) => {
+                rest = batch.split_off(told.operations.min(batch.len()));
                 self.hub.tell(told.signals, &told.ends);
                 None
             }
@@ -235,9 +290,13 @@ impl Writer {
                 Some(error.to_string())
             }
         };
+        if batch.iter().any(|operation| operation.folds()) {
+            self.fold_log();
+        }
         for operation in batch {
             operation.answer(broken.as_deref());
         }
+        rest
     }
 
     fn carry_out(
@@ -256,17 +315,23 @@ impl Writer {
         }
         self.db.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([])).map_err(Fault::from)?;
         let mut tx = Tx::new(&self.db, cache, self.clock.as_ref(), self.retention);
+        let began = Instant::now();
+        let mut operations = 0;
         for operation in batch {
             if operation.apply(&mut tx) == Applied::Broken {
                 return Err(StorageError::Unavailable(
                     "the transaction was rolled back, and nothing was written".into(),
                 ));
             }
+            operations += 1;
+            if began.elapsed() >= MAX_BATCH_TIME {
+                break;
+            }
         }
         let Tx { tally, signals, ends, .. } = tx;
         write_tally(&self.db, &tally)?;
         self.db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).map_err(Fault::from)?;
-        Ok(Told { signals, ends })
+        Ok(Told { operations, signals, ends })
     }
 
     /// Changes with each commit of another connection, and with none of this one.
@@ -285,6 +350,8 @@ impl Writer {
 }
 
 struct Told {
+    /// How many operations were carried out.
+    operations: usize,
     signals: Vec<Signal>,
     ends: Vec<windlass_api::JobId>,
 }
@@ -355,6 +422,21 @@ mod tests {
         assert!(answers[0].is_ok() && answers[2].is_ok());
         assert!(matches!(&answers[1], Err(StorageError::Damaged(text)) if text == "on purpose"));
         assert_eq!(stored(&writer), (2, 2));
+    }
+
+    #[test]
+    fn a_commit_ends_early_when_its_operations_take_long() {
+        let mut writer = writer();
+        let slow = |tx: &mut Tx<'_>| {
+            tx.db.execute("INSERT INTO queues (name) VALUES ('slow')", [])?;
+            thread::sleep(MAX_BATCH_TIME);
+            Ok(())
+        };
+        let (slow, mut answer) = Step::new(Durability::Promised, slow);
+        let (fast, _not_yet) = insert("fast", 0, false);
+        let rest = writer.commit_some(vec![Box::new(slow), fast], &mut Cache::default(), &mut None);
+        assert!(answer.try_recv().unwrap().is_ok());
+        assert_eq!((rest.len(), stored(&writer).0), (1, 1));
     }
 
     #[test]
