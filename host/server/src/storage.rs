@@ -24,7 +24,9 @@ pub(crate) fn open(settings: &Settings) -> anyhow::Result<Arc<dyn Storage>> {
 fn sqlite_path(url: &str) -> anyhow::Result<PathBuf> {
     match url.split_once(':') {
         Some(("sqlite", path)) if !path.is_empty() => Ok(PathBuf::from(path.strip_prefix("//").unwrap_or(path))),
-        _ => bail!("`{url}` is not a storage: expected `sqlite:FILE`, such as `sqlite:windlass.db`"),
+        _ => bail!(
+            "`{url}` is not a storage: expected `sqlite:FILE`, such as `sqlite:windlass.db` (PostgreSQL and Redis are yet to come)"
+        ),
     }
 }
 

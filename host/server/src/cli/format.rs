@@ -61,7 +61,7 @@ pub(super) fn count(number: u64) -> String {
 /// What a run used, in one line.
 pub(super) fn usage(usage: &Usage) -> String {
     let used = [
-        format!("{} in all", micros(usage.wall_us)),
+        format!("last run: {}", micros(usage.wall_us)),
         format!("{} fuel", count(usage.fuel)),
         format!("{} memory at most", size(usage.peak_memory_bytes)),
     ];

@@ -130,7 +130,16 @@ pub(super) async fn requeue(
 ) -> ApiResult<Json<CommandReply>> {
     let (id, body) = (id?.0, body?);
     let how = if body.is_empty() { RequeueRequest::default() } else { Json::<RequeueRequest>::from_bytes(&body)?.0 };
-    reply(id, "requeued", &api.client.requeue(id, how).await?)
+    let outcome = api.client.requeue(id, how).await?;
+    if let (Commanded::Refused(state), Some(expected)) = (&outcome, how.expected_state)
+        && *state != expected
+    {
+        return Err(ApiError::new(
+            ProblemCode::Conflict,
+            format!("job {id} is {state} and not {expected} as expected"),
+        ));
+    }
+    reply(id, "requeued", &outcome)
 }
 
 fn reply(id: JobId, what: &str, outcome: &Commanded) -> ApiResult<Json<CommandReply>> {

@@ -26,7 +26,7 @@ pub(super) struct Enqueue {
     #[arg(conflicts_with = "jsonl", allow_negative_numbers = true)]
     payload: Option<String>,
     /// Enqueue a job for each line of a file, or of standard input for `-`: a JSON object with the fields of the API's
-    /// job request, such as {"handler":"images/thumbnail","payload":{"path":"a.png"}}.
+    /// job request, such as {"handler":"images/thumbnail","payload":{"source":"a.png","width":200}}.
     #[arg(long, value_name = "FILE")]
     jsonl: Option<PathBuf>,
     #[command(flatten)]
