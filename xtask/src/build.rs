@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
+    dashboard,
     shell::{cargo, step},
     workspace::Workspace,
 };
@@ -18,8 +19,9 @@ const PROFILE: &str = "guest";
 /// The packages of `examples/` that are components.
 pub(crate) const EXAMPLES: [&str; 4] = ["images", "links", "reports", "faults"];
 
-/// The host, the examples and the test guests.
+/// The dashboard, the host, the examples and the test guests.
 pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
+    dashboard::build(workspace)?;
     host(workspace)?;
     examples(workspace)?;
     guests(workspace)

@@ -3,6 +3,7 @@
 
 mod bench;
 mod build;
+mod dashboard;
 mod demo;
 mod lint;
 mod setup;

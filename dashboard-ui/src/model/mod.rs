@@ -1,0 +1,43 @@
+//! What the pages know, and how each piece of news changes it. Nothing here draws, fetches or asks for the time: an
+//! event carries all that is needed, so that every rule is tested without a browser.
+
+pub mod asking;
+pub mod attention;
+pub mod bulk;
+pub mod connection;
+pub mod job;
+pub mod jobs;
+pub mod traffic;
+
+use crate::trouble::Trouble;
+
+/// Something that was asked for: what is there of it, and what went wrong last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded<T> {
+    /// What arrived last; kept while later requests fail, since old news are better than none.
+    pub value: Option<T>,
+    /// Why the last request failed.
+    pub trouble: Option<Trouble>,
+}
+
+impl<T> Default for Loaded<T> {
+    fn default() -> Self {
+        Self { value: None, trouble: None }
+    }
+}
+
+impl<T> Loaded<T> {
+    /// Takes an answer.
+    pub fn take(&mut self, answer: Result<T, Trouble>) {
+        match answer {
+            Ok(value) => *self = Self { value: Some(value), trouble: None },
+            Err(trouble) => self.trouble = Some(trouble),
+        }
+    }
+
+    /// Whether nothing has arrived yet, neither an answer nor a failure.
+    #[must_use]
+    pub const fn is_loading(&self) -> bool {
+        self.value.is_none() && self.trouble.is_none()
+    }
+}

@@ -1,0 +1,45 @@
+//! The pages, one in each file.
+
+mod job;
+mod job_actions;
+mod job_parts;
+mod jobs;
+mod jobs_bulk;
+mod jobs_filter;
+mod jobs_table;
+mod module;
+mod modules;
+mod not_found;
+mod overview;
+mod queues;
+mod run;
+mod run_options;
+mod servers;
+mod settings;
+
+pub(super) use job::Job;
+pub(super) use jobs::Jobs;
+pub(super) use module::Module;
+pub(super) use modules::Modules;
+pub(super) use not_found::NotFound;
+pub(super) use overview::Overview;
+pub(super) use queues::Queues;
+pub(super) use run::Run;
+pub(super) use servers::Servers;
+pub(super) use settings::Settings;
+
+use leptos::prelude::*;
+
+use super::browser;
+
+/// The head of a page: its title, which the browser's window bears too, and what stands beside it.
+#[component]
+fn Head(#[prop(into)] title: String, #[prop(optional)] children: Option<Children>) -> impl IntoView {
+    browser::set_title(&title);
+    view! {
+        <div class="head">
+            <h1>{title}</h1>
+            <div class="head-end">{children.map(|children| children())}</div>
+        </div>
+    }
+}

@@ -1,0 +1,155 @@
+//! One module: its versions and its handlers.
+
+use leptos::{prelude::*, task::spawn_local};
+use leptos_router::hooks::use_params_map;
+use windlass_api::{Digest, HandlerSpec, ModuleName, ModuleView, RetryPolicy, VersionView};
+
+use super::Head;
+use crate::{
+    format::{bytes, count, plural, span, visible},
+    ui::{
+        parts::{Code, Empty, Fact, Failed, Instant, Loading, Name, sentence},
+        shared::Shared,
+    },
+};
+
+#[component]
+pub(in crate::ui) fn Module() -> impl IntoView {
+    let shared = Shared::of_page();
+    let params = use_params_map();
+    let name = Memo::new(move |_| params.with(|params| params.get("name").unwrap_or_default()));
+    let found = Memo::new(move |_| {
+        let name = name.get();
+        shared.modules.with(|modules| {
+            let found = modules
+                .value
+                .as_ref()
+                .map(|modules| modules.iter().find(|module| module.name.as_str() == name).cloned());
+            (found, modules.trouble.clone().filter(|_| modules.value.is_none()))
+        })
+    });
+    move || {
+        let title = visible(&name.get());
+        match found.get() {
+            (Some(Some(module)), _) => {
+                view! { <p class="crumbs"><a href="modules">"Modules"</a></p><Head title=title />{shown(shared, &module)} }.into_any()
+            }
+            (Some(None), _) => view! {
+                <Head title=title />
+                <Empty title="There is no such module"><a class="button" href="modules">"To the modules"</a></Empty>
+            }
+            .into_any(),
+            (None, Some(trouble)) => view! { <Head title=title /><Failed what="module" trouble=trouble /> }.into_any(),
+            (None, None) => view! { <Head title=title /><Loading what="the module" /> }.into_any(),
+        }
+    }
+}
+
+fn shown(shared: Shared, module: &ModuleView) -> impl IntoView + use<> {
+    let versions = module.versions.iter().map(|version| row(shared, &module.name, version));
+    let active = module.versions.iter().find(|version| version.active);
+    let handlers = active.map(|version| version.handlers.iter().map(|spec| handler(&module.name, spec)).collect_view());
+    view! {
+        <section class="card flush">
+            <h2 class="card-title">{plural(module.versions.len() as u64, "version", "versions")}</h2>
+            <table class="table">
+                <thead><tr><th>"Version"</th><th>"Digest"</th><th>"Handlers"</th><th class="number">"Size"</th><th>"Built with"</th><th class="number">"Deployed"</th><th><span class="unseen">"Actions"</span></th></tr></thead>
+                <tbody>{versions.collect_view()}</tbody>
+            </table>
+        </section>
+        {if handlers.is_none() { Some(view! { <p class="stale">"No version is active: jobs of this module wait."</p> }) } else { None }}
+        <div class="modules">{handlers}</div>
+    }
+}
+
+fn row(shared: Shared, module: &ModuleName, version: &VersionView) -> impl IntoView + use<> {
+    let (name, digest, author) = (module.clone(), version.digest, visible(&version.version));
+    let label = format!("Activate version {}", digest.short());
+    let activate = move |_| {
+        let name = name.clone();
+        let text = format!(
+            "New jobs of {name} go to version {author} ({}); jobs that have started keep theirs.",
+            digest.short()
+        );
+        shared.ask("Activate this version?", text, "Activate", move || begin(shared, name.clone(), digest));
+    };
+    view! {
+        <tr>
+            <th scope="row">
+                <bdi>{visible(&version.version)}</bdi>" "
+                {version.active.then(|| view! { <span class="badge state-succeeded"><span class="dot" aria-hidden="true"></span>"active"</span> })}
+            </th>
+            <td data-label="Digest" class="mono" title=digest.to_string()>{digest.short()}</td>
+            <td data-label="Handlers">{plural(version.handlers.len() as u64, "handler", "handlers")}</td>
+            <td data-label="Size" class="number">{bytes(version.size_bytes)}</td>
+            <td data-label="Built with" class="quiet">{visible(&version.sdk)}</td>
+            <td data-label="Deployed" class="number"><Instant at=version.deployed_at /></td>
+            <td class="end">{(!version.active).then(|| view! { <button class="button small" aria-label=label on:click=activate>"Activate"</button> })}</td>
+        </tr>
+    }
+}
+
+fn begin(shared: Shared, name: ModuleName, digest: Digest) {
+    spawn_local(async move {
+        match shared.api().activate(&name, digest).await {
+            Ok(_) => shared.say(format!("Version {} of {name} is active.", digest.short())),
+            Err(trouble) => shared.complain(sentence(&trouble.to_string())),
+        }
+        let answer = shared.api().modules().await;
+        shared.modules.update(|known| known.take(answer));
+        shared.look();
+    });
+}
+
+fn handler(module: &ModuleName, spec: &HandlerSpec) -> impl IntoView + use<> {
+    let jobs = format!("jobs?module={module}&handler={}", spec.name);
+    let schema = |what: &'static str, schema: &Option<windlass_api::Json>| {
+        schema.as_ref().map(|schema| {
+            let json = schema.as_str().to_owned();
+            view! {
+                <details>
+                    <summary>{format!("Schema of {what}")}</summary>
+                    <Code what=format!("schema of {what}") json=Signal::stored(json) />
+                </details>
+            }
+        })
+    };
+    let limits = [
+        ("Queue", spec.queue.as_ref().map(ToString::to_string)),
+        ("Priority", spec.priority.map(|priority| priority.to_string())),
+        ("Attempts", spec.max_attempts.map(|attempts| attempts.to_string())),
+        ("Retries", spec.retry.as_ref().map(retry)),
+        ("Timeout", spec.timeout_ms.map(span)),
+        ("Fuel", spec.fuel.map(count)),
+        ("Memory", spec.memory_bytes.map(bytes)),
+    ];
+    let limits =
+        limits.into_iter().filter_map(|(name, value)| value.map(|value| view! { <Fact name=name>{value}</Fact> }));
+    view! {
+        <article class="card">
+            <div class="card-head">
+                <h2><Name text=spec.name.to_string() /></h2>
+                <span class=format!("mode {}", spec.mode)>{spec.mode.to_string()}</span>
+                <a class="button small" href=jobs>"Jobs"</a>
+                <a class="button small primary" href=format!("run?handler={module}/{}", spec.name)>"Run"</a>
+            </div>
+            {spec.summary.as_deref().map(|summary| view! { <p dir="auto">{visible(summary)}</p> })}
+            <dl class="facts">{limits.collect_view()}</dl>
+            {schema("payload", &spec.payload_schema)}
+            {schema("result", &spec.result_schema)}
+        </article>
+    }
+}
+
+fn retry(policy: &RetryPolicy) -> String {
+    match policy {
+        RetryPolicy::Fixed { delay_ms } => format!("every {}", span(*delay_ms)),
+        RetryPolicy::Linear { delay_ms } => format!("after {} more each time", span(*delay_ms)),
+        RetryPolicy::Exponential { base_ms, max_ms } => {
+            format!("doubling from {} up to {}", span(*base_ms), span(*max_ms))
+        }
+        RetryPolicy::Delays { delays_ms } => {
+            format!("after {}", delays_ms.iter().map(|delay| span(*delay)).collect::<Vec<_>>().join(", "))
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Modules: what is deployed, and the place to drop more.
+
+use leptos::{ev::DragEvent, html, prelude::*, task::spawn_local};
+use web_sys::{File, FileList};
+use windlass_api::ModuleView;
+
+use super::Head;
+use crate::{
+    format::{bytes, plural, visible},
+    ui::{
+        parts::{Empty, Failed, Glyph, Icon, Instant, Loading, Name, Stale, sentence},
+        shared::Shared,
+        uploads,
+    },
+};
+
+#[component]
+pub(in crate::ui) fn Modules() -> impl IntoView {
+    let shared = Shared::of_page();
+    shared.follow(move || async move {
+        let answer = shared.api().modules().await;
+        if shared
+            .modules
+            .with_untracked(|known| known.trouble.is_some() || known.value.as_ref() != answer.as_ref().ok())
+        {
+            shared.modules.update(|known| known.take(answer));
+        }
+    });
+    let body = move || {
+        shared.modules.with(|modules| match (&modules.value, &modules.trouble) {
+            (Some(modules), _) if modules.is_empty() => view! {
+                <Empty title="No module is deployed">
+                    <p>"A module is a WebAssembly component with one or more handlers. Drop its file above, or run " <code>"windlass deploy FILE"</code> "."</p>
+                </Empty>
+            }
+            .into_any(),
+            (Some(modules), _) => view! { <div class="modules">{modules.iter().map(card).collect_view()}</div> }.into_any(),
+            (None, Some(trouble)) => view! { <Failed what="modules" trouble=trouble.clone() /> }.into_any(),
+            (None, None) => view! { <Loading what="modules" /> }.into_any(),
+        })
+    };
+    view! {
+        <Head title="Modules" />
+        <Deploy />
+        <Stale trouble=Signal::derive(move || shared.modules.with(|modules| modules.value.is_some().then(|| modules.trouble.clone()).flatten())) />
+        {body}
+    }
+}
+
+fn card(module: &ModuleView) -> impl IntoView + use<> {
+    let active = module.versions.iter().find(|version| version.active);
+    let handlers = active.map(|version| version.handlers.iter().map(|handler| {
+        let run = format!("run?handler={}/{}", module.name, handler.name);
+        view! {
+            <li>
+                <span class=format!("mode {}", handler.mode)>{handler.mode.to_string()}</span>
+                <Name text=handler.name.to_string() />
+                <span class="quiet summary">{handler.summary.as_deref().map(visible)}</span>
+                <a class="button quiet small" href=run aria-label=format!("Run {}/{}", module.name, handler.name)>"Run"</a>
+            </li>
+        }
+    }).collect_view());
+    view! {
+        <article class="card">
+            <div class="card-head">
+                <h2><a href=format!("modules/{}", module.name)><Name text=module.name.to_string() /></a></h2>
+                <span class="quiet">{plural(module.versions.len() as u64, "version", "versions")}</span>
+            </div>
+            {match active {
+                Some(version) => view! {
+                    <p class="quiet">
+                        <bdi>{visible(&version.version)}</bdi>" · "<span class="mono" title=version.digest.to_string()>{version.digest.short()}</span>
+                        " · "{bytes(version.size_bytes)}" · deployed "<Instant at=version.deployed_at />
+                    </p>
+                }.into_any(),
+                None => view! { <p class="bad">"No version is active: its jobs wait."</p> }.into_any(),
+            }}
+            <ul class="handlers">{handlers}</ul>
+        </article>
+    }
+}
+
+/// How far a deploy is.
+#[derive(Clone, PartialEq)]
+enum Deploying {
+    No,
+    Sending(String),
+    Refused(String, String),
+}
+
+/// Where a component is dropped.
+#[component]
+fn Deploy() -> impl IntoView {
+    let shared = Shared::of_page();
+    let (is_over, activate) = (RwSignal::new(false), RwSignal::new(true));
+    let deploying = RwSignal::new(Deploying::No);
+    let (sent, set_sent) = signal(0.0);
+    let input = NodeRef::<html::Input>::new();
+    let take = move |files: Option<FileList>| {
+        let Some(file) = files.and_then(|files| files.get(0)) else { return };
+        begin(shared, file, activate.get_untracked(), deploying, set_sent);
+    };
+    let drop = move |event: DragEvent| {
+        event.prevent_default();
+        is_over.set(false);
+        take(event.data_transfer().and_then(|transfer| transfer.files()));
+    };
+    let chosen = move |_| {
+        if let Some(input) = input.get_untracked() {
+            take(input.files());
+            // So that the same file can be chosen again, mended.
+            input.set_value("");
+        }
+    };
+    let told = move || {
+        match deploying.get() {
+        Deploying::No => view! {
+            <p><strong>"Drop a component here"</strong>" to deploy it, or choose its file."</p>
+        }
+        .into_any(),
+        Deploying::Sending(name) => view! {
+            <div class="sending" role="status">
+                <p>{move || if sent.get() < 1.0 { format!("Sending {name} …") } else { format!("Checking and compiling {name} …") }}</p>
+                <svg class="meter wide" viewBox="0 0 100 6" preserveAspectRatio="none" role="progressbar" aria-label="Sent" aria-valuemin="0" aria-valuemax="100"
+                    aria-valuenow=move || format!("{:.0}", sent.get() * 100.0)>
+                    <rect class="meter-all" width="100" height="6"></rect>
+                    <rect class="meter-used" width=move || (sent.get() * 100.0).to_string() height="6"></rect>
+                </svg>
+            </div>
+        }
+        .into_any(),
+        Deploying::Refused(name, reason) => view! {
+            <div class="refused" role="alert">
+                <p><strong>{format!("{name} was not deployed.")}</strong></p>
+                <p class="message">{reason}</p>
+            </div>
+        }
+        .into_any(),
+    }
+    };
+    let is_sending = move || matches!(deploying.get(), Deploying::Sending(_));
+    view! {
+        <section class="drop" class:over=is_over aria-label="Deploy a module"
+            on:dragover=move |event| { event.prevent_default(); is_over.set(true); }
+            on:dragleave=move |_| is_over.set(false) on:drop=drop>
+            <Icon glyph=Glyph::Upload />
+            <div class="drop-told">{told}</div>
+            <div class="drop-tools">
+                <label class="choice"><input type="checkbox" bind:checked=activate />"Activate at once"</label>
+                <label class="button" class:disabled=is_sending>
+                    "Choose a file"
+                    <input type="file" class="unseen" accept=".wasm,application/wasm" node_ref=input on:change=chosen disabled=is_sending />
+                </label>
+            </div>
+        </section>
+    }
+}
+
+fn begin(shared: Shared, file: File, activate: bool, deploying: RwSignal<Deploying>, sent: WriteSignal<f64>) {
+    let name = visible(&file.name());
+    sent.set(0.0);
+    deploying.set(Deploying::Sending(name.clone()));
+    spawn_local(async move {
+        match uploads::deploy(shared.api(), &file, activate, sent).await {
+            Ok(deployed) => {
+                let digest = deployed.version.digest.short();
+                let what = match (deployed.already_known, deployed.version.active) {
+                    (true, true) => "was there before and is active",
+                    (true, false) => "was there before and is not active",
+                    (false, true) => "is deployed and active",
+                    (false, false) => "is deployed; activate it on the module's page",
+                };
+                shared.say(format!("Version {digest} of {} {what}.", deployed.module));
+                deploying.try_set(Deploying::No);
+            }
+            Err(trouble) => {
+                deploying.try_set(Deploying::Refused(name, sentence(&visible(&trouble.to_string()))));
+            }
+        }
+        shared.look();
+    });
+}

@@ -1,0 +1,38 @@
+//! Small facts: a name and its value, a meter, a name that comes from others.
+
+use leptos::prelude::*;
+
+use crate::format::visible;
+
+/// A fact in a list of facts.
+#[component]
+pub(in crate::ui) fn Fact(#[prop(into)] name: String, children: Children) -> impl IntoView {
+    view! {
+        <div class="fact">
+            <dt>{name}</dt>
+            <dd>{children()}</dd>
+        </div>
+    }
+}
+
+/// A name that comes from others: shown whole on hover, kept apart from the text around it whatever its direction.
+#[component]
+pub(in crate::ui) fn Name(#[prop(into)] text: String) -> impl IntoView {
+    let text = visible(&text);
+    view! { <bdi class="name" title=text.clone()>{text.clone()}</bdi> }
+}
+
+/// How much of something is in use.
+#[component]
+pub(in crate::ui) fn Meter(#[prop(into)] label: String, used: u32, total: u32) -> impl IntoView {
+    let width = f64::from(used) / f64::from(total.max(1)) * 100.0;
+    view! {
+        <div class="meter-line">
+            <svg class="meter" viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label=format!("{label}: {used} of {total}")>
+                <rect class="meter-all" width="100" height="6"></rect>
+                <rect class="meter-used" width=width.to_string() height="6"></rect>
+            </svg>
+            <span class="number">{format!("{used} / {total}")}</span>
+        </div>
+    }
+}

@@ -1,0 +1,170 @@
+//! What all pages share: what the host said last, the time, and how to speak to the viewer.
+
+use std::future::Future;
+
+use leptos::{prelude::*, task::spawn_local};
+use windlass_api::{Counts, ModuleView, QueueView, ServerView, Timestamp};
+
+use super::{api::Api, browser};
+use crate::model::{
+    Loaded,
+    connection::{self, Connection, Event},
+};
+
+/// What all pages share; small handles, so that it is copied wherever it is needed.
+#[derive(Clone, Copy)]
+pub(super) struct Shared {
+    pub(super) connection: RwSignal<Connection>,
+    pub(super) counts: RwSignal<Loaded<Counts>>,
+    pub(super) queues: RwSignal<Loaded<Vec<QueueView>>>,
+    pub(super) servers: RwSignal<Loaded<Vec<ServerView>>>,
+    pub(super) modules: RwSignal<Loaded<Vec<ModuleView>>>,
+    /// The time, by the second.
+    pub(super) now: RwSignal<Timestamp>,
+    /// Grows whenever something may have changed at the host.
+    pub(super) news: RwSignal<u64>,
+    /// Whether the page follows by itself.
+    pub(super) live: RwSignal<bool>,
+    pub(super) toasts: RwSignal<Vec<Toast>>,
+    pub(super) question: RwSignal<Option<Question>>,
+    /// Whether keys are shortcuts.
+    pub(super) shortcuts: RwSignal<bool>,
+}
+
+/// A short message at the edge of the page.
+#[derive(Clone)]
+pub(super) struct Toast {
+    pub(super) number: u64,
+    pub(super) text: String,
+    pub(super) is_bad: bool,
+    pub(super) offer: Option<Offer>,
+}
+
+/// Something that a message offers to do.
+#[derive(Clone)]
+pub(super) struct Offer {
+    pub(super) label: String,
+    pub(super) action: Callback<()>,
+}
+
+/// Something to be confirmed.
+#[derive(Clone)]
+pub(super) struct Question {
+    pub(super) title: String,
+    pub(super) text: String,
+    pub(super) yes: String,
+    pub(super) action: Callback<()>,
+}
+
+/// How long a message stays, in milliseconds: long enough to be read and acted upon.
+const TOAST_MS: u64 = 8_000;
+
+impl Shared {
+    pub(super) fn new() -> Self {
+        Self {
+            connection: RwSignal::new(Connection::default()),
+            counts: RwSignal::new(Loaded::default()),
+            queues: RwSignal::new(Loaded::default()),
+            servers: RwSignal::new(Loaded::default()),
+            modules: RwSignal::new(Loaded::default()),
+            now: RwSignal::new(browser::now()),
+            news: RwSignal::new(0),
+            live: RwSignal::new(true),
+            toasts: RwSignal::new(Vec::new()),
+            question: RwSignal::new(None),
+            shortcuts: RwSignal::new(browser::recall("windlass-shortcuts").is_none_or(|kept| kept != "off")),
+        }
+    }
+
+    /// The one of this page.
+    pub(super) fn of_page() -> Self {
+        use_context().unwrap_or_else(Self::new)
+    }
+
+    pub(super) const fn api(self) -> Api {
+        Api::new(self)
+    }
+
+    pub(super) fn notice(self, event: Event) {
+        let before = self.connection.get_untracked();
+        let mut after = before;
+        connection::update(event, &mut after);
+        if after != before {
+            self.connection.set(after);
+        }
+        if after.is_back && !before.is_back {
+            self.say("Connected again.");
+        }
+    }
+
+    /// Looks again at once, after something was done.
+    pub(super) fn look(self) {
+        self.news.update(|news| *news += 1);
+    }
+
+    pub(super) fn say(self, text: impl Into<String>) {
+        self.toast(text.into(), false, None);
+    }
+
+    pub(super) fn complain(self, text: impl Into<String>) {
+        self.toast(text.into(), true, None);
+    }
+
+    pub(super) fn toast(self, text: String, is_bad: bool, offer: Option<Offer>) {
+        let number = self.toasts.with_untracked(|toasts| toasts.last().map_or(0, |toast| toast.number + 1));
+        self.toasts.update(|toasts| {
+            toasts.push(Toast { number, text, is_bad, offer });
+            // No pile: what is older than the last four was seen or will not be.
+            if toasts.len() > 4 {
+                toasts.remove(0);
+            }
+        });
+        // What went wrong stays until it is closed.
+        if !is_bad {
+            set_timeout(move || self.dismiss(number), std::time::Duration::from_millis(TOAST_MS));
+        }
+    }
+
+    pub(super) fn dismiss(self, number: u64) {
+        self.toasts.update(|toasts| toasts.retain(|toast| toast.number != number));
+    }
+
+    /// Does something, after a question where it destroys.
+    pub(super) fn ask(
+        self,
+        title: impl Into<String>,
+        text: impl Into<String>,
+        yes: impl Into<String>,
+        action: impl Fn() + Send + Sync + 'static,
+    ) {
+        let action = Callback::new(move |()| action());
+        self.question.set(Some(Question { title: title.into(), text: text.into(), yes: yes.into(), action }));
+    }
+
+    /// Asks the host now and whenever there are news, one request at a time, as long as the present page is shown.
+    pub(super) fn follow<Asking: Future<Output = ()> + 'static>(self, ask: impl Fn() -> Asking + 'static) {
+        let is_asking = StoredValue::new(false);
+        let asked_again = StoredValue::new(false);
+        let again = RwSignal::new(());
+        Effect::new(move |_| {
+            self.news.track();
+            again.track();
+            if is_asking.get_value() {
+                asked_again.set_value(true);
+                return;
+            }
+            is_asking.set_value(true);
+            asked_again.set_value(false);
+            // What it reads is not what brings it about: a page says itself when to look again.
+            let asking = untrack(&ask);
+            spawn_local(async move {
+                asking.await;
+                // The page may be gone by now, and what it kept with it.
+                is_asking.try_set_value(false);
+                if asked_again.try_get_value() == Some(true) {
+                    again.try_set(());
+                }
+            });
+        });
+    }
+}
