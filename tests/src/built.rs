@@ -47,6 +47,24 @@ pub fn guest_names() -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// axe-core, which finds what keeps people from using a page; the tests' set-up brings it.
+///
+/// # Errors
+/// Where it is not there.
+pub fn axe() -> Result<PathBuf> {
+    let file = target()?.join("browser/node_modules/axe-core/axe.min.js");
+    ensure!(file.is_file(), "{} is not there; `cargo xtask test browser` brings it", file.display());
+    Ok(file)
+}
+
+/// Where pictures of pages go.
+///
+/// # Errors
+/// Where the tests were not built by cargo.
+pub fn pictures() -> Result<PathBuf> {
+    Ok(target()?.join("screenshots"))
+}
+
 /// Cargo builds a test to `TARGET/debug/deps`, wherever that is.
 pub(crate) fn target() -> Result<PathBuf> {
     let this = env::current_exe().context("failed to find the test's own file")?;

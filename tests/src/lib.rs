@@ -8,7 +8,7 @@ mod cli;
 mod host;
 mod jobs;
 
-pub use built::{component, guest, guest_names, windlass};
+pub use built::{axe, component, guest, guest_names, pictures, windlass};
 pub use cli::{Answer, run};
 pub use host::{Host, Site};
 pub use jobs::{Job, overlap};

@@ -91,10 +91,12 @@ impl Files {
 
     /// Writes them, plain and compressed, in place of what was there. Gives the size of the first load.
     fn put(&self, folder: &Path) -> Result<usize> {
-        if folder.exists() {
-            fs::remove_dir_all(folder).with_context(|| format!("failed to empty {}", folder.display()))?;
+        // The folder itself stays: the host's build watches it.
+        let assets = folder.join("assets");
+        if assets.exists() {
+            fs::remove_dir_all(&assets).with_context(|| format!("failed to empty {}", folder.display()))?;
         }
-        fs::create_dir_all(folder.join("assets")).with_context(|| format!("failed to make {}", folder.display()))?;
+        fs::create_dir_all(assets).with_context(|| format!("failed to make {}", folder.display()))?;
         let mut first_load = 0;
         for (name, content) in &self.files {
             let brotli = brotli(content)?;

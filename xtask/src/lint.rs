@@ -20,6 +20,18 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     clippy.args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]);
     step("linting", &mut clippy)?;
     step("linting what runs in the sandbox", &mut clippy_for_wasm(workspace))?;
+    let mut clippy = cargo(workspace);
+    clippy.args([
+        "clippy",
+        "--target",
+        "wasm32-unknown-unknown",
+        "--package",
+        "windlass-dashboard",
+        "--",
+        "--deny",
+        "warnings",
+    ]);
+    step("linting what runs in the browser", &mut clippy)?;
     let mut doc = cargo(workspace);
     doc.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings");
     step("checking the documentation", &mut doc)?;

@@ -2,6 +2,7 @@
 //! inside, all of them use it from outside.
 
 mod bench;
+mod browser;
 mod build;
 mod dashboard;
 mod demo;

@@ -1,4 +1,4 @@
-//! `/`: what a person finds who opens the host's address. The dashboard will be here.
+//! What a person finds who opens the address of a host that was built without the dashboard.
 
 /// Where things are.
 pub(super) async fn index() -> &'static str {
@@ -6,6 +6,7 @@ pub(super) async fn index() -> &'static str {
         "Windlass ",
         env!("CARGO_PKG_VERSION"),
         "\n\n",
+        "This host was built without its dashboard. In a checkout, `cargo xtask build` builds both.\n\n",
         "/api/v1/jobs     jobs, newest first; ?state=failed and the like\n",
         "/api/v1/counts   how many there are by state\n",
         "/api/v1/modules  modules and their versions\n",

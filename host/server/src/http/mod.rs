@@ -1,5 +1,6 @@
-//! The HTTP API. The router is the table of contents.
+//! The HTTP API and the dashboard. The router is the table of contents.
 
+mod dashboard;
 mod error;
 mod guard;
 mod health;
@@ -39,7 +40,6 @@ pub(crate) struct Api {
 pub(crate) fn router(api: Api, guard: Guard) -> Router {
     let max_upload = usize::try_from(api.max_component_bytes).unwrap_or(usize::MAX).saturating_add(1);
     Router::new()
-        .route("/", get(index::index))
         .route("/api/v1/jobs", get(jobs::list).post(jobs::enqueue))
         .route("/api/v1/jobs/bulk", post(jobs::enqueue_many))
         .route("/api/v1/jobs/{id}", get(jobs::show).delete(jobs::delete))
@@ -57,7 +57,8 @@ pub(crate) fn router(api: Api, guard: Guard) -> Router {
         .route("/api/v1/servers", get(servers::list))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
-        .fallback(error::no_such_route)
+        .route("/assets/{name}", get(dashboard::asset))
+        .fallback(dashboard::page)
         .method_not_allowed_fallback(error::wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(guard, guard::check))

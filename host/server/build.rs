@@ -1,0 +1,56 @@
+//! Takes the dashboard in, as `cargo xtask build` leaves it. A host built without it serves all the rest.
+
+use std::{
+    env,
+    fmt::Write,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+fn main() -> io::Result<()> {
+    println!("cargo::rerun-if-env-changed=WINDLASS_DASHBOARD_DIR");
+    let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
+    // The second is there in every checkout, empty until the dashboard is built.
+    let folder =
+        env::var_os("WINDLASS_DASHBOARD_DIR").map_or_else(|| here.join("../../dashboard-ui/dist"), PathBuf::from);
+    if folder.is_dir() {
+        println!("cargo::rerun-if-changed={}", folder.display());
+    }
+    let mut files = String::from("&[\n");
+    for name in names(&folder)? {
+        let include = |suffix: &str| {
+            let file = folder.join(format!("{name}{suffix}"));
+            format!("include_bytes!({:?})", file.display().to_string())
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            files,
+            "File {{ name: {name:?}, plain: {}, gzip: {}, brotli: {} }},",
+            include(""),
+            include(".gz"),
+            include(".br")
+        );
+    }
+    files.push_str("]\n");
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    fs::write(out.join("dashboard.rs"), files)
+}
+
+/// The files of which all three forms are there.
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for (part, prefix) in [(folder.to_owned(), ""), (folder.join("assets"), "assets/")] {
+        if !part.is_dir() {
+            continue;
+        }
+        for entry in fs::read_dir(part)? {
+            let name = format!("{prefix}{}", entry?.file_name().to_string_lossy());
+            let is_whole = ["", ".gz", ".br"].iter().all(|suffix| folder.join(format!("{name}{suffix}")).is_file());
+            if is_whole {
+                names.push(name);
+            }
+        }
+    }
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,9 @@
+//! A browser as a person uses it: open, read, click, type. Everything waits until what it looks for is there; nothing
+//! sleeps for a while and hopes.
+
+mod browser;
+mod checks;
+mod driver;
+
+pub use browser::{Browser, Look};
+pub use checks::accessibility;

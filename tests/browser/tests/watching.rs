@@ -1,0 +1,61 @@
+//! Watching: pages follow by themselves, say when the host is lost, and keep still under somebody's hands.
+
+use anyhow::Result;
+use serde_json::json;
+use windlass_browser_tests::Browser;
+use windlass_tests::{Site, component};
+
+#[tokio::test]
+async fn the_list_follows_by_itself_and_keeps_still_under_the_pointer() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    host.deploy("faults", &component("faults")?)?;
+    let browser = Browser::open(&format!("http://{}/", host.address())).await?;
+    browser.open_page("jobs").await?;
+    browser.reads("There are no jobs yet").await?;
+    let first = host.enqueue("faults/noop", &json!(null), &[])?;
+    browser.sees(&format!("a[href='jobs/{}']", first.0)).await?;
+    browser.reads("succeeded").await?;
+    browser.run("document.querySelector('.list-card').dispatchEvent(new PointerEvent('pointerenter'))").await?;
+    let second = host.enqueue("faults/noop", &json!(null), &[])?;
+    browser.reads("Show 1 newer job").await?;
+    let links = browser.run("return document.querySelectorAll('.jobs tbody tr').length").await?;
+    assert_eq!(links, json!(1));
+    browser.click("Show 1 newer job").await?;
+    browser.sees(&format!("a[href='jobs/{}']", second.0)).await?;
+    browser.is_content().await?;
+    browser.close().await
+}
+
+#[tokio::test]
+async fn a_lost_host_is_told_and_its_return_too() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    let address = host.address();
+    let browser = Browser::open(&format!("http://{address}/")).await?;
+    browser.open_page("servers").await?;
+    browser.sees(".table").await?;
+    host.kill()?;
+    browser.reads("The host does not answer.").await?;
+    browser.sees(".table").await?;
+    let _host = site.start(&["--listen", &address])?;
+    browser.loses("The host does not answer.").await?;
+    browser.reads("Connected again.").await?;
+    browser.close().await
+}
+
+#[tokio::test]
+async fn the_page_of_a_job_follows_it_to_its_end() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    host.deploy("faults", &component("faults")?)?;
+    let retry = ["--retry", "fixed:500ms", "--max-attempts", "5"];
+    let job = host.enqueue("faults/flaky", &json!({ "succeed_on": 3 }), &retry)?;
+    let browser = Browser::open(&format!("http://{}/", host.address())).await?;
+    browser.open_page(&format!("jobs/{}", job.0)).await?;
+    browser.reads("attempt 3").await?;
+    browser.sees(".head .state-succeeded").await?;
+    browser.reads("3 of 5").await?;
+    browser.is_content().await?;
+    browser.close().await
+}
