@@ -58,11 +58,16 @@ impl Files {
             let file = page.join(name);
             fs::read_to_string(&file).with_context(|| format!("failed to read {}", file.display()))
         };
-        let (script, module) = bind(module)?;
+        let Bound { module, mut script, snippets } = bind(module)?;
         let mut files = Self::default();
         files.add("style.css", style(page)?.into_bytes());
         files.add("icon.svg", read("icon.svg")?.into_bytes());
         files.add("theme.js", read("theme.js")?.into_bytes());
+        for (path, text) in snippets {
+            let named = files.add("snippet.js", text.into_bytes());
+            script = script.replace(&path, &format!("./{named}"));
+        }
+        ensure!(!script.contains("./snippets/"), "the script asks for a snippet that is not there");
         files.add("dashboard.js", script.into_bytes());
         files.add("dashboard.wasm", module);
         let boot = files.named(&read("boot.js")?, "");
@@ -72,13 +77,14 @@ impl Files {
         Ok(files)
     }
 
-    /// Takes a file in under a name that tells its content, so that browsers may keep it for ever.
-    fn add(&mut self, name: &'static str, content: Vec<u8>) {
+    /// Takes a file in under a name that tells its content, so that browsers may keep it for ever. Gives that name.
+    fn add(&mut self, name: &'static str, content: Vec<u8>) -> String {
         let digest: String = Sha256::digest(&content).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let (stem, extension) = name.split_once('.').unwrap_or((name, ""));
         let named = format!("{stem}-{digest}.{extension}");
         self.files.insert(format!("assets/{named}"), content);
-        self.names.insert(name, named);
+        self.names.insert(name, named.clone());
+        named
     }
 
     /// Puts the names in the places that are kept for them.
@@ -113,18 +119,31 @@ impl Files {
     }
 }
 
-/// What loads the module in a browser, and the module as that needs it.
-fn bind(module: &Path) -> Result<(String, Vec<u8>)> {
+/// The module as browsers need it, and what loads it there.
+struct Bound {
+    module: Vec<u8>,
+    script: String,
+    /// What the script brings in from crates, by the path under which it asks for it.
+    snippets: Vec<(String, String)>,
+}
+
+fn bind(module: &Path) -> Result<Bound> {
     let mut bindgen = Bindgen::new();
     bindgen.input_path(module).out_name("dashboard").typescript(false).omit_default_module_path(true);
     bindgen.remove_name_section(true).remove_producers_section(true);
     let mut output = bindgen.web(true)?.generate_output().context("wasm-bindgen")?;
-    ensure!(
-        output.snippets().is_empty() && output.local_modules().is_empty() && output.npm_dependencies().is_empty(),
-        "a dependency of the dashboard brings JavaScript of its own, which nothing serves"
-    );
+    ensure!(output.npm_dependencies().is_empty(), "a dependency of the dashboard asks for packages of npm");
+    let mut snippets = Vec::new();
+    for (crate_name, inline) in output.snippets() {
+        let named =
+            (0..).zip(inline).map(|(at, text)| (format!("./snippets/{crate_name}/inline{at}.js"), text.clone()));
+        snippets.extend(named);
+    }
+    let modules = output.local_modules().iter();
+    snippets.extend(modules.map(|(path, text)| (format!("./snippets/{path}"), text.clone())));
+    snippets.sort();
     let module = output.wasm_mut().emit_wasm();
-    Ok((output.js().to_owned(), module))
+    Ok(Bound { module, script: output.js().to_owned(), snippets })
 }
 
 /// The style, of its parts in the order of their numbers.

@@ -30,8 +30,10 @@ struct Arguments {
 enum Command {
     /// Adds the WebAssembly targets and checks for a C compiler
     Setup,
-    /// Builds the host, the example handlers and the test guests
+    /// Builds the dashboard, the host, the example handlers and the test guests
     Build,
+    /// Builds the dashboard alone; a host that is built afterwards takes it in
+    Dashboard,
     /// Runs real jobs on a host with its data in ./demo-data, and leaves the host running
     Demo {
         /// Stop the host at the end; fail if any job is not in its expected state
@@ -66,6 +68,7 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Build => build::everything(&workspace),
+        Command::Dashboard => dashboard::build(&workspace),
         Command::Demo { exit } => demo::run(&workspace, exit),
         Command::Test { suite } => test::run(&workspace, suite),
         Command::Bench { what, json } => bench::run(&workspace, &what, json.as_deref()),

@@ -48,8 +48,8 @@ pub struct Known<'a> {
     pub servers: &'a [ServerView],
     /// The modules.
     pub modules: &'a [ModuleView],
-    /// What handlers did lately; empty where the host keeps no counters.
-    pub handlers: &'a [Handled],
+    /// What handlers did lately; absent where the host keeps no counters.
+    pub handlers: Option<&'a [Handled]>,
     /// The time.
     pub now: Timestamp,
 }
@@ -111,7 +111,12 @@ fn queues(known: &Known<'_>) -> Vec<Matter> {
 }
 
 fn handlers(known: &Known<'_>) -> Vec<Matter> {
-    let failing = known.handlers.iter().filter(|handled| handled.failed > 0).take(5);
+    let Some(handlers) = known.handlers else {
+        let failed = known.counts.of(State::Failed);
+        let text = format!("{} failed", plural(failed, "job has", "jobs have"));
+        return (failed > 0).then(|| Matter::new(Weight::Notable, text, "jobs?state=failed")).into_iter().collect();
+    };
+    let failing = handlers.iter().filter(|handled| handled.failed > 0).take(5);
     let matter = |handled: &Handled| {
         let total = handled.failed + handled.succeeded;
         let text = format!("{}: {} of {} failed lately", handled.path, handled.failed, plural(total, "job", "jobs"));
@@ -150,7 +155,7 @@ mod tests {
 
     fn told(queues: &[QueueView], servers: &[ServerView], handlers: &[Handled]) -> Vec<String> {
         let counts = Counts::default();
-        let known = Known { counts: &counts, queues, servers, modules: &[], handlers, now: NOW };
+        let known = Known { counts: &counts, queues, servers, modules: &[], handlers: Some(handlers), now: NOW };
         find(&known).into_iter().map(|matter| matter.text).collect()
     }
 

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use windlass_api::{Failure as Reason, HistoryLine, State};
 
 use crate::{
-    format::{bytes, count, fuel, micros, span, visible},
+    format::{bytes, clip, count, fuel, micros, span, visible},
     model::job::{Run, Step, runs, timeline},
     ui::{
         parts::{Code, Copy, Instant, StateBadge},
@@ -116,9 +116,17 @@ fn step(step: &Step) -> impl IntoView + use<> {
                 {line.run.map(|run| view! { <span class="quiet number">{format!("run {run}")}</span> })}
                 <span class="step-at number"><Instant at=at time_of_day=true /></span>
             </div>
-            <div class="quiet step-by">{format!("by {}", visible(&line.by))}{reason.map(|reason| format!(" · {reason}"))}</div>
+            <div class="quiet step-by">"by "<span title=visible(&line.by)>{who(&line.by)}</span>{reason.map(|reason| format!(" · {reason}"))}</div>
             {line.failure.as_ref().map(|failure| view! { <div class="row-note bad">{visible(&failure.message)}</div> })}
             {lasted}
         </li>
+    }
+}
+
+/// Who it was, a server by the beginning of its id.
+fn who(by: &str) -> String {
+    match by.strip_prefix("server ") {
+        Some(id) => format!("server {}", visible(&clip(id, 8))),
+        None => visible(by),
     }
 }

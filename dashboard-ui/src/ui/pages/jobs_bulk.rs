@@ -34,8 +34,10 @@ pub(super) fn BulkBar(page: JobsPage) -> impl IntoView {
             <button class="button small" class:danger=action.destroys() disabled=move || number() == 0 hidden=move || number() == 0 on:click=act>{label}</button>
         }
     };
+    // The bar stays while what is selected changes, and with it the focus.
+    let is_offered = Memo::new(move |_| !selected.get().is_empty() && running.get().is_none());
     let bar = move || {
-        (!selected.get().is_empty() && running.get().is_none()).then(|| view! {
+        is_offered.get().then(|| view! {
         <div class="bulk" role="region" aria-label="Selected jobs">
             <span class="number">{move || format!("{} selected", plural(selected.get().len() as u64, "job", "jobs"))}</span>
             {Action::ALL.map(button).into_iter().collect_view()}

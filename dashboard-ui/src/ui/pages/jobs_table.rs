@@ -1,7 +1,9 @@
 //! The rows of the list. A row is made once for its job; what changes in it changes in place, so that neither focus nor
 //! selection is lost.
 
-use leptos::prelude::*;
+use leptos::{ev::FocusEvent, prelude::*};
+use wasm_bindgen::JsCast;
+use web_sys::Node;
 use windlass_api::{JobId, JobSummary, State};
 
 use super::jobs::JobsPage;
@@ -18,17 +20,31 @@ const ERROR: usize = 160;
 pub(super) fn Table(page: JobsPage) -> impl IntoView {
     let ids = move || page.jobs.with(|jobs| jobs.rows().iter().map(|row| row.job.id).collect::<Vec<_>>());
     let waiting = Memo::new(move |_| page.jobs.with(crate::model::jobs::Jobs::waiting));
-    let leave = move || {
-        page.is_busy.set(false);
-        if page.jobs.with_untracked(|jobs| jobs.selected.is_empty()) {
+    // Somebody works in the list while the pointer is over it, or the keyboard's focus in it.
+    let (pointed, focused) = (RwSignal::new(false), RwSignal::new(false));
+    let settle = move || {
+        let is_busy = pointed.get_untracked() || focused.get_untracked();
+        page.is_busy.set(is_busy);
+        if !is_busy && page.jobs.with_untracked(|jobs| jobs.selected.is_empty()) {
             page.happen(Event::ShowHeld);
         }
+    };
+    let point = move |is: bool| {
+        pointed.set(is);
+        settle();
+    };
+    let focus = move |event: FocusEvent, is_in: bool| {
+        // From one thing in the list to another it does not leave.
+        let card = event.current_target().and_then(|card| card.dyn_into::<Node>().ok());
+        let next = event.related_target().and_then(|next| next.dyn_into::<Node>().ok());
+        let stays = card.zip(next).is_some_and(|(card, next)| card.contains(Some(&next)));
+        focused.set(is_in || stays);
+        settle();
     };
     let is_all = move || page.jobs.with(crate::model::jobs::Jobs::is_all_selected);
     let is_some = move || page.jobs.with(|jobs| !jobs.selected.is_empty()) && !is_all();
     view! {
-        <div class="card flush list-card" on:pointerenter=move |_| page.is_busy.set(true) on:pointerleave=move |_| leave()
-            on:focusin=move |_| page.is_busy.set(true) on:focusout=move |_| leave()>
+        <div class="card flush list-card" on:pointerenter=move |_| point(true) on:pointerleave=move |_| point(false) on:focusin=move |event| focus(event, true) on:focusout=move |event| focus(event, false)>
             {move || (waiting.get() > 0).then(|| view! {
                 <button class="held" on:click=move |_| page.happen(Event::ShowHeld)>
                     {move || format!("Show {}", plural(waiting.get() as u64, "newer job", "newer jobs"))}

@@ -29,7 +29,7 @@ pub(in crate::ui) fn Overview() -> impl IntoView {
     follow(shared, recent, Signal::stored(Reach::Hour));
     follow(shared, charted, reach.into());
     let matters = Memo::new(move |_| {
-        let handlers = recent.with(|traffic| traffic.value.as_ref().map(Traffic::by_handler)).unwrap_or_default();
+        let handlers = recent.with(|traffic| traffic.value.as_ref().map(Traffic::by_handler));
         shared.counts.with(|counts| {
             shared.queues.with(|queues| {
                 shared.servers.with(|servers| {
@@ -40,7 +40,14 @@ pub(in crate::ui) fn Overview() -> impl IntoView {
                             return None;
                         };
                         let now = shared.now.get();
-                        Some(attention::find(&Known { counts, queues, servers, modules, handlers: &handlers, now }))
+                        Some(attention::find(&Known {
+                            counts,
+                            queues,
+                            servers,
+                            modules,
+                            handlers: handlers.as_deref(),
+                            now,
+                        }))
                     })
                 })
             })

@@ -56,6 +56,8 @@ fn table(queues: &[QueueView]) -> impl IntoView + use<> {
 }
 
 fn row(queue: &QueueView, most: u64) -> impl IntoView + use<> {
+    // Outside of the event that needs it: nothing is known of the page there.
+    let shared = Shared::of_page();
     let (name, paused) = (queue.name.clone(), queue.paused);
     let link = |state| format!("jobs?{}", Shown::of_state(state).with("queue", queue.name.as_str()).write());
     #[expect(clippy::cast_precision_loss, reason = "pixels")]
@@ -83,7 +85,7 @@ fn row(queue: &QueueView, most: u64) -> impl IntoView + use<> {
                 </span>
             </td>
             <td class="end">
-                <button class="button small" aria-label=described on:click=move |_| set_paused(name.clone(), !paused)>
+                <button class="button small" aria-label=described on:click=move |_| set_paused(shared, name.clone(), !paused)>
                     <Icon glyph=glyph />
                     {label}
                 </button>
@@ -92,8 +94,7 @@ fn row(queue: &QueueView, most: u64) -> impl IntoView + use<> {
     }
 }
 
-fn set_paused(name: QueueName, paused: bool) {
-    let shared = Shared::of_page();
+fn set_paused(shared: Shared, name: QueueName, paused: bool) {
     spawn_local(async move {
         match shared.api().set_paused(&name, paused).await {
             Ok(queue) if queue.paused => {

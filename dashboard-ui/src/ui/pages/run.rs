@@ -241,7 +241,7 @@ fn Asked(page: RunPage, handler: Memo<Option<HandlerPath>>, spec: HandlerSpec) -
     };
     let rows = move || page.text.with(|text| text.lines().count().clamp(6, 24).to_string());
     view! {
-        {spec.summary.map(|summary| view! { <p class="quiet" dir="auto">{visible(&summary)}</p> })}
+        {spec.summary.map(|summary| view! { <p class="quiet summary-line" dir="auto">{visible(&summary)}</p> })}
         <form class="run" on:submit=move |event| { event.prevent_default(); send(); }>
             <section class="card"><h2>"Payload"</h2>{form}</section>
             <section class="card">

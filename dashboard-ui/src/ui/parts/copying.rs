@@ -23,7 +23,10 @@ pub(in crate::ui) fn Copy(
         spawn_local(async move {
             if browser::copy(&text).await {
                 done.try_set(true);
-                set_timeout(move || drop(done.try_set(false)), Duration::from_secs(2));
+                let back = move || {
+                    done.try_set(false);
+                };
+                set_timeout(back, Duration::from_secs(2));
             } else {
                 shared.complain("The browser did not allow copying; pages that are not served over HTTPS or from this machine may not.");
             }

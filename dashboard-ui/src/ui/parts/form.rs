@@ -177,7 +177,7 @@ fn input(field: &Field, node: &Node, pointer: String, faults: Memo<Vec<Fault>>) 
             // No number field: it would round what is beyond 53 bits.
             view! {
                 <input type="text" id=id inputmode=keyboard placeholder=bounds autocomplete="off" aria-invalid=is_wrong aria-describedby=hint bind:value=typed />
-                {told}
+                {move || (!typed.with(String::is_empty)).then(|| told())}
             }.into_any()
         }
         (Shape::Raw, Node::Typed(typed)) => {
@@ -238,6 +238,10 @@ fn node_of(field: &Field) -> Node {
 fn choice(values: &[String], at: RwSignal<usize>, id: String) -> AnyView {
     let shown = |value: &String| serde_json::from_str::<String>(value).unwrap_or_else(|_| value.clone());
     if let [only] = values {
+        // That there is none is said already where it was chosen.
+        if only == "null" {
+            return ().into_any();
+        }
         return view! { <output id=id class="mono">{visible(&shown(only))}</output> }.into_any();
     }
     let options = values.iter().enumerate().map(|(place, value)| {
