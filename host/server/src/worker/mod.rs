@@ -24,6 +24,7 @@ mod recorder;
 mod run_host;
 mod running;
 mod slots;
+mod threads;
 pub(crate) mod verdict;
 mod wake;
 
