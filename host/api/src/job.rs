@@ -1,49 +1,13 @@
 //! Jobs: how they are asked for, and how they are shown.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, HandlerName, HandlerPath, JobId, Json, ModuleName, QueueName, RetryPolicy, ServerId, Timestamp};
-
-/// An enumeration whose values are one kebab-case word each, on the wire, in storage and on the command line.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident = $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum $name {
-            $($(#[$value_doc])* #[serde(rename = $word)] $value,)*
-        }
-
-        impl $name {
-            /// All of them, in order.
-            pub const ALL: &[Self] = &[$(Self::$value,)*];
-
-            /// The word for it.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$value => $word,)* }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = String;
-
-            fn from_str(text: &str) -> Result<Self, String> {
-                match text {
-                    $($word => Ok(Self::$value),)*
-                    _ => Err(format!("`{text}` is not one of {}", [$($word,)*].join(", "))),
-                }
-            }
-        }
-    };
-}
+use crate::{
+    Digest, HandlerName, HandlerPath, JobId, Json, ModuleName, QueueName, RetryPolicy, ServerId, Timestamp,
+    words::words,
+};
 
 words! {
     /// Where a job is in its life.
@@ -446,6 +410,15 @@ pub struct JobFilter {
     /// With this tag.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tag: Option<String>,
+    /// Made at this instant or later.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub created_from: Option<Timestamp>,
+    /// Made before this instant.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub created_before: Option<Timestamp>,
+    /// With this text in its payload, or in the message of its failure; upper and lower case differ.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub text: Option<String>,
 }
 
 /// How many jobs there are, by state.

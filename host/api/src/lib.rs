@@ -5,6 +5,7 @@
 //! milliseconds in fields that end in `_ms`, sizes are bytes in fields that end in `_bytes`, and enumerations are
 //! kebab-case.
 
+mod counters;
 mod ids;
 mod job;
 mod json;
@@ -14,7 +15,9 @@ mod page;
 mod problem;
 mod server;
 mod time;
+mod words;
 
+pub use counters::{CounterQuery, CounterRow, Grain};
 pub use ids::{Digest, InvalidId, JobId, ServerId};
 pub use job::{
     Cause, CommandReply, Counts, DeleteReason, Enqueued, Failure, HistoryLine, JobDetail, JobFilter, JobRequest,
@@ -22,8 +25,8 @@ pub use job::{
 };
 pub use json::{InvalidJson, Json};
 pub use module::{ActivateRequest, Deployed, HandlerSpec, Misfire, ModuleView, RetryPolicy, ScheduleSpec, VersionView};
-pub use names::{HandlerName, HandlerPath, InvalidName, ModuleName, QueueName};
-pub use page::Page;
+pub use names::{HandlerName, HandlerPath, InvalidName, ModuleName, QueueName, RecurringName};
+pub use page::{FilteredCount, Page};
 pub use problem::{Problem, ProblemCode};
 pub use server::{QueueView, ServerView, SlotUse};
 pub use time::{InvalidTimestamp, Timestamp};

@@ -108,6 +108,11 @@ name! {
     QueueName, "queue name"
 }
 
+name! {
+    /// Names a recurring job.
+    RecurringName, "name of a recurring job"
+}
+
 impl Default for QueueName {
     /// The queue of a job that neither its application nor its handler gave one: `default`.
     fn default() -> Self {

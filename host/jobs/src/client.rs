@@ -120,7 +120,7 @@ impl Client {
     pub async fn enqueue(&self, request: JobRequest) -> Result<Enqueued, ClientError> {
         let job = self.admission.admit(request).await?;
         let id = job.id;
-        let enqueued = self.storage.enqueue(vec![job]).await?;
+        let enqueued = self.storage.enqueue(vec![job], &self.by).await?;
         Ok(enqueued.into_iter().next().unwrap_or(Enqueued { id, existing: false }))
     }
 
@@ -130,7 +130,7 @@ impl Client {
     /// Where one of them is not acceptable, or the storage does not answer.
     pub async fn enqueue_many(&self, requests: Vec<JobRequest>) -> Result<Vec<Enqueued>, ClientError> {
         let jobs = self.admission.admit_all(requests).await?;
-        Ok(self.storage.enqueue(jobs).await?)
+        Ok(self.storage.enqueue(jobs, &self.by).await?)
     }
 
     /// One job with all that is known of it.

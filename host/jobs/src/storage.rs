@@ -4,18 +4,28 @@
 //! error, not at all, except that [`StorageError::Unavailable`] leaves open whether it did. What a run may still write
 //! is settled by its [`Fence`]: a late writer changes nothing.
 
+mod finding;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+mod recurring;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod retention;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod transfer;
 
+pub use finding::{Finding, Severity};
+pub use recurring::{Due, RecurringEntry, RecurringStore};
 pub use retention::Retention;
+pub use transfer::{CounterRecord, JobRecord, QueueRecord, Record, Transfer, VersionRecord};
 
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 use windlass_api::{
-    Counts, Digest, Enqueued, HandlerSpec, JobDetail, JobFilter, JobId, JobSummary, Json, LogLine, ModuleName,
-    ModuleView, Page, Progress, QueueName, QueueView, RequeueRequest, ServerId, ServerView, SlotUse, State,
-    VersionView,
+    CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, HandlerSpec, JobDetail, JobFilter, JobId,
+    JobSummary, Json, LogLine, ModuleName, ModuleView, Page, Progress, QueueName, QueueView, RequeueRequest, ServerId,
+    ServerView, SlotUse, State, VersionView,
 };
 
 use crate::{Claimed, Fence, NewJob, Settlement};
@@ -26,9 +36,21 @@ pub const MAX_CHECKPOINTS: u64 = 1_000;
 /// The most that a job's checkpoints may take in all, keys included, in bytes: 16 MiB.
 pub const MAX_CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
 
+/// How long a list or a count may look at jobs one by one, where no index answers its filter, in milliseconds.
+pub const SCAN_BUDGET_MS: u64 = 50;
+
+/// No filtered count goes further.
+pub const MAX_COUNTED: u64 = 100_000;
+
+/// No query of counters reads more spans.
+pub const MAX_SPANS: u64 = 3_000;
+
 /// Everything that a host needs from its storage.
 #[async_trait]
-pub trait Storage: JobStore + ModuleStore + ServerStore + QueueStore {
+pub trait Storage: JobStore + ModuleStore + ServerStore + QueueStore + RecurringStore + Transfer {
+    /// What is wrong with how the storage is set up, the worst first; empty where all is well. Reads only.
+    async fn findings(&self) -> Result<Vec<Finding>, StorageError>;
+
     /// Tells of changes as they happen. A storage without this is polled.
     fn wake(&self) -> Option<&dyn Wake> {
         None
@@ -114,8 +136,9 @@ pub struct Superseded;
 /// Jobs, from enqueue to their removal.
 #[async_trait]
 pub trait JobStore: Send + Sync + 'static {
-    /// Stores new jobs, all or none, and wakes those who wait for them. A job whose id is known already is left as it is.
-    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, StorageError>;
+    /// Stores new jobs, all or none, and wakes those who wait for them. A job whose id is known already is left as it
+    /// is. `by` goes into the history.
+    async fn enqueue(&self, jobs: Vec<NewJob>, by: &str) -> Result<Vec<Enqueued>, StorageError>;
 
     /// Hands over jobs that are ready, no more than there are free slots of each kind: by queue in the order asked for,
     /// then by priority, then the one that waits longest. Each becomes `processing` with its run and attempt counted
@@ -162,13 +185,18 @@ pub trait JobStore: Send + Sync + 'static {
     /// One job with all that is known of it.
     async fn job(&self, job: JobId) -> Result<Option<JobDetail>, StorageError>;
 
-    /// Jobs that pass the filter, newest first. `cursor` is a page's `next`.
+    /// Jobs that pass the filter, newest first. `cursor` is a page's `next`. State, queue, module, handler, tag and time
+    /// are each answered by an index; what a filter asks beyond the index that serves it best is looked for job by job,
+    /// for no longer than [`SCAN_BUDGET_MS`]: then the page says how far that went.
     async fn jobs(
         &self,
         filter: &JobFilter,
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page<JobSummary>, StorageError>;
+
+    /// How many jobs pass the filter, counted to [`MAX_COUNTED`] and for [`SCAN_BUDGET_MS`] at most.
+    async fn count(&self, filter: &JobFilter) -> Result<FilteredCount, StorageError>;
 
     /// How many jobs there are, by state.
     async fn counts(&self) -> Result<Counts, StorageError>;
@@ -296,6 +324,10 @@ pub trait QueueStore: Send + Sync + 'static {
 
     /// Stops or resumes taking jobs from a queue.
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), StorageError>;
+
+    /// What happened, by span and handler, oldest first: at most the newest [`MAX_SPANS`] spans. A span in which nothing
+    /// happened to a handler has no row.
+    async fn counters(&self, query: &CounterQuery) -> Result<Vec<CounterRow>, StorageError>;
 }
 
 /// What changed in a storage.

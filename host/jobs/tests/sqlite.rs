@@ -10,14 +10,14 @@ use windlass_jobs::{
     storage::sqlite::{SqliteOptions, SqliteStorage},
 };
 
-fn in_a_file(clock: Arc<TestClock>) -> Opened {
+async fn in_a_file(clock: Arc<TestClock>) -> Opened {
     let folder = tempfile::tempdir().unwrap();
     let options = SqliteOptions { clock, ..SqliteOptions::host() };
     let storage = SqliteStorage::open(folder.path().join("jobs.db"), options).unwrap();
     Opened { storage, keep: Box::new(folder) }
 }
 
-fn in_memory(clock: Arc<TestClock>) -> Opened {
+async fn in_memory(clock: Arc<TestClock>) -> Opened {
     Opened { storage: SqliteStorage::in_memory(clock).unwrap(), keep: Box::new(()) }
 }
 

@@ -83,7 +83,7 @@ pub async fn a_server_that_is_not_known_gets_nothing(world: World) {
 
 pub async fn no_job_is_claimed_twice(world: World) {
     let servers = [world.server().await, world.server().await, world.server().await];
-    world.storage.enqueue((0..100).map(|_| job()).collect()).await.unwrap();
+    world.storage.enqueue((0..100).map(|_| job()).collect(), "ann").await.unwrap();
     let mut seen = HashSet::new();
     for _ in 0..20 {
         let claims =

@@ -10,12 +10,12 @@ pub async fn a_repeated_enqueue_of_the_same_id_makes_one_job(world: World) {
     world.add(first.clone()).await;
     let mut again = first.clone();
     again.payload = "2".parse().unwrap();
-    let both = world.storage.enqueue(vec![again, job()]).await.unwrap();
+    let both = world.storage.enqueue(vec![again, job()], "ann").await.unwrap();
     assert_eq!((both[0].id, both[0].existing, both[1].existing), (first.id, true, false));
     assert_eq!(world.detail(first.id).await.payload, first.payload);
     assert_eq!(world.storage.counts().await.unwrap().of(State::Enqueued), 2);
     let twin = job();
-    let twins = world.storage.enqueue(vec![twin.clone(), twin]).await.unwrap();
+    let twins = world.storage.enqueue(vec![twin.clone(), twin], "ann").await.unwrap();
     assert_eq!((twins[0].existing, twins[1].existing), (false, true));
 }
 

@@ -82,7 +82,7 @@ pub async fn a_cursor_that_is_none_is_refused(world: World) {
 
 pub async fn the_counts_agree_with_a_full_listing(world: World) {
     let server = world.server().await;
-    world.storage.enqueue((0..12).map(|_| job()).collect()).await.unwrap();
+    world.storage.enqueue((0..12).map(|_| job()).collect(), "ann").await.unwrap();
     let ends = [success(), Next::Failed { failure: failure("no") }, retry(5), Next::HandlerMissing, Next::Cancelled];
     for next in ends {
         let run = world.claim(server, 1, 0).await.remove(0);

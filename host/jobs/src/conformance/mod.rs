@@ -20,7 +20,7 @@ mod world;
 
 pub use world::{Opened, World, run};
 
-/// Makes a test of each behaviour. Give it a function `fn(Arc<TestClock>) -> Opened`.
+/// Makes a test of each behaviour. Give it a function `async fn(Arc<TestClock>) -> Opened`.
 #[macro_export]
 macro_rules! conformance_suite {
     ($open:path) => {

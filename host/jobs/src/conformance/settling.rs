@@ -125,7 +125,7 @@ pub async fn the_history_tells_the_life_of_a_job_in_order(world: World) {
     assert_eq!(
         told.collect::<Vec<_>>(),
         [
-            (None, State::Scheduled, "client", None, None),
+            (None, State::Scheduled, "ann", None, None),
             (Some(State::Scheduled), State::Enqueued, "scheduler", None, None),
             (Some(State::Enqueued), State::Processing, &by, None, Some(1)),
             (Some(State::Processing), State::Scheduled, &by, Some("retry"), Some(1)),

@@ -38,11 +38,15 @@ impl fmt::Debug for World {
 }
 
 /// Runs one behaviour on a fresh storage.
-pub fn run<F: Future<Output = ()>>(open: fn(Arc<TestClock>) -> Opened, behaviour: fn(World) -> F) {
+pub fn run<O, F>(open: fn(Arc<TestClock>) -> O, behaviour: fn(World) -> F)
+where
+    O: Future<Output = Opened>,
+    F: Future<Output = ()>,
+{
     let clock = Arc::new(TestClock::at(Timestamp(1_800_000_000_000)));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let opened = open(Arc::clone(&clock));
+        let opened = open(Arc::clone(&clock)).await;
         behaviour(World { storage: opened.storage, clock }).await;
         drop(opened.keep);
     });
@@ -86,7 +90,7 @@ pub(super) fn released() -> Next {
 impl World {
     pub(super) async fn add(&self, job: NewJob) -> JobId {
         let id = job.id;
-        let enqueued = self.storage.enqueue(vec![job]).await.unwrap();
+        let enqueued = self.storage.enqueue(vec![job], "ann").await.unwrap();
         assert_eq!((enqueued[0].id, enqueued[0].existing), (id, false));
         id
     }

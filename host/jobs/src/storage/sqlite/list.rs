@@ -25,7 +25,7 @@ pub(super) fn jobs(
     let parse = |text: &str| text.parse::<i64>().map_err(|_| Fault::Cursor(text.chars().take(80).collect()));
     let before = cursor.map(parse).transpose()?.unwrap_or(i64::MAX);
     let limit = page_size(limit);
-    let Some(wanted) = Wanted::of(db, filter)? else { return Ok(Page { items: Vec::new(), next: None }) };
+    let Some(wanted) = Wanted::of(db, filter)? else { return Ok(Page::new(Vec::new(), None)) };
     // One more than asked for tells whether there is a next page.
     let mut found = wanted.find(db, before, limit + 1)?;
     let has_more = found.len() > usize::try_from(limit).unwrap_or(usize::MAX);
@@ -34,7 +34,7 @@ pub(super) fn jobs(
     }
     let next = found.last().filter(|_| has_more).map(ToString::to_string);
     let summaries = found.into_iter().map(|seq| Ok(show::summary(db, seq)?.map(|(_, summary)| summary)));
-    Ok(Page { items: summaries.filter_map(Result::transpose).collect::<Result<_, Fault>>()?, next })
+    Ok(Page::new(summaries.filter_map(Result::transpose).collect::<Result<_, Fault>>()?, next))
 }
 
 /// A filter in numbers.

@@ -128,7 +128,7 @@ pub(super) fn logs(db: &Connection, job: JobId, cursor: Option<&str>, limit: usi
             });
         }
     }
-    Ok(Page { items, next: Some(after.to_string()) })
+    Ok(Page::new(items, Some(after.to_string())))
 }
 
 pub(super) fn checkpoint(db: &Connection, job: JobId, key: &str) -> Result<Option<Json>, Fault> {

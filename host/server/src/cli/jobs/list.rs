@@ -145,7 +145,7 @@ mod tests {
             ..job(State::Scheduled)
         };
         let failed = JobSummary { failure: failure("line\u{1b}[31m\nbreak"), ..job(State::Failed) };
-        let page = Page { items: vec![retried, failed, job(State::Succeeded)], next: None };
+        let page = Page::new(vec![retried, failed, job(State::Succeeded)], None);
         insta::assert_snapshot!(list(&page, Timestamp(65_000)), @r#"
     ID                                    HANDLER           QUEUE    STATE      ATTEMPT  MADE           TOOK  NOTE
     0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55  images/thumbnail  default  scheduled     1/10  1 min 5 s ago     -  in 30 s, retry, handler: no such picture

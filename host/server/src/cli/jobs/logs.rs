@@ -30,7 +30,7 @@ pub(super) async fn run(command: Logs, global: &Global) -> anyhow::Result<Exit> 
     let (remote, output) = (global.remote()?, global.output());
     let mut reader = Reader { remote, id, cursor: None };
     if !follow {
-        let mut all = Page { items: Vec::new(), next: None };
+        let mut all = Page::new(Vec::new(), None);
         loop {
             let page = reader.page().await?;
             if page.items.is_empty() {

@@ -1,0 +1,1 @@
+//! Redis, for several hosts on one server, Sentinel set-up or Cluster.
