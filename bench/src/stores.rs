@@ -38,7 +38,9 @@ pub(crate) struct Running {
 
 enum Server {
     /// It has no process: what it uses is the host's.
-    File { _folder: TempDir },
+    File {
+        _folder: TempDir,
+    },
     Postgres(Postgres),
     Redis(Redis),
 }

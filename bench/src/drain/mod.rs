@@ -14,8 +14,8 @@ use windlass_jobs::{
     api::{HandlerPath, JobRequest, Json, QueueName, State},
 };
 
-pub(crate) use self::processes::Cpu;
 use self::host::Host;
+pub(crate) use self::processes::Cpu;
 use crate::stores::{self, Store};
 
 /// No bulk call carries more jobs.

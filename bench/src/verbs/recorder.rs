@@ -49,8 +49,7 @@ pub(super) async fn record(store: Store, jobs: usize) -> Result<Recording> {
     let target = fresh.address();
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
-    let notes: Shared =
-        Arc::new(Mutex::new(Notes { exchanges: Vec::new(), open: Vec::new(), phase: Phase::End }));
+    let notes: Shared = Arc::new(Mutex::new(Notes { exchanges: Vec::new(), open: Vec::new(), phase: Phase::End }));
     let accepting = {
         let (notes, target) = (notes.clone(), target.clone());
         tokio::spawn(async move {
