@@ -21,7 +21,7 @@ pub use finding::{Finding, Severity};
 pub use open::{Migration, OpenOptions, Role, migrate, open};
 pub use recurring::{Due, RecurringEntry, RecurringStore};
 pub use retention::Retention;
-pub use transfer::{CounterRecord, JobRecord, QueueRecord, Record, Transfer, VersionRecord};
+pub use transfer::{CounterRecord, InvalidRecord, JobRecord, QueueRecord, Record, Transfer, VersionRecord};
 pub use url::{InvalidStorageUrl, StorageKind, StorageUrl};
 
 use async_trait::async_trait;

@@ -75,7 +75,10 @@ fn look(path: &Path) -> Result<Option<u32>, StorageError> {
         Err(error) => return unusable(format!("{shown} cannot be opened: {error}")),
     };
     if metadata.is_dir() {
-        return unusable(format!("{shown} is a folder: name a file in it, such as {}", path.join("windlass.db").display()));
+        return unusable(format!(
+            "{shown} is a folder: name a file in it, such as {}",
+            path.join("windlass.db").display()
+        ));
     }
     if !metadata.is_file() {
         return unusable(format!("{shown} is no plain file: give windlass a file of its own"));
@@ -106,7 +109,9 @@ fn absent(path: &Path) -> Result<(), StorageError> {
         return Ok(());
     }
     let (folder, path) = (folder.display(), path.display());
-    Err(StorageError::Unusable(format!("{path} cannot be made, since there is no folder {folder}: make it, or correct the path")))
+    Err(StorageError::Unusable(format!(
+        "{path} cannot be made, since there is no folder {folder}: make it, or correct the path"
+    )))
 }
 
 #[cfg(test)]

@@ -80,7 +80,8 @@ fn unknown_scheme(scheme: &str) -> String {
         "this is not a storage".to_owned()
     };
     let rated = SCHEMES.iter().map(|known| (strsim::jaro_winkler(&scheme.to_ascii_lowercase(), known), known));
-    let nearest = rated.filter(|(likeness, _)| *likeness >= ALIKE).max_by(|(left, _), (right, _)| left.total_cmp(right));
+    let nearest =
+        rated.filter(|(likeness, _)| *likeness >= ALIKE).max_by(|(left, _), (right, _)| left.total_cmp(right));
     let meant = nearest.map_or_else(String::new, |(_, known)| format!("did you mean `{known}`? "));
     let remote = if matches!(scheme, "http" | "https") { "a host's address is given as --url; " } else { "" };
     format!("{named}: {meant}{remote}expected {SQLITE}, {POSTGRES}, {REDIS}, {SENTINEL} or {CLUSTER}")
@@ -95,9 +96,9 @@ fn sqlite(rest: &str) -> Result<PathBuf, String> {
             wrong("would be lost with the process, and seen by no other: name a file, such as `sqlite:windlass.db`")
         }
         _ if path.starts_with("file:") => wrong("is SQLite's own kind of URL: write the file's path after `sqlite:`"),
-        _ if path.contains('?') => {
-            wrong("has parameters, and there are none for SQLite: leave out what follows the `?` (settings such as `synchronous` stand in [sqlite] of windlass.toml)")
-        }
+        _ if path.contains('?') => wrong(
+            "has parameters, and there are none for SQLite: leave out what follows the `?` (settings such as `synchronous` stand in [sqlite] of windlass.toml)",
+        ),
         _ if path.ends_with('/') || path.ends_with("/.") || path == "." || path == ".." => {
             wrong("names a folder: name a file in it, such as `windlass.db`")
         }
