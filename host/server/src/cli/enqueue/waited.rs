@@ -68,14 +68,34 @@ fn ending(detail: &JobDetail) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
     use super::*;
 
-    #[test]
-    fn a_host_that_stops_meanwhile_is_told_of() {
-        let id: JobId = "0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55".parse().unwrap();
-        let url = "http://127.0.0.1:7878/".parse().unwrap();
-        let said = stopped(id, RemoteError::Unreachable { url, reason: "connection closed".to_owned() }).to_string();
-        assert!(said.contains("the host at http://127.0.0.1:7878/ stopped meanwhile"), "{said}");
-        assert!(said.contains(&format!("`windlass jobs wait {id}`")), "{said}");
+    const RUNNING: &str = r#"{"job":{"id":"0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55","module":"a","handler":"b","mode":"sync",
+        "queue":"default","priority":5,"state":"processing","attempt":1,"max_attempts":1,"run":1,
+        "created_at":"2026-11-23T15:49:53.120Z"},"payload":null,"retry":{"kind":"fixed","delay_ms":1},"history":[]}"#;
+
+    #[tokio::test]
+    async fn a_wait_that_the_host_breaks_off_says_so() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let remote = Remote::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let host = async {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            assert!(connection.read(&mut request).await.unwrap() > 0);
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{RUNNING}", RUNNING.len());
+            connection.write_all(answer.as_bytes()).await.unwrap();
+            // The second question comes on the same connection, and is not answered.
+            assert!(connection.read(&mut request).await.unwrap() > 0);
+            drop((connection, listener));
+        };
+        let id = "0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55".parse().unwrap();
+        let (waited, ()) = tokio::join!(wait(&remote, id, None), host);
+        let said = waited.unwrap_err().to_string();
+        assert!(said.contains("stopped meanwhile") && said.contains("`windlass jobs wait"), "{said}");
     }
 }
