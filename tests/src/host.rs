@@ -65,11 +65,29 @@ impl Site {
     /// # Errors
     /// Where it does not become ready; the error holds what it wrote.
     pub fn start(&self, arguments: &[&str]) -> Result<Host<'_>> {
+        self.start_on(&self.storage(), arguments)
+    }
+
+    /// Starts a host on a storage that lies elsewhere.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on(&self, storage: &str, arguments: &[&str]) -> Result<Host<'_>> {
+        let mut host = self.spawn_on(storage, arguments)?;
+        host.until_ready()?;
+        Ok(host)
+    }
+
+    /// Starts a host and does not wait until it is ready.
+    ///
+    /// # Errors
+    /// Where the process cannot be started.
+    pub fn spawn_on(&self, storage: &str, arguments: &[&str]) -> Result<Host<'_>> {
         let port = free_port()?;
         let log = self.path(&format!("host-{port}.log"));
         let file = File::create(&log)?;
         let child = cli::bare()?
-            .args(["serve", "--storage", &self.storage(), "--listen", &format!("127.0.0.1:{port}")])
+            .args(["serve", "--storage", storage, "--listen", &format!("127.0.0.1:{port}")])
             .args(arguments)
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
@@ -77,9 +95,7 @@ impl Site {
             .stderr(file)
             .spawn()
             .context("failed to start the host")?;
-        let mut host = Host { site: self, child, port, log };
-        host.until_ready()?;
-        Ok(host)
+        Ok(Host { site: self, child, port, log })
     }
 }
 
@@ -216,7 +232,11 @@ impl Host<'_> {
         kill_process(pid, signal).context("failed to signal the host")
     }
 
-    fn until_ready(&mut self) -> Result<()> {
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// Where it ends before that, or takes too long; the error holds what it wrote.
+    pub fn until_ready(&mut self) -> Result<()> {
         let started = Instant::now();
         while started.elapsed() < PATIENCE {
             self.still_runs()?;

@@ -5,6 +5,7 @@
 //! is settled by its [`Fence`]: a late writer changes nothing.
 
 mod finding;
+mod open;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod recurring;
@@ -14,11 +15,14 @@ mod retention;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod transfer;
+mod url;
 
 pub use finding::{Finding, Severity};
+pub use open::{Migration, OpenOptions, Role, migrate, open};
 pub use recurring::{Due, RecurringEntry, RecurringStore};
 pub use retention::Retention;
-pub use transfer::{CounterRecord, JobRecord, QueueRecord, Record, Transfer, VersionRecord};
+pub use transfer::{CounterRecord, InvalidRecord, JobRecord, QueueRecord, Record, Transfer, VersionRecord};
+pub use url::{InvalidStorageUrl, StorageKind, StorageUrl};
 
 use async_trait::async_trait;
 use tokio::sync::broadcast;

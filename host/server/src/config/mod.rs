@@ -7,6 +7,7 @@ mod grants;
 mod keys;
 mod limits;
 mod load;
+mod meant;
 mod paths;
 mod queues;
 mod sandboxes;

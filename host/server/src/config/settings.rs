@@ -13,6 +13,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 use windlass_api::ModuleName;
+use windlass_jobs::storage::StorageUrl;
 
 use super::{CompileSettings, LimitSettings, ModuleSettings, RunBounds, Span, SqliteSettings, paths, queues};
 use crate::worker::WeightedQueue;
@@ -26,7 +27,8 @@ const STOPS_BEFORE_LOST: Duration = Duration::from_secs(5);
 #[serde(default, expecting = "a table of settings")]
 pub struct Settings {
     /// Where jobs are kept. Default: `sqlite:windlass.db`.
-    pub storage: String,
+    #[schemars(with = "String")]
+    pub storage: StorageUrl,
     /// The address that the API is served on. Default: `127.0.0.1:7878`.
     #[serde(deserialize_with = "address")]
     #[schemars(with = "String")]
@@ -91,7 +93,7 @@ impl Default for Settings {
     fn default() -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         Self {
-            storage: "sqlite:windlass.db".to_owned(),
+            storage: StorageUrl::sqlite("windlass.db"),
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7878),
             insecure_listen: false,
             queues: Vec::new(),

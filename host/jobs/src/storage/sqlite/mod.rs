@@ -36,5 +36,7 @@ mod tx;
 mod words;
 mod writer;
 
+pub(super) use schema::VERSION as SCHEMA_VERSION;
+
 pub use options::{Role, SqliteOptions, Synchronous};
 pub use stores::SqliteStorage;
