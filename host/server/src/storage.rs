@@ -56,7 +56,7 @@ fn options(settings: &Settings, role: Role) -> OpenOptions {
         Synchronous::Full => sqlite::Synchronous::Full,
         Synchronous::Normal => sqlite::Synchronous::Normal,
     };
-    OpenOptions { role, synchronous, ..OpenOptions::default() }
+    OpenOptions { role, synchronous, retention: settings.retention.into(), ..OpenOptions::default() }
 }
 
 fn not_opened(url: &StorageUrl, error: StorageError) -> anyhow::Error {

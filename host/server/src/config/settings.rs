@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, de};
 use windlass_api::ModuleName;
 use windlass_jobs::storage::StorageUrl;
 
-use super::{CompileSettings, LimitSettings, ModuleSettings, RunBounds, Span, SqliteSettings, paths, queues};
+use super::{CompileSettings, LimitSettings, ModuleSettings, RetentionSettings, RunBounds, Span, SqliteSettings, paths, queues};
 use crate::worker::WeightedQueue;
 
 /// How long before it would be lost a server stops its own sandboxes; fixed by the design.
@@ -65,6 +65,8 @@ pub struct Settings {
     /// Whether async handlers are offered WASI 0.3, which lies outside the engine's promise of security fixes. Default:
     /// yes.
     pub wasi_p3: bool,
+    /// How long ended jobs and logs are kept.
+    pub retention: RetentionSettings,
     /// Settings of the SQLite storage.
     pub sqlite: SqliteSettings,
     /// What compiling a component may take.
@@ -106,6 +108,7 @@ impl Default for Settings {
             heartbeat: Duration::from_secs(5),
             lost_after: Duration::from_secs(20),
             wasi_p3: true,
+            retention: RetentionSettings::default(),
             sqlite: SqliteSettings::default(),
             compile: CompileSettings::default(),
             limits: LimitSettings::default(),
