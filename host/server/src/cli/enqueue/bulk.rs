@@ -8,11 +8,11 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use uuid::Uuid;
 use windlass_api::{Enqueued, JobId, JobRequest};
 
-use super::super::{Exit, Global, exit::Usage, format, output::say};
+use super::super::{Exit, Global, exit::Usage, format, output::say, progress};
 use crate::remote::RemoteError;
 
 /// A batch is small enough that one refused job takes few others along, and big enough that the network matters little.
@@ -46,19 +46,13 @@ pub(super) async fn run(path: &Path, global: &Global) -> anyhow::Result<Exit> {
 
 fn open(path: &Path) -> anyhow::Result<(Lines<Box<dyn BufRead>>, ProgressBar)> {
     if path == Path::new("-") {
-        let bar = ProgressBar::new_spinner();
-        return Ok((Lines::new("standard input", Box::new(BufReader::new(io::stdin()))), bar));
+        return Ok((Lines::new("standard input", Box::new(BufReader::new(io::stdin()))), progress::bar(None)));
     }
     let name = path.display().to_string();
     let file = File::open(path).with_context(|| format!("failed to read the jobs in {name}"))?;
     // What is no plain file, such as a named pipe, has no length that tells anything.
     let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
-    let bar = length.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-    if length.is_some() {
-        let style = ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}  {eta} left");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    }
-    Ok((Lines::new(&name, Box::new(BufReader::with_capacity(1 << 20, file))), bar))
+    Ok((Lines::new(&name, Box::new(BufReader::with_capacity(1 << 20, file))), progress::bar(length)))
 }
 
 /// What was enqueued so far.
