@@ -82,7 +82,10 @@ impl Sent {
 
     /// Says with an error what was done before it, since that stays.
     fn explain(&self, error: anyhow::Error) -> anyhow::Error {
-        say(&format!("{}; none of the lines after them", self.summary()));
+        match self.jobs {
+            0 => say("no job was enqueued"),
+            _ => say(&format!("{}; none of the lines after them", self.summary())),
+        }
         error
     }
 }
@@ -155,11 +158,13 @@ impl<R: BufRead> Lines<R> {
         }
         loop {
             let Some(text) = self.read_line()? else { return Ok(None) };
-            if text.trim().is_empty() {
+            // Without its line break: what is missing is then missing on this line.
+            let text = text.trim();
+            if text.is_empty() {
                 continue;
             }
             let wrong = |error| Usage(format!("failed to read line {} of {}: {error}", self.line, self.name));
-            let mut request: JobRequest = serde_json::from_str(&text).map_err(|error| wrong(within_line(&error)))?;
+            let mut request: JobRequest = serde_json::from_str(text).map_err(|error| wrong(within_line(&error)))?;
             request.id.get_or_insert_with(|| JobId(Uuid::now_v7()));
             return Ok(Some((self.line, serde_json::to_string(&request)?)));
         }
@@ -183,7 +188,8 @@ impl<R: BufRead> Lines<R> {
 
 /// serde_json counts lines within the text, which is one line here.
 fn within_line(error: &serde_json::Error) -> String {
-    error.to_string().replace(" at line 1 column ", " at column ")
+    let problem = error.to_string().replace(" at line 1 column ", " at column ");
+    if error.is_eof() { format!("{problem}: each job stands wholly on a line of its own") } else { problem }
 }
 
 #[cfg(test)]
@@ -234,7 +240,9 @@ mod tests {
         );
         let no_path = error("\n\n{\"handler\":\"a\"}");
         assert!(no_path.starts_with("failed to read line 3 of jobs.jsonl: `a` is not a handler path"), "{no_path}");
-        assert!(error("{").starts_with("failed to read line 1 of jobs.jsonl: EOF while parsing an object at column 1"));
+        let half =
+            "failed to read line 1 of jobs.jsonl: EOF while parsing an object at column 1: each job stands wholly on";
+        assert!(error("{\n\"handler\":\"a/b\"}\n").starts_with(half), "{}", error("{\n"));
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl<R: BufRead> Lines<R> {
     pub(super) fn open(name: &str, reader: R) -> anyhow::Result<(Self, Header)> {
         let mut lines = Self { name: name.to_owned(), reader, line: 0, read_bytes: 0, records: 0, ended: false };
         let text = lines.text()?.unwrap_or_default();
-        let header: Option<Header> = serde_json::from_str(&text).ok();
+        let header: Option<Header> = serde_json::from_str(text.trim_end()).ok();
         let Some(header) = header.filter(|header| header.format == FORMAT) else {
             return Err(lines.wrong("it is not the beginning of an export, as `windlass storage export` writes it"));
         };
@@ -111,18 +111,19 @@ impl<R: BufRead> Lines<R> {
     pub(super) fn next(&mut self) -> anyhow::Result<Option<Line>> {
         loop {
             let Some(text) = self.text()? else { return Ok(None) };
-            if text.trim().is_empty() {
+            let text = text.trim();
+            if text.is_empty() {
                 continue;
             }
             if self.ended {
                 return Err(self.wrong("there is more after the line that ends the export"));
             }
-            match Record::from_json(&text) {
+            match Record::from_json(text) {
                 Ok(record) => {
                     self.records += 1;
                     return Ok(Some(Line { number: self.line, bytes: text.len(), record }));
                 }
-                Err(error) => match serde_json::from_str::<End>(&text) {
+                Err(error) => match serde_json::from_str::<End>(text) {
                     Ok(End { end }) if end.records == self.records => self.ended = true,
                     Ok(End { end }) => {
                         let problem = format!("the export had {} records, and {} are here", end.records, self.records);

@@ -44,7 +44,7 @@ impl Totals {
             .filter(|(count, ..)| *count > 0)
             .map(|(count, one, many)| format!("{} {}", format::count(*count), if *count == 1 { one } else { many }));
         let said: Vec<_> = said.collect();
-        if said.is_empty() { "nothing, since it is empty".to_owned() } else { said.join(", ") }
+        if said.is_empty() { "nothing".to_owned() } else { said.join(", ") }
     }
 }
 
@@ -56,7 +56,7 @@ mod tests {
     fn totals_are_said_in_words() {
         let totals = Totals { versions: 1, jobs: 1_200, ..Totals::default() };
         assert_eq!(totals.text(), "1,200 jobs, 1 version of a module");
-        assert_eq!(Totals::default().text(), "nothing, since it is empty");
+        assert_eq!(Totals::default().text(), "nothing");
         assert_eq!(totals.sum(), 1_201);
     }
 }
