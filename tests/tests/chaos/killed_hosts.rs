@@ -33,7 +33,7 @@ fn killed_hosts(kind: Kind) -> Result<()> {
     let store = Store::start(kind)?;
     let launches = vec![Launch { storage: store.url(), ..Launch::default() }; store.hosts(HOSTS)];
     let mut hosts = Hosts::start(&site, &records, launches)?;
-    let load = Load::new(scale.of(10_000, 1_000), 5..150, scale.of(0..250, 0..200));
+    let load = Load::new(scale.of(10_000, 1_000), 5..150, 0..200);
     let kills = scale.of(20, 3);
     let mut dice = scale.dice(1);
     let mut in_the_middle = 0;
@@ -41,7 +41,7 @@ fn killed_hosts(kind: Kind) -> Result<()> {
     thread::scope(|scope| -> Result<()> {
         let client = scope.spawn(|| load.run(&addresses, scale.dice(2)));
         for kill in 1..=kills {
-            thread::sleep(Duration::from_millis(dice.u64(200..1_500)));
+            thread::sleep(Duration::from_millis(dice.u64(200..1_200)));
             let place = dice.usize(0..hosts.places());
             let acknowledged = load.acknowledged().len();
             in_the_middle += usize::from(0 < acknowledged && !client.is_finished());
