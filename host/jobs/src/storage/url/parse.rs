@@ -229,7 +229,7 @@ fn host_problem(host: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::StorageUrl, *};
+    use super::super::StorageUrl;
 
     fn refusal(text: &str) -> String {
         text.parse::<StorageUrl>().unwrap_err().to_string()
