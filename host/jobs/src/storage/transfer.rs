@@ -135,10 +135,12 @@ struct JobParts {
 fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, InvalidRecord> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        // Where the text ends early, the place is not known to its end.
         let place = error.path().to_string();
+        let place = place.trim_end_matches(['.', '?']);
         // The text is one line of a file, whose number whoever read it knows.
         let problem = error.inner().to_string().replace(" at line 1 column ", " at column ");
-        InvalidRecord(if place == "." { problem } else { format!("{place}: {problem}") })
+        InvalidRecord(if place.is_empty() { problem } else { format!("{place}: {problem}") })
     })?;
     deserializer
         .end()
