@@ -7,6 +7,7 @@ mod build;
 mod dashboard;
 mod demo;
 mod lint;
+mod services;
 mod setup;
 mod shell;
 mod test;
@@ -28,7 +29,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Adds the WebAssembly targets and checks for a C compiler
+    /// Adds the WebAssembly targets and the servers that tests use, and checks for a C compiler
     Setup,
     /// Builds the dashboard, the host, the example handlers and the test guests
     Build,
@@ -49,10 +50,13 @@ enum Command {
     Bench {
         /// What to measure
         #[arg(default_value = "sandbox")]
-        what: String,
+        what: bench::What,
         /// Also write the figures to this file
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
+        /// Options of the measurement itself, such as `--stores redis --jobs 1000`
+        #[arg(last = true)]
+        more: Vec<String>,
     },
     /// Checks formatting, lints, documentation and unused dependencies
     Lint,
@@ -64,6 +68,7 @@ fn main() -> anyhow::Result<()> {
     setup::run(&workspace)?;
     match arguments.command {
         Command::Setup => {
+            services::install()?;
             shell::say("everything is set up");
             Ok(())
         }
@@ -71,7 +76,7 @@ fn main() -> anyhow::Result<()> {
         Command::Dashboard => dashboard::build(&workspace),
         Command::Demo { exit } => demo::run(&workspace, exit),
         Command::Test { suite } => test::run(&workspace, suite),
-        Command::Bench { what, json } => bench::run(&workspace, &what, json.as_deref()),
+        Command::Bench { what, json, more } => bench::run(&workspace, what, json.as_deref(), &more),
         Command::Lint => lint::run(&workspace),
     }
 }

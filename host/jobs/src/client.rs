@@ -7,8 +7,8 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 use windlass_api::{
-    Counts, Enqueued, JobDetail, JobFilter, JobId, JobRequest, JobSummary, LogLine, ModuleView, Page, QueueName,
-    QueueView, RequeueRequest, ServerView,
+    CounterQuery, CounterRow, Counts, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobRequest, JobSummary,
+    LogLine, ModuleView, Page, QueueName, QueueView, RequeueRequest, ServerView,
 };
 
 use crate::{
@@ -179,6 +179,22 @@ impl Client {
         limit: usize,
     ) -> Result<Page<JobSummary>, ClientError> {
         Ok(self.storage.jobs(filter, cursor, limit).await?)
+    }
+
+    /// How many jobs pass the filter: counted to 100,000, and for 50 ms where no index answers it.
+    ///
+    /// # Errors
+    /// Where the storage does not answer.
+    pub async fn count(&self, filter: &JobFilter) -> Result<FilteredCount, ClientError> {
+        Ok(self.storage.count(filter).await?)
+    }
+
+    /// What happened, by span and handler, oldest first; no more than the newest 3,000 spans.
+    ///
+    /// # Errors
+    /// Where the storage does not answer.
+    pub async fn counters(&self, query: &CounterQuery) -> Result<Vec<CounterRow>, ClientError> {
+        Ok(self.storage.counters(query).await?)
     }
 
     /// How many jobs there are, by state.

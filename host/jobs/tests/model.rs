@@ -174,7 +174,7 @@ impl Trial {
             retry: RetryPolicy::default(),
             timeout_ms: None,
         };
-        self.storage.enqueue(vec![new]).await.unwrap();
+        self.storage.enqueue(vec![new], "ann").await.unwrap();
         let state = if delay_ms == 0 { State::Enqueued } else { State::Scheduled };
         let due_ms = self.model.now_ms + delay_ms;
         let job = Job { state, attempt: 0, run: 0, max_attempts, losses: 0, asked: false, due_ms };
