@@ -22,8 +22,8 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "dashboard";
 const PACKAGE: &str = "windlass-dashboard";
 
-/// The first load takes no more, compressed: a page that is slow to come is not kept open.
-const MOST_BYTES: usize = 300 << 10;
+/// The first load should take no more, compressed: a page that is slow to come is not kept open.
+const GOAL_BYTES: usize = 300 << 10;
 
 /// Builds it into `dashboard-ui/dist`.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
@@ -33,8 +33,9 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     let module = workspace.target.join(TARGET).join(PROFILE).join(format!("{PACKAGE}.wasm"));
     let files = Files::assemble(&workspace.root.join("dashboard-ui/page"), &module)?;
     let first_load = files.put(&folder(workspace))?;
-    say(&format!("the dashboard's first load is {} KiB compressed", first_load.div_ceil(1 << 10)));
-    ensure!(first_load <= MOST_BYTES, "that is over the limit of {} KiB", MOST_BYTES >> 10);
+    let (load, goal) = (first_load.div_ceil(1 << 10), GOAL_BYTES >> 10);
+    let verdict = if first_load > GOAL_BYTES { format!(", over the goal of {goal} KiB") } else { String::new() };
+    say(&format!("the dashboard's first load is {load} KiB compressed{verdict}"));
     Ok(())
 }
 
