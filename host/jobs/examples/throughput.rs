@@ -37,7 +37,7 @@ async fn measure(
     let storage = SqliteStorage::open(folder.path().join("jobs.db"), options)?;
     let started = Instant::now();
     for _ in 0..JOBS / BULK {
-        storage.enqueue((0..BULK).map(|_| job()).collect::<Result<_, _>>()?).await?;
+        storage.enqueue((0..BULK).map(|_| job()).collect::<Result<_, _>>()?, "bench").await?;
     }
     let enqueued = started.elapsed();
     let server = ServerId(uuid::Uuid::new_v4());

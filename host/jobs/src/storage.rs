@@ -185,7 +185,7 @@ pub trait JobStore: Send + Sync + 'static {
     /// One job with all that is known of it.
     async fn job(&self, job: JobId) -> Result<Option<JobDetail>, StorageError>;
 
-    /// Jobs that pass the filter, newest first. `cursor` is a page's `next`. State, queue, module, handler, tag and time
+    /// Jobs that pass the filter, newest first: by when they were made, and then by the order of storing. `cursor` is a page's `next`. State, queue, module, handler, tag and time
     /// are each answered by an index; what a filter asks beyond the index that serves it best is looked for job by job,
     /// for no longer than [`SCAN_BUDGET_MS`]: then the page says how far that went.
     async fn jobs(
@@ -325,8 +325,15 @@ pub trait QueueStore: Send + Sync + 'static {
     /// Stops or resumes taking jobs from a queue.
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), StorageError>;
 
-    /// What happened, by span and handler, oldest first: at most the newest [`MAX_SPANS`] spans. A span in which nothing
-    /// happened to a handler has no row.
+    /// What happened, by span and handler, oldest first, within a span by module and handler: at most the newest
+    /// [`MAX_SPANS`] spans up to `before`, whether anything happened in them or not. A span in which nothing happened to a
+    /// handler has no row.
+    ///
+    /// Each thing is counted in the span of the step that it happened in. `made` are jobs that were stored, not those that
+    /// were there already or came by an import. `runs`, `run_us` and `fuel` come from settlements that took effect;
+    /// `retried` are those of them that were a retry and not turned into a deletion. `succeeded`, `failed` and `deleted`
+    /// count every step into that state, whoever took it. [`JobStore::prune`] removes a row when its span has ended as long
+    /// ago as its grain is kept.
     async fn counters(&self, query: &CounterQuery) -> Result<Vec<CounterRow>, StorageError>;
 }
 

@@ -14,9 +14,9 @@ use std::{
 use rusqlite::Connection;
 use windlass_jobs::{
     NewJob, Start, SystemClock,
-    api::{JobFilter, JobId, Json, Mode, QueueName, RetryPolicy, ServerId, State},
+    api::{JobFilter, JobId, Json, Mode, QueueName, RequeueRequest, RetryPolicy, ServerId, State},
     storage::{
-        ClaimRequest, JobStore, NewServer, ServerStore, Signal, Storage, StorageError,
+        ClaimRequest, JobStore, NewServer, QueueStore, ServerStore, Signal, Storage, StorageError,
         sqlite::{SqliteOptions, SqliteStorage},
     },
 };
@@ -93,12 +93,12 @@ async fn closing_folds_the_log_into_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("jobs.db");
     let storage = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
-    storage.enqueue(vec![job()]).await.unwrap();
+    storage.enqueue(vec![job()], "ann").await.unwrap();
     let log = || std::fs::metadata(folder.path().join("jobs.db-wal")).unwrap().len();
     assert!(log() > 0);
     storage.close().await;
     assert_eq!(log(), 0);
-    storage.enqueue(vec![job()]).await.unwrap();
+    storage.enqueue(vec![job()], "ann").await.unwrap();
     assert_eq!(storage.counts().await.unwrap().of(State::Enqueued), 2);
 }
 
@@ -145,7 +145,7 @@ async fn a_job_that_another_process_enqueues_wakes_the_host() {
     let host = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
     let client = SqliteStorage::open(&path, SqliteOptions::default()).unwrap();
     let mut signals = host.wake().unwrap().signals();
-    client.enqueue(vec![job()]).await.unwrap();
+    client.enqueue(vec![job()], "ann").await.unwrap();
     let woken = tokio::time::timeout(Duration::from_secs(30), signals.recv()).await;
     assert_eq!(woken.unwrap().unwrap(), Signal::Work);
     assert_eq!(host.counts().await.unwrap().of(State::Enqueued), 1);
@@ -159,7 +159,7 @@ async fn a_cancel_that_another_process_asks_for_reaches_the_host() {
     let client = SqliteStorage::open(&path, SqliteOptions::default()).unwrap();
     let id = ServerId(uuid::Uuid::new_v4());
     host.register(server(id)).await.unwrap();
-    host.enqueue(vec![job()]).await.unwrap();
+    host.enqueue(vec![job()], "ann").await.unwrap();
     let request = ClaimRequest { server: id, queues: Vec::new(), sync_free: 1, async_free: 0 };
     let run = host.claim(&request).await.unwrap().remove(0);
     let mut signals = host.wake().unwrap().signals();
@@ -174,7 +174,7 @@ async fn a_damaged_record_is_named_and_the_others_are_still_read() {
     let path = folder.path().join("jobs.db");
     let storage = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
     let (bad, good) = (job(), job());
-    storage.enqueue(vec![bad.clone(), good.clone()]).await.unwrap();
+    storage.enqueue(vec![bad.clone(), good.clone()], "ann").await.unwrap();
     let raw = Connection::open(&path).unwrap();
     raw.execute("UPDATE jobs SET state = 99 WHERE id = ?1", [bad.id.0.as_bytes()]).unwrap();
     match storage.job(bad.id).await {
@@ -192,7 +192,7 @@ async fn a_damaged_job_is_taken_out_of_its_line_and_the_next_one_is_claimed() {
     let id = ServerId(uuid::Uuid::new_v4());
     storage.register(server(id)).await.unwrap();
     let (unreadable, without_payload, good) = (job(), job(), job());
-    storage.enqueue(vec![unreadable.clone(), without_payload.clone(), good.clone()]).await.unwrap();
+    storage.enqueue(vec![unreadable.clone(), without_payload.clone(), good.clone()], "ann").await.unwrap();
     let raw = Connection::open(&path).unwrap();
     raw.execute("UPDATE jobs SET state = 99 WHERE id = ?1", [unreadable.id.0.as_bytes()]).unwrap();
     let forget = "DELETE FROM payloads WHERE seq = (SELECT seq FROM jobs WHERE id = ?1)";
@@ -201,6 +201,50 @@ async fn a_damaged_job_is_taken_out_of_its_line_and_the_next_one_is_claimed() {
     assert!(storage.claim(&request).await.unwrap().is_empty());
     let claimed = storage.claim(&request).await.unwrap();
     assert_eq!(claimed.iter().map(|claimed| claimed.fence.job).collect::<Vec<_>>(), [good.id]);
+    let counts = storage.counts().await.unwrap();
+    assert_eq!(counts.0, [(State::Processing, 1), (State::Failed, 2)].into(), "they are counted where they are shown");
+    let shown = storage.job(unreadable.id).await.unwrap().unwrap();
+    assert_eq!((shown.job.state, shown.job.reason.as_deref()), (State::Failed, Some("damaged")));
+    let last = shown.history.last().unwrap();
+    assert_eq!((last.from, last.by.as_str()), (Some(State::Enqueued), "storage"));
+    let still = storage.job(without_payload.id).await;
+    assert!(
+        matches!(&still, Err(StorageError::Damaged(text)) if text.contains("its payload is not there")),
+        "{still:?}"
+    );
+    // What was repaired goes on.
+    storage.requeue(unreadable.id, RequeueRequest::default(), "ann").await.unwrap();
+    assert_eq!(storage.claim(&request).await.unwrap()[0].fence.job, unreadable.id);
+}
+
+#[tokio::test]
+async fn a_damaged_job_of_a_lost_server_is_counted_as_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let storage = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
+    for leaves in [false, true] {
+        let id = ServerId(uuid::Uuid::new_v4());
+        storage.register(server(id)).await.unwrap();
+        storage.enqueue(vec![job()], "ann").await.unwrap();
+        let request = ClaimRequest { server: id, queues: Vec::new(), sync_free: 1, async_free: 0 };
+        let bad = storage.claim(&request).await.unwrap().remove(0).fence.job;
+        Connection::open(&path)
+            .unwrap()
+            .execute("UPDATE jobs SET mode = 99 WHERE id = ?1", [bad.0.as_bytes()])
+            .unwrap();
+        if leaves {
+            storage.leave(id).await.unwrap();
+        } else {
+            let pulse = storage.pulses().await.unwrap().remove(0);
+            assert_eq!(storage.sweep(pulse).await.unwrap(), Some(1));
+        }
+        let shown = storage.job(bad).await.unwrap().unwrap();
+        let last = shown.history.last().unwrap();
+        assert_eq!((last.from, last.to, last.run), (Some(State::Processing), State::Failed, Some(1)));
+        assert_eq!((last.reason.as_deref(), shown.job.server), (Some("damaged"), None));
+    }
+    assert_eq!(storage.counts().await.unwrap().0, [(State::Failed, 2)].into());
+    assert_eq!(storage.queues().await.unwrap()[0].processing, 0);
 }
 
 const DATABASE: &str = "WINDLASS_TEST_DATABASE";
@@ -214,7 +258,7 @@ async fn enqueue_and_claim_until_killed() {
     host.register(server(id)).await.unwrap();
     let request = ClaimRequest { server: id, queues: Vec::new(), sync_free: 1, async_free: 0 };
     loop {
-        let stored = host.enqueue(vec![job(), job()]).await.unwrap();
+        let stored = host.enqueue(vec![job(), job()], "ann").await.unwrap();
         for job in stored {
             println!("stored {}", job.id);
         }

@@ -1,30 +1,52 @@
 //! What every storage must do, as behaviours that a backend's tests run one by one.
 //!
 //! A backend calls [`conformance_suite!`](crate::conformance_suite) with a function that opens an empty storage on the
-//! clock it is given; each behaviour becomes a test of its own name. A behaviour fails by panicking.
+//! clock it is given; each behaviour becomes a test of its own name. A behaviour fails by panicking. With the word `faulty`
+//! behind the function, each behaviour is shown on a storage whose calls fail first, to a caller that repeats them:
+//! [`faulty`] says what that means, and is there for tests of others too. [`differences`] carries out the same random
+//! commands on two storages.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "these are tests, and a panic is how a test fails")]
 #![expect(missing_docs, reason = "the names are sentences")]
 
 pub mod claiming;
 pub mod commanding;
+pub mod counting;
+mod decorate;
 pub mod deploying;
+pub mod enduring;
 pub mod enqueueing;
+pub mod faulty;
 pub mod fencing;
 pub mod listing;
 pub mod losing;
+pub mod model;
+pub mod moving;
 pub mod noting;
+mod persistent;
+mod random;
+pub mod recurring;
+pub mod repeating;
+pub mod searching;
 pub mod settling;
 pub mod timing;
 mod world;
 
-pub use world::{Opened, World, run};
+pub use model::differences;
+pub use world::{Opened, World, run, run_faulty};
 
-/// Makes a test of each behaviour. Give it a function `async fn(Arc<TestClock>) -> Opened`.
+/// Makes a test of each behaviour. Give it a function `async fn(Arc<TestClock>) -> Opened`, and `faulty` where each call is
+/// to fail first.
 #[macro_export]
 macro_rules! conformance_suite {
     ($open:path) => {
-        $crate::conformance_suite! { @ $open;
+        $crate::conformance_suite! { @ run $open }
+    };
+    ($open:path, faulty) => {
+        $crate::conformance_suite! { @ run_faulty $open }
+    };
+    (@ $run:ident $open:path) => {
+        $crate::conformance_suite! { @ $run $open;
             enqueueing {
                 a_repeated_enqueue_of_the_same_id_makes_one_job,
                 a_job_starts_now_later_or_when_its_handler_comes,
@@ -111,15 +133,81 @@ macro_rules! conformance_suite {
                 a_checkpoint_outlives_its_attempt,
                 checkpoints_are_refused_beyond_their_limits,
             }
+            recurring {
+                an_entry_reads_back_as_it_was_put_with_its_revision,
+                an_entry_of_another_revision_is_left_alone_and_nothing_enqueued,
+                an_instant_that_two_fire_is_fired_once,
+                the_jobs_of_an_entry_tell_which_one_made_them,
+                entries_are_due_in_the_order_of_their_instants,
+                a_paused_entry_is_not_due,
+                an_entry_is_removed_and_its_jobs_stay,
+                entries_are_listed_by_name_page_by_page,
+                a_job_of_an_entry_that_is_there_already_stays_as_it_is,
+            }
+            counting {
+                the_rows_of_minutes_and_hours_tell_what_was_done,
+                a_job_that_fails_with_its_server_counts_as_failed_but_not_as_a_run,
+                what_is_refused_or_repeated_is_not_counted,
+                counters_are_asked_for_by_time_module_and_handler,
+                no_more_than_the_newest_spans_are_read,
+                old_counters_are_pruned_and_hours_are_kept_longer,
+            }
+            searching {
+                a_list_is_bounded_by_when_jobs_were_made,
+                a_text_is_found_in_a_payload_and_in_the_message_of_a_failure,
+                a_search_goes_on_where_it_was_cut_short_and_misses_nothing,
+                a_count_agrees_with_the_list,
+                a_count_stops_at_its_limit_and_says_so,
+                pages_under_a_filter_neither_repeat_nor_skip_while_jobs_move,
+            }
+            moving {
+                an_import_into_an_empty_storage_makes_it_equal,
+                what_was_imported_is_claimed_in_the_same_order_and_goes_on,
+                importing_twice_changes_nothing,
+                a_job_that_was_processing_comes_back_to_its_line,
+                losses_are_moved_too,
+                an_import_into_a_storage_that_is_used_keeps_to_the_order_of_making,
+                an_import_is_taken_wholly_or_not_at_all_and_a_cursor_that_is_none_refused,
+            }
+            enduring {
+                a_stale_run_among_good_ones_does_not_keep_them_from_settling,
+                what_is_empty_does_nothing,
+                a_follow_up_that_is_there_already_stays_as_it_is,
+                follow_ups_into_a_paused_queue_wait_until_it_is_resumed,
+                many_that_claim_at_once_never_get_the_same_job,
+                many_that_promote_at_once_move_each_job_once,
+                a_sweep_while_its_server_claims_leaves_no_job_behind,
+                a_server_that_nobody_knows_is_refused_and_may_leave,
+                a_job_is_deleted_and_requeued_from_every_state_that_allows_it,
+                a_large_payload_and_result_come_back_as_they_were,
+                odd_text_comes_back_as_it_was,
+                a_job_may_have_very_many_tags_and_each_finds_it,
+                every_priority_is_taken_in_its_turn_whatever_the_age,
+                a_thousand_jobs_are_claimed_and_settled_at_once,
+                whoever_makes_a_job_stands_in_the_first_line_of_its_history,
+                a_pruned_job_leaves_nothing_behind_for_another_of_its_id,
+                findings_are_sentences_the_worst_first,
+            }
+            repeating {
+                a_repeated_enqueue_finds_its_jobs,
+                a_repeated_settlement_is_superseded_and_made_its_follow_ups_once,
+                jobs_whose_claim_was_lost_come_back_when_their_server_leaves,
+                a_repeated_command_is_refused_with_the_state_that_it_led_to,
+                a_repeated_put_of_an_entry_changes_nothing_and_its_jobs_are_there_once,
+                what_time_or_an_operator_brings_is_done_once,
+            }
+            model {
+                whatever_is_done_the_storage_agrees_with_the_model,
+            }
         }
     };
-    (@ $open:path; $($group:ident { $($name:ident,)* })*) => {
+    (@ $run:ident $open:path; $($group:ident { $($name:ident,)* })*) => {
         $(mod $group {
             use super::*;
             $(
                 #[test]
                 fn $name() {
-                    $crate::conformance::run($open, $crate::conformance::$group::$name);
+                    $crate::conformance::$run($open, $crate::conformance::$group::$name);
                 }
             )*
         })*

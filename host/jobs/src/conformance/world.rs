@@ -1,6 +1,6 @@
 //! What the behaviours are told in: a storage, a clock, and short words for what is done with them.
 
-use std::{any::Any, collections::BTreeMap, fmt, sync::Arc};
+use std::{any::Any, collections::BTreeMap, fmt, pin::Pin, rc::Rc, sync::Arc};
 
 use uuid::Uuid;
 use windlass_api::{
@@ -8,8 +8,12 @@ use windlass_api::{
     State, Timestamp, Usage,
 };
 
+use super::{
+    faulty::{Faulty, each_fails_first},
+    persistent::Persistent,
+};
 use crate::{
-    Claimed, NewJob, Next, Settlement, Start, TestClock,
+    Claimed, Clock, NewJob, Next, Settlement, Start, TestClock,
     storage::{ClaimRequest, Heartbeat, NewServer, NewVersion, Promoted, Pulse, Storage, Superseded},
 };
 
@@ -25,10 +29,16 @@ impl fmt::Debug for Opened {
     }
 }
 
+/// Opens an empty storage on a clock.
+type Open = dyn Fn(Arc<TestClock>) -> Pin<Box<dyn Future<Output = Opened>>>;
+
 /// A storage and its clock.
 pub struct World {
     pub storage: Arc<dyn Storage>,
     pub clock: Arc<TestClock>,
+    open: Rc<Open>,
+    // Goes last, after the storage that it belongs to.
+    _keep: Box<dyn Any>,
 }
 
 impl fmt::Debug for World {
@@ -40,15 +50,29 @@ impl fmt::Debug for World {
 /// Runs one behaviour on a fresh storage.
 pub fn run<O, F>(open: fn(Arc<TestClock>) -> O, behaviour: fn(World) -> F)
 where
-    O: Future<Output = Opened>,
+    O: Future<Output = Opened> + 'static,
     F: Future<Output = ()>,
 {
-    let clock = Arc::new(TestClock::at(Timestamp(1_800_000_000_000)));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { behaviour(World::fresh(open).await).await });
+}
+
+/// Runs one behaviour on a fresh storage each of whose calls fails before it is answered, for a caller that repeats it.
+pub fn run_faulty<O, F>(open: fn(Arc<TestClock>) -> O, behaviour: fn(World) -> F)
+where
+    O: Future<Output = Opened> + 'static,
+    F: Future<Output = ()>,
+{
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let opened = open(Arc::clone(&clock)).await;
-        behaviour(World { storage: opened.storage, clock }).await;
-        drop(opened.keep);
+        let open: Rc<Open> = Rc::new(move |clock| {
+            let opening = open(clock);
+            Box::pin(async move {
+                let Opened { storage, keep } = opening.await;
+                Opened { storage: Persistent::new(Faulty::new(storage, each_fails_first())), keep }
+            })
+        });
+        behaviour(World::open(open).await).await;
     });
 }
 
@@ -88,6 +112,31 @@ pub(super) fn released() -> Next {
 }
 
 impl World {
+    /// An empty storage on a clock of its own.
+    pub(super) async fn fresh<O: Future<Output = Opened> + 'static>(open: fn(Arc<TestClock>) -> O) -> Self {
+        Self::open(Rc::new(move |clock| Box::pin(open(clock)))).await
+    }
+
+    async fn open(open: Rc<Open>) -> Self {
+        let clock = Arc::new(TestClock::at(Timestamp(1_800_000_000_000)));
+        Self::open_on(open, clock).await
+    }
+
+    async fn open_on(open: Rc<Open>, clock: Arc<TestClock>) -> Self {
+        let Opened { storage, keep } = open(Arc::clone(&clock)).await;
+        Self { storage, clock, open, _keep: keep }
+    }
+
+    /// Another storage, empty, on the same clock.
+    pub(super) async fn another(&self) -> Self {
+        Self::open_on(Rc::clone(&self.open), Arc::clone(&self.clock)).await
+    }
+
+    /// What time it is.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     pub(super) async fn add(&self, job: NewJob) -> JobId {
         let id = job.id;
         let enqueued = self.storage.enqueue(vec![job], "ann").await.unwrap();

@@ -41,8 +41,8 @@ pub struct Due {
 #[async_trait]
 pub trait RecurringStore: Send + Sync + 'static {
     /// Puts an entry where its present revision is the expected one (`None`: where there is no entry of the name yet),
-    /// and enqueues these jobs in the same step. Gives the new revision, or nothing where another change came before;
-    /// then no job is enqueued either.
+    /// and enqueues these jobs in the same step, as those of `recurring NAME` in their history. Gives the new revision, or
+    /// nothing where another change came before; then no job is enqueued either.
     async fn put_recurring(
         &self,
         entry: RecurringEntry,
@@ -60,6 +60,7 @@ pub trait RecurringStore: Send + Sync + 'static {
     async fn recurring_entries(&self, cursor: Option<&str>, limit: usize)
     -> Result<Page<RecurringEntry>, StorageError>;
 
-    /// Entries that are not paused and whose instant has come, at most `limit`.
+    /// Entries that are not paused and whose instant has come, the one that is due longest first, then by name; at most
+    /// `limit`.
     async fn due_recurring(&self, limit: usize) -> Result<Due, StorageError>;
 }

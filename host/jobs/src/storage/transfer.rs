@@ -100,8 +100,14 @@ pub trait Transfer: Send + Sync + 'static {
 
     /// Takes records in the order of their export, all or none. What is known already by its name or id is left as it
     /// is, so that a broken import can be repeated. A job that was processing comes back to its line with its attempt
-    /// given back, since its server is not here; a cancel that was asked for makes it deleted. Gives how many records
-    /// were new.
+    /// given back, since its server is not here; a cancel that was asked for makes it deleted. Its history says so with the
+    /// end of the run: by `import`, reason `imported`, or `cancelled`. Gives how many records were new.
+    ///
+    /// Jobs stand among those that are here in the order of their making, and in their lines by the last step of their
+    /// history that brought them there: one back from a server keeps its place, as ever. A job that awaits a handler which
+    /// is here already is enqueued at once. A version becomes active where it was and this storage has no active one for
+    /// its module; a queue becomes paused where it was; all else that is known stays as it is, counters included: what is
+    /// imported is not counted.
     async fn import(&self, records: Vec<Record>) -> Result<usize, StorageError>;
 }
 

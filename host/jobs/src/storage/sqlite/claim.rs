@@ -35,9 +35,9 @@ pub(super) fn claim(tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Vec<Claim
             match unless_damaged(tx, seq, |tx| hand_over(tx, seq, server, request, &mut versions))? {
                 Some(job) => claimed.push(job),
                 None => {
-                    set_aside(tx, seq)?;
+                    set_aside(tx, seq, State::Enqueued)?;
                     // The slot stays free for the one behind it.
-                    tx.signals.push(Signal::Work);
+                    tx.signal(Signal::Work);
                 }
             }
         }

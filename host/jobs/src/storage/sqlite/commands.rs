@@ -34,7 +34,7 @@ fn remove(tx: &mut Tx<'_>, id: JobId, by: &str, ask: Ask) -> Result<Commanded, F
             job.asked_by = Some(by.to_owned());
             job.save(tx, before)?;
             let fence = job.fence(running_server(tx, &job)?);
-            tx.signals.push(Signal::Cancel(fence));
+            tx.signal(Signal::Cancel(fence));
             Ok(Commanded::Requested(fence))
         }
         (State::Deleted, _) | (State::Succeeded | State::Failed, Ask::Cancel) => Ok(Commanded::Refused(from)),

@@ -1,10 +1,20 @@
 //! Going on past a job whose record is damaged: one such job must not stop all that stand behind it.
 
 use rusqlite::OptionalExtension;
-use windlass_api::JobId;
+use windlass_api::{JobId, State};
 
-use super::{fault::Fault, tx::Tx, words};
+use super::{
+    fault::Fault,
+    tx::Tx,
+    words::{self, Word},
+};
 use crate::storage::StorageError;
+
+/// Takes a job out of every line, wherever it stands there.
+pub(super) const LINES: [&str; 2] = ["DELETE FROM waiting WHERE seq = ?1", "DELETE FROM scheduled WHERE seq = ?1"];
+
+/// Who ends a job whose record is damaged.
+const BY: &str = "storage";
 
 /// Deals with one job of several, wholly or not at all. Nothing where its record is damaged, which is logged.
 pub(super) fn unless_damaged<T>(
@@ -22,12 +32,36 @@ pub(super) fn unless_damaged<T>(
     }
 }
 
-/// Takes a job out of every line, so that it is not met there again. It stays to be looked at and repaired.
-pub(super) fn set_aside(tx: &Tx<'_>, seq: i64) -> Result<(), Fault> {
+/// Ends a job whose record is damaged, so that it is met in its line no second time and counted where it stands. It has
+/// failed, reason `damaged`: once its record is repaired it can be requeued. `counted` is the state of the line, or of the
+/// list, that it was found in.
+pub(super) fn set_aside(tx: &mut Tx<'_>, seq: i64, counted: State) -> Result<(), Fault> {
     // Its place in the lines may be what is damaged, so it is looked for by its number alone.
-    for line in ["DELETE FROM waiting WHERE seq = ?1", "DELETE FROM scheduled WHERE seq = ?1"] {
+    for line in LINES {
         tx.db.prepare_cached(line)?.execute([seq])?;
     }
+    // The columns have types of their own, so that these can be read of any job.
+    let place = tx
+        .db
+        .prepare_cached(
+            "UPDATE jobs SET state = ?2, at = ?3, reason = 'damaged', mode = min(max(mode, 0), 1), ask = NULL,
+             lines = (SELECT coalesce(max(n), 0) + 1 FROM history WHERE history.seq = ?1) WHERE seq = ?1
+             RETURNING queue, handler",
+        )?
+        .query_row((seq, State::Failed.number(), tx.now.0), |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((queue, handler)) = place else { return Ok(()) };
+    tx.db
+        .prepare_cached(
+            "INSERT INTO history (seq, n, from_state, to_state, at, run, attempt, started_at, server, by, reason)
+             SELECT seq, lines, ?2, ?3, ?4, iif(?5, run, NULL), iif(?5, attempt, NULL), iif(?5, started_at, NULL),
+             iif(?5, server, NULL), ?6, 'damaged' FROM jobs WHERE seq = ?1",
+        )?
+        .execute((seq, counted.number(), State::Failed.number(), tx.now.0, counted == State::Processing, BY))?;
+    tx.db.prepare_cached("UPDATE jobs SET server = NULL WHERE seq = ?1")?.execute([seq])?;
+    tx.count(queue, handler, counted, -1);
+    tx.count(queue, handler, State::Failed, 1);
+    tx.happened(handler).failed += 1;
     Ok(())
 }
 

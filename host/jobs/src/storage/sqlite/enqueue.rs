@@ -49,14 +49,16 @@ fn store(tx: &mut Tx<'_>, new: &NewJob, by: &str) -> Result<bool, Fault> {
     let path = HandlerPath { module: new.module.clone(), handler: new.handler.clone() };
     let Birth { state, at, mode, reason } = birth(tx, new, &path)?;
     let (queue, handler) = (tx.queue(&new.queue)?, tx.handler(&path)?);
+    let seq = tx.next_number(tx.now)?;
     let inserted = tx
         .db
         .prepare_cached(
-            "INSERT INTO jobs (id, handler, queue, mode, priority, state, attempt, max_attempts, run, losses, lines,
-             created_at, at, ready_at, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, 0, 0, 0, ?8, ?9, ?8, ?10)
-             ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO jobs (seq, id, handler, queue, mode, priority, state, attempt, max_attempts, run, losses,
+             lines, created_at, at, ready_at, reason)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, 0, 0, 0, ?9, ?10, ?9, ?11) ON CONFLICT (id) DO NOTHING",
         )?
         .execute(params![
+            seq,
             new.id.0.as_bytes(),
             handler,
             queue,
@@ -71,7 +73,6 @@ fn store(tx: &mut Tx<'_>, new: &NewJob, by: &str) -> Result<bool, Fault> {
     if inserted == 0 {
         return Ok(false);
     }
-    let seq = tx.db.last_insert_rowid();
     store_payload(tx, seq, new, state, by)?;
     let job = Job {
         seq,
@@ -98,6 +99,7 @@ fn store(tx: &mut Tx<'_>, new: &NewJob, by: &str) -> Result<bool, Fault> {
         reason: None,
     };
     job.stand(tx)?;
+    tx.happened(handler).made += 1;
     Ok(true)
 }
 
@@ -107,6 +109,30 @@ fn store_payload(tx: &Tx<'_>, seq: i64, new: &NewJob, born: State, by: &str) -> 
     let tags = (!new.tags.is_empty()).then(|| text(Json::write(&new.tags))).transpose()?;
     let headers = (!new.headers.is_empty()).then(|| text(Json::write(&new.headers))).transpose()?;
     let retry = (new.retry != RetryPolicy::default()).then(|| text(Json::write(&new.retry))).transpose()?;
+    let texts = Texts {
+        born,
+        made_by: by,
+        timeout_ms: new.timeout_ms,
+        tags: tags.as_ref(),
+        retry: retry.as_ref(),
+        headers: headers.as_ref(),
+        payload: &new.payload,
+    };
+    insert_payload(tx, seq, &texts, &new.tags)
+}
+
+/// The wide part of a job, as it is kept.
+pub(super) struct Texts<'a> {
+    pub(super) born: State,
+    pub(super) made_by: &'a str,
+    pub(super) timeout_ms: Option<u64>,
+    pub(super) tags: Option<&'a Json>,
+    pub(super) retry: Option<&'a Json>,
+    pub(super) headers: Option<&'a Json>,
+    pub(super) payload: &'a Json,
+}
+
+pub(super) fn insert_payload(tx: &Tx<'_>, seq: i64, texts: &Texts<'_>, tags: &[String]) -> Result<(), Fault> {
     tx.db
         .prepare_cached(
             "INSERT INTO payloads (seq, born, made_by, timeout_ms, tags, retry, headers, payload)
@@ -114,15 +140,15 @@ fn store_payload(tx: &Tx<'_>, seq: i64, new: &NewJob, born: State, by: &str) -> 
         )?
         .execute(params![
             seq,
-            born.number(),
-            by,
-            new.timeout_ms.map(signed),
-            tags.as_ref().map(Json::as_str),
-            retry.as_ref().map(Json::as_str),
-            headers.as_ref().map(Json::as_str),
-            new.payload.as_str(),
+            texts.born.number(),
+            texts.made_by,
+            texts.timeout_ms.map(signed),
+            texts.tags.map(Json::as_str),
+            texts.retry.map(Json::as_str),
+            texts.headers.map(Json::as_str),
+            texts.payload.as_str(),
         ])?;
-    for tag in &new.tags {
+    for tag in tags {
         tx.db
             .prepare_cached("INSERT INTO tags (tag, seq) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
             .execute((tag, seq))?;

@@ -28,6 +28,11 @@ impl Fault {
         Self::Damaged(format!("{what}: {why}"))
     }
 
+    /// What was given is no cursor; only its beginning is told.
+    pub(super) fn cursor(given: &str) -> Self {
+        Self::Cursor(given.chars().take(80).collect())
+    }
+
     /// Whether a single record is at fault, so that others are worth going on with.
     pub(super) fn is_of_a_record(&self) -> bool {
         match self {

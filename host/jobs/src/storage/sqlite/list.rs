@@ -1,12 +1,21 @@
-//! Lists of jobs.
+//! Lists of jobs, and how many pass a filter.
 //!
 //! Each list follows the one index that leaves the fewest jobs to look at, as the tallies know beforehand; what else the
-//! filter asks is checked job by job. A page's cursor is the number of its last job.
+//! filter asks is checked job by job, as long as there is time. A page's cursor is the number of the last job that was
+//! looked at.
 
-use rusqlite::{Connection, OptionalExtension, params_from_iter, types::Value};
-use windlass_api::{HandlerName, JobFilter, JobSummary, ModuleName, Page};
+use std::{ops::ControlFlow, time::Duration};
 
-use super::{fault::Fault, show, words::Word};
+use rusqlite::Connection;
+use windlass_api::{FilteredCount, JobFilter, JobSummary, Page};
+
+use super::{
+    fault::Fault,
+    number,
+    search::{Cut, Wanted},
+    show,
+};
+use crate::storage::MAX_COUNTED;
 
 /// No page is longer.
 const MAX_PAGE: usize = 1000;
@@ -16,152 +25,146 @@ pub(super) fn page_size(limit: usize) -> i64 {
     i64::try_from(limit.clamp(1, MAX_PAGE)).unwrap_or(1)
 }
 
+/// Reads a cursor that is a number.
+pub(super) fn numbered(cursor: &str) -> Result<i64, Fault> {
+    cursor.parse::<i64>().map_err(|_| Fault::cursor(cursor))
+}
+
 pub(super) fn jobs(
     db: &Connection,
     filter: &JobFilter,
     cursor: Option<&str>,
     limit: usize,
+    budget: Duration,
 ) -> Result<Page<JobSummary>, Fault> {
-    let parse = |text: &str| text.parse::<i64>().map_err(|_| Fault::Cursor(text.chars().take(80).collect()));
-    let before = cursor.map(parse).transpose()?.unwrap_or(i64::MAX);
-    let limit = page_size(limit);
+    let before = cursor.map(numbered).transpose()?.unwrap_or(i64::MAX);
+    let limit = limit.clamp(1, MAX_PAGE);
     let Some(wanted) = Wanted::of(db, filter)? else { return Ok(Page::new(Vec::new(), None)) };
-    // One more than asked for tells whether there is a next page.
-    let mut found = wanted.find(db, before, limit + 1)?;
-    let has_more = found.len() > usize::try_from(limit).unwrap_or(usize::MAX);
-    if has_more {
-        found.pop();
-    }
-    let next = found.last().filter(|_| has_more).map(ToString::to_string);
+    let (mut found, mut has_more) = (Vec::new(), false);
+    let cut = wanted.scan(db, before, budget, |seq| {
+        // One more than asked for tells whether there is a next page.
+        has_more = found.len() == limit;
+        if has_more {
+            return ControlFlow::Break(());
+        }
+        found.push(seq);
+        ControlFlow::Continue(())
+    })?;
+    let (next, searched_to) = match cut {
+        Some(Cut { last }) => (Some(last), Some(number::instant_of(last))),
+        None => (found.last().copied().filter(|_| has_more), None),
+    };
     let summaries = found.into_iter().map(|seq| Ok(show::summary(db, seq)?.map(|(_, summary)| summary)));
-    Ok(Page::new(summaries.filter_map(Result::transpose).collect::<Result<_, Fault>>()?, next))
+    let items = summaries.filter_map(Result::transpose).collect::<Result<_, Fault>>()?;
+    Ok(Page { items, next: next.map(|seq| seq.to_string()), searched_to })
 }
 
-/// A filter in numbers.
-struct Wanted<'a> {
-    state: Option<i64>,
-    queue: Option<i64>,
-    /// The handlers that pass, where it matters.
-    handlers: Option<Vec<i64>>,
-    tag: Option<&'a str>,
+pub(super) fn count(db: &Connection, filter: &JobFilter, budget: Duration) -> Result<FilteredCount, Fault> {
+    let counted =
+        |count: u64, cut: bool| FilteredCount { count: count.min(MAX_COUNTED), more: cut || count > MAX_COUNTED };
+    let Some(wanted) = Wanted::of(db, filter)? else { return Ok(counted(0, false)) };
+    if let Some(jobs) = wanted.tallied(db)? {
+        return Ok(counted(jobs, false));
+    }
+    if let Some(jobs) = wanted.count_by_index(db, MAX_COUNTED + 1)? {
+        return Ok(counted(jobs, false));
+    }
+    let mut jobs = 0;
+    let cut = wanted.scan(db, i64::MAX, budget, |_| {
+        jobs += 1;
+        if jobs > MAX_COUNTED { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(counted(jobs, cut.is_some()))
 }
 
-/// What a list follows.
-enum Path {
-    All,
-    State(i64),
-    Queue(i64),
-    Handler(i64),
-    Tag,
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
 
-impl<'a> Wanted<'a> {
-    /// Nothing where no job can pass.
-    fn of(db: &Connection, filter: &'a JobFilter) -> Result<Option<Self>, Fault> {
-        let queue = match &filter.queue {
-            Some(name) => {
-                let mut query = db.prepare_cached("SELECT n FROM queues WHERE name = ?1")?;
-                let Some(queue) = query.query_row([name.as_str()], |row| row.get(0)).optional()? else {
-                    return Ok(None);
-                };
-                Some(queue)
-            }
-            None => None,
-        };
-        let handlers = match (&filter.module, &filter.handler) {
-            (None, None) => None,
-            (module, handler) => {
-                let mut query = db.prepare_cached(
-                    "SELECT n FROM handlers WHERE module = coalesce(?1, module) AND name = coalesce(?2, name)",
-                )?;
-                let names = (module.as_ref().map(ModuleName::as_str), handler.as_ref().map(HandlerName::as_str));
-                let handlers = query.query_map(names, |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
-                if handlers.is_empty() {
-                    return Ok(None);
-                }
-                Some(handlers)
-            }
-        };
-        Ok(Some(Self { state: filter.state.map(Word::number), queue, handlers, tag: filter.tag.as_deref() }))
+    use windlass_api::State;
+
+    use super::*;
+
+    /// Jobs of one queue; every tenth has failed with a message, and all have a payload.
+    fn database(jobs: i64) -> Connection {
+        let mut db = Connection::open_in_memory().unwrap();
+        super::super::schema::prepare(&mut db, "a test").unwrap();
+        db.execute_batch(
+            "INSERT INTO queues (name) VALUES ('q'); INSERT INTO handlers (module, name) VALUES ('m', 'h')",
+        )
+        .unwrap();
+        for at in 0..jobs {
+            let state = if at % 10 == 0 { State::Failed } else { State::Enqueued };
+            let seq = number::first_of(windlass_api::Timestamp(at));
+            db.execute(
+                "INSERT INTO jobs (seq, id, handler, queue, mode, priority, state, attempt, max_attempts, run, losses,
+                 lines, created_at, at, ready_at) VALUES (?1, ?2, 1, 1, 0, 5, ?3, 0, 1, 0, 0, 0, ?4, ?4, ?4)",
+                (seq, uuid::Uuid::now_v7().as_bytes(), state as i64, at),
+            )
+            .unwrap();
+            db.execute(
+                "INSERT INTO payloads (seq, born, made_by, payload) VALUES (?1, 2, 'ann', ?2)",
+                (seq, format!("{{\"n\":\"number {at}.\"}}")),
+            )
+            .unwrap();
+            db.execute(
+                "INSERT INTO tally (queue, handler, state, jobs) VALUES (1, 1, ?1, 1)
+                 ON CONFLICT DO UPDATE SET jobs = jobs + 1",
+                [state as i64],
+            )
+            .unwrap();
+        }
+        db
     }
 
-    /// The numbers of the jobs that pass, newest first.
-    fn find(&self, db: &Connection, before: i64, limit: i64) -> Result<Vec<i64>, Fault> {
-        let mut found = Vec::new();
-        for path in self.paths(db)? {
-            self.follow(db, &path, before, limit, &mut found)?;
+    #[test]
+    fn a_search_whose_time_is_over_says_how_far_it_came_and_goes_on_from_there() {
+        let db = database(500);
+        let filter = JobFilter { text: Some("number 7.".into()), ..JobFilter::default() };
+        let mut cursor = None::<String>;
+        let (mut found, mut pages, mut reached) = (Vec::new(), 0, i64::MAX);
+        loop {
+            let page = jobs(&db, &filter, cursor.as_deref(), 10, Duration::ZERO).unwrap();
+            found.extend(page.items.iter().map(|item| item.created_at.0));
+            pages += 1;
+            if let Some(to) = page.searched_to {
+                assert!(to.0 < reached, "each page comes further back");
+                reached = to.0;
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
         }
-        found.sort_unstable_by(|a, b| b.cmp(a));
-        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(found)
+        assert_eq!(found, [7]);
+        assert!(pages > 100, "without any time, each page looks at one job or a few: there were {pages}");
+        let counted = count(&db, &filter, Duration::ZERO).unwrap();
+        assert!(counted.more && counted.count == 0, "{counted:?}");
+        let all = jobs(&db, &filter, None, 10, Duration::from_secs(60)).unwrap();
+        assert_eq!((all.items.len(), all.next, all.searched_to), (1, None, None));
     }
 
-    /// The index to follow, or one per handler: a module's list is merged from those of its handlers.
-    fn paths(&self, db: &Connection) -> Result<Vec<Path>, Fault> {
-        if self.tag.is_some() {
-            return Ok(vec![Path::Tag]);
-        }
-        let mut cheapest = (i64::MAX, vec![Path::All]);
-        if let Some(state) = self.state {
-            let jobs = tallied(db, "SELECT coalesce(sum(jobs), 0) FROM tally WHERE state = ?1", state)?;
-            cheapest = (jobs, vec![Path::State(state)]);
-        }
-        if let Some(queue) = self.queue {
-            let jobs = tallied(db, "SELECT coalesce(sum(jobs), 0) FROM tally WHERE queue = ?1", queue)?;
-            if jobs < cheapest.0 {
-                cheapest = (jobs, vec![Path::Queue(queue)]);
+    #[test]
+    fn what_an_index_answers_is_found_without_a_budget() {
+        let db = database(500);
+        let mut seen = HashSet::new();
+        let mut cursor = None::<String>;
+        loop {
+            let filter = JobFilter { state: Some(State::Failed), ..JobFilter::default() };
+            let page = jobs(&db, &filter, cursor.as_deref(), 20, Duration::ZERO).unwrap();
+            assert_eq!(page.searched_to, None);
+            assert!(page.items.iter().all(|item| seen.insert(item.id)));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
             }
         }
-        if let Some(handlers) = &self.handlers {
-            let mut jobs = 0;
-            for handler in handlers {
-                jobs += tallied(db, "SELECT coalesce(sum(jobs), 0) FROM tally WHERE handler = ?1", *handler)?;
-            }
-            if jobs < cheapest.0 {
-                cheapest.1 = handlers.iter().copied().map(Path::Handler).collect();
-            }
-        }
-        Ok(cheapest.1)
-    }
-
-    fn follow(&self, db: &Connection, path: &Path, before: i64, limit: i64, found: &mut Vec<i64>) -> Result<(), Fault> {
-        let mut values = vec![Value::from(before), Value::from(limit)];
-        let mut bind = |value: Value| {
-            values.push(value);
-            values.len()
+        assert_eq!(seen.len(), 50);
+        let between = JobFilter {
+            created_from: Some(windlass_api::Timestamp(100)),
+            created_before: Some(windlass_api::Timestamp(300)),
+            ..JobFilter::default()
         };
-        // A `+` keeps a condition from choosing the index.
-        let mut conditions = String::new();
-        let from = match path {
-            Path::All => "jobs WHERE".to_owned(),
-            Path::State(n) => format!("jobs INDEXED BY jobs_by_state WHERE state = ?{} AND", bind((*n).into())),
-            Path::Queue(n) => format!("jobs INDEXED BY jobs_by_queue WHERE queue = ?{} AND", bind((*n).into())),
-            Path::Handler(n) => format!("jobs INDEXED BY jobs_by_handler WHERE handler = ?{} AND", bind((*n).into())),
-            Path::Tag => {
-                let tag = bind(self.tag.unwrap_or_default().to_owned().into());
-                format!("tags CROSS JOIN jobs USING (seq) WHERE tag = ?{tag} AND")
-            }
-        };
-        if let Some(state) = self.state.filter(|_| !matches!(path, Path::State(_))) {
-            conditions += &format!(" AND +state = ?{}", bind(state.into()));
-        }
-        if let Some(queue) = self.queue.filter(|_| !matches!(path, Path::Queue(_))) {
-            conditions += &format!(" AND +queue = ?{}", bind(queue.into()));
-        }
-        if let Some(handlers) = self.handlers.as_ref().filter(|_| !matches!(path, Path::Handler(_))) {
-            let list = handlers.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
-            conditions += &format!(" AND +handler IN ({list})");
-        }
-        let column = if matches!(path, Path::Tag) { "tags.seq" } else { "jobs.seq" };
-        let sql = format!("SELECT {column} FROM {from} {column} < ?1{conditions} ORDER BY {column} DESC LIMIT ?2");
-        let mut query = db.prepare_cached(&sql)?;
-        for seq in query.query_map(params_from_iter(values), |row| row.get(0))? {
-            found.push(seq?);
-        }
-        Ok(())
+        assert_eq!(count(&db, &between, Duration::ZERO).unwrap(), FilteredCount { count: 200, more: false });
     }
-}
-
-fn tallied(db: &Connection, sql: &str, key: i64) -> Result<i64, Fault> {
-    Ok(db.prepare_cached(sql)?.query_row([key], |row| row.get(0))?)
 }

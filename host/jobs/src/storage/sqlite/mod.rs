@@ -5,29 +5,39 @@
 //! becomes of a job after a run: that is [`decide`](crate::decide)'s.
 //!
 //! ```text
-//!   stores ──▶ writer ──▶ tx ──▶ enqueue, claim, settle, notes, commands, promote, servers, modules, queues
-//!      │                                  └──▶ record: the one way in which a job changes
-//!      └─────▶ readers ──▶ show, list, queues, modules, servers
+//!   stores ──▶ writer ──▶ tx ──▶ enqueue, claim, settle, notes, commands, promote, servers, modules, queues,
+//!      │                   │       recurring, import
+//!      │                   │              └──▶ record: the one way in which a job changes
+//!      │                   └──▶ counters, tallies: once for each commit
+//!      └─────▶ readers ──▶ show, list, search, queues, modules, servers, counters, recurring, export, findings
 //! ```
 
 mod claim;
 mod commands;
+mod counters;
 mod damage;
 mod enqueue;
+mod export;
 mod fault;
+mod findings;
 mod hub;
+mod import;
 mod list;
 mod lock;
 mod modules;
 mod notes;
+mod number;
 mod open;
 mod options;
+mod past;
 mod payload;
 mod promote;
 mod queues;
 mod readers;
 mod record;
+mod recurring;
 mod schema;
+mod search;
 mod servers;
 mod settle;
 mod show;

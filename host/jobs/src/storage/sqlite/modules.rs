@@ -62,13 +62,14 @@ fn handlers_of(db: &Connection, module: &ModuleName, version: i64) -> Result<Vec
     serde_json::from_str(&text).map_err(|error| Fault::damaged(format_args!("a version of module {module}"), error))
 }
 
+/// The number of a version.
+pub(super) fn number(db: &Connection, module: &ModuleName, digest: Digest) -> Result<Option<i64>, Fault> {
+    let mut query = db.prepare_cached("SELECT n FROM versions WHERE module = ?1 AND digest = ?2")?;
+    Ok(query.query_row((module.as_str(), digest.0), |row| row.get(0)).optional()?)
+}
+
 pub(super) fn activate(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<bool, Fault> {
-    let version = tx
-        .db
-        .prepare_cached("SELECT n FROM versions WHERE module = ?1 AND digest = ?2")?
-        .query_row((module.as_str(), digest.0), |row| row.get(0))
-        .optional()?;
-    let Some(version) = version else { return Ok(false) };
+    let Some(version) = number(tx.db, module, digest)? else { return Ok(false) };
     tx.db
         .prepare_cached(
             "INSERT INTO modules (name, active) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET active = excluded.active",
@@ -81,7 +82,7 @@ pub(super) fn activate(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> 
             change_mode(tx, handler, state, spec.mode)?;
         }
     }
-    tx.signals.push(Signal::Modules);
+    tx.signal(Signal::Modules);
     Ok(true)
 }
 

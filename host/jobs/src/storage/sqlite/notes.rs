@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Fence,
-    storage::{MAX_CHECKPOINT_BYTES, MAX_CHECKPOINTS, Note, Superseded},
+    storage::{JobRecord, MAX_CHECKPOINT_BYTES, MAX_CHECKPOINTS, Note, Superseded},
 };
 
 /// What a kept line takes beside its text.
@@ -72,30 +72,38 @@ fn keep_lines(tx: &Tx<'_>, job: &Job, lines: &[LogLine]) -> Result<(), Fault> {
             break;
         }
         let fields = line.fields.as_ref().map(Json::as_str);
-        let size = LINE_OVERHEAD_BYTES + line.message.len() + fields.map_or(0, str::len);
-        bytes = bytes.saturating_add(signed(u64::try_from(size).unwrap_or(u64::MAX)));
+        bytes = bytes.saturating_add(signed(line_bytes(&line.message, fields)));
         if bytes > limit {
             keep_end(tx, job, line.at, limit)?;
         } else {
-            keep_line(tx, job, line.at, line.level, &line.message, fields)?;
+            keep_line(tx, job, job.run, line.at, line.level, &line.message, fields)?;
         }
     }
     if bytes != had {
-        tx.db
-            .prepare_cached("INSERT OR REPLACE INTO log_sizes (seq, bytes) VALUES (?1, ?2)")?
-            .execute((job.seq, bytes))?;
+        keep_size(tx, job, bytes)?;
     }
+    Ok(())
+}
+
+/// How much of a log a line takes.
+fn line_bytes(message: &str, fields: Option<&str>) -> u64 {
+    u64::try_from(LINE_OVERHEAD_BYTES + message.len() + fields.map_or(0, str::len)).unwrap_or(u64::MAX)
+}
+
+fn keep_size(tx: &Tx<'_>, job: &Job, bytes: i64) -> Result<(), Fault> {
+    tx.db.prepare_cached("INSERT OR REPLACE INTO log_sizes (seq, bytes) VALUES (?1, ?2)")?.execute((job.seq, bytes))?;
     Ok(())
 }
 
 fn keep_end(tx: &Tx<'_>, job: &Job, at: Timestamp, limit: i64) -> Result<(), Fault> {
     let message = format!("the log of this job has reached its limit of {limit} bytes: nothing more is kept");
-    keep_line(tx, job, at, LogLevel::Warn, &message, None)
+    keep_line(tx, job, job.run, at, LogLevel::Warn, &message, None)
 }
 
 fn keep_line(
     tx: &Tx<'_>,
     job: &Job,
+    run: u32,
     at: Timestamp,
     level: LogLevel,
     message: &str,
@@ -103,32 +111,71 @@ fn keep_line(
 ) -> Result<(), Fault> {
     tx.db
         .prepare_cached("INSERT INTO logs (seq, run, at, level, message, fields) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute(params![job.seq, job.run, at.0, level.number(), message, fields])?;
+        .execute(params![job.seq, run, at.0, level.number(), message, fields])?;
     Ok(())
 }
 
 pub(super) fn logs(db: &Connection, job: JobId, cursor: Option<&str>, limit: usize) -> Result<Page<LogLine>, Fault> {
-    let parse = |text: &str| text.parse::<i64>().map_err(|_| Fault::Cursor(text.chars().take(80).collect()));
-    let mut after = cursor.map(parse).transpose()?.unwrap_or(0);
+    let mut after = cursor.map(super::list::numbered).transpose()?.unwrap_or(0);
     let mut items = Vec::new();
     if let Some(job) = Job::by_id(db, job)? {
-        let mut query = db.prepare_cached(
-            "SELECT n, run, at, level, message, fields FROM logs WHERE seq = ?1 AND n > ?2 ORDER BY n LIMIT ?3",
-        )?;
-        let mut rows = query.query((job.seq, after, super::list::page_size(limit)))?;
-        while let Some(row) = rows.next()? {
-            after = row.get(0)?;
-            let fields = row.get::<_, Option<String>>(5)?.as_deref().map(stored_json).transpose();
-            items.push(LogLine {
-                run: count(row.get(1)?),
-                at: Timestamp(row.get(2)?),
-                level: LogLevel::from_number(row.get(3)?)?,
-                message: row.get(4)?,
-                fields: fields.map_err(|error| Fault::damaged(format_args!("a log line of job {}", job.id), error))?,
-            });
-        }
+        let last =
+            each_line(db, job.seq, after, super::list::page_size(limit), |line| items.push(line)).map_err(|fault| {
+                match fault {
+                    Fault::Damaged(why) => Fault::damaged(format_args!("job {}", job.id), why),
+                    fault => fault,
+                }
+            })?;
+        after = last.unwrap_or(after);
     }
     Ok(Page::new(items, Some(after.to_string())))
+}
+
+/// Visits the lines of a job from after a number; gives the last one's number.
+pub(super) fn each_line(
+    db: &Connection,
+    seq: i64,
+    after: i64,
+    limit: i64,
+    mut visit: impl FnMut(LogLine),
+) -> Result<Option<i64>, Fault> {
+    let mut query = db.prepare_cached(
+        "SELECT n, run, at, level, message, fields FROM logs WHERE seq = ?1 AND n > ?2 ORDER BY n LIMIT ?3",
+    )?;
+    let mut rows = query.query((seq, after, limit))?;
+    let mut last = None;
+    while let Some(row) = rows.next()? {
+        last = Some(row.get(0)?);
+        let fields = row.get::<_, Option<String>>(5)?.as_deref().map(stored_json).transpose();
+        visit(LogLine {
+            run: count(row.get(1)?),
+            at: Timestamp(row.get(2)?),
+            level: LogLevel::from_number(row.get(3)?)?,
+            message: row.get(4)?,
+            fields: fields.map_err(|error| Fault::damaged("a log line", error))?,
+        });
+    }
+    Ok(last)
+}
+
+/// Keeps what the runs of a job wrote in another storage.
+pub(super) fn import(tx: &Tx<'_>, job: &Job, record: &JobRecord) -> Result<(), Fault> {
+    if let Some(progress) = &record.detail.job.progress {
+        keep_progress(tx, job, progress)?;
+    }
+    let mut bytes = 0_u64;
+    for line in &record.logs {
+        let fields = line.fields.as_ref().map(Json::as_str);
+        bytes += line_bytes(&line.message, fields);
+        keep_line(tx, job, line.run, line.at, line.level, &line.message, fields)?;
+    }
+    if bytes > 0 {
+        keep_size(tx, job, signed(bytes))?;
+    }
+    for (key, value) in &record.checkpoints {
+        keep_checkpoint(tx, job, key, value)?;
+    }
+    Ok(())
 }
 
 pub(super) fn checkpoint(db: &Connection, job: JobId, key: &str) -> Result<Option<Json>, Fault> {
@@ -169,10 +216,15 @@ pub(super) fn put_checkpoint(
         );
         return Err(Fault::TooLarge(message));
     }
+    keep_checkpoint(tx, &job, key, value)?;
+    Ok(Ok(()))
+}
+
+fn keep_checkpoint(tx: &Tx<'_>, job: &Job, key: &str, value: &Json) -> Result<(), Fault> {
     tx.db.prepare_cached("INSERT OR REPLACE INTO checkpoints (seq, key, value) VALUES (?1, ?2, ?3)")?.execute((
         job.seq,
         key,
         value.as_str(),
     ))?;
-    Ok(Ok(()))
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Opening a database.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, mpsc},
     time::Duration,
 };
@@ -59,7 +59,7 @@ impl SqliteStorage {
                 Ok(db)
             })
             .collect::<Result<_, StorageError>>()?;
-        Self::start(writer, Some(Readers::start(readers)?), lock, options)
+        Self::start(writer, Some((Readers::start(readers)?, path.to_owned())), lock, options)
     }
 
     /// A database in memory, gone with the last handle: for tests and trials.
@@ -75,7 +75,7 @@ impl SqliteStorage {
 
     fn start(
         db: Connection,
-        readers: Option<Readers>,
+        file: Option<(Readers, PathBuf)>,
         lock: Option<HostLock>,
         options: SqliteOptions,
     ) -> Result<Arc<Self>, StorageError> {
@@ -85,11 +85,11 @@ impl SqliteStorage {
         let mut writer = Writer {
             db,
             operations: queue,
-            clock: options.clock,
+            clock: Arc::clone(&options.clock),
             retention,
             synchronous: options.synchronous,
             hub: Arc::clone(&hub),
-            watches: readers.is_some() && role == Role::Host,
+            watches: file.is_some() && role == Role::Host,
         };
         if role == Role::Host {
             let swept = writer.at_start(servers::sweep_all)?;
@@ -98,7 +98,17 @@ impl SqliteStorage {
             }
         }
         let pen = Pen::start(writer, operations, lock)?;
-        Ok(Arc::new(Self { pen, readers, hub, retention, room: Semaphore::new(MAX_QUEUED) }))
+        let (readers, path) = file.unzip();
+        Ok(Arc::new(Self {
+            pen,
+            readers,
+            hub,
+            retention,
+            clock: options.clock,
+            synchronous: options.synchronous,
+            path,
+            room: Semaphore::new(MAX_QUEUED),
+        }))
     }
 }
 

@@ -4,7 +4,8 @@ use rusqlite::OptionalExtension;
 use windlass_api::{State, Timestamp};
 
 use super::{
-    damage::{set_aside, unless_damaged},
+    counters,
+    damage::{LINES, set_aside, unless_damaged},
     fault::Fault,
     record::Job,
     tx::Tx,
@@ -17,12 +18,6 @@ const SCHEDULER: &str = "scheduler";
 
 /// How many log lines are removed by one step: writing waits for it.
 const MAX_LINES: usize = 10_000;
-
-/// How many old log lines are removed at once.
-const OLD_LINES: i64 = 1000;
-
-/// How many of the first log lines are looked at for old ones.
-const LOOKED_AT: i64 = 10_000;
 
 /// Everything that belongs to a job besides the job itself.
 const BELONGINGS: [&str; 8] = [
@@ -44,7 +39,7 @@ pub(super) fn promote(tx: &mut Tx<'_>, limit: usize) -> Result<Promoted, Fault> 
     };
     for seq in &due {
         if unless_damaged(tx, *seq, |tx| move_to_its_line(tx, *seq))?.is_none() {
-            set_aside(tx, *seq)?;
+            set_aside(tx, *seq, State::Scheduled)?;
         }
     }
     let next = tx
@@ -83,8 +78,9 @@ pub(super) fn prune(tx: &mut Tx<'_>, limit: usize) -> Result<usize, Fault> {
             removed += 1;
         }
     }
-    let all = remove_old_lines(tx, lines_left)?;
-    Ok(if all { removed } else { limit })
+    let all_lines = remove_old_lines(tx, lines_left)?;
+    let all_counters = counters::prune(tx)?;
+    Ok(if all_lines && all_counters { removed } else { limit })
 }
 
 /// Removes lines of a job, no more than so many; gives how many.
@@ -96,28 +92,17 @@ fn remove_lines(tx: &Tx<'_>, seq: i64, limit: usize) -> Result<usize, Fault> {
         .execute((seq, limit))?)
 }
 
-/// Removes lines whose time is over, about so many; gives whether that was all of them.
+/// Removes lines whose time is over, at most so many; gives whether that was all of them.
 fn remove_old_lines(tx: &Tx<'_>, limit: usize) -> Result<bool, Fault> {
     let kept_ms = i64::try_from(tx.retention.logs.as_millis()).unwrap_or(i64::MAX);
     let until = tx.now.0.saturating_sub(kept_ms);
-    let mut removed = 0;
-    while removed < limit {
-        // Lines are stored about in the order of their time, so that the old ones are found among the first: looking
-        // through all of them would take too long where none is old. A line from a clock that was wrong holds up none
-        // but those that stand so many behind it, and goes with its job at the latest.
-        let slice = tx
-            .db
-            .prepare_cached(
-                "DELETE FROM logs WHERE n IN
-                 (SELECT n FROM (SELECT n, at FROM logs ORDER BY n LIMIT ?3) WHERE at <= ?1 LIMIT ?2)",
-            )?
-            .execute((until, OLD_LINES, LOOKED_AT))?;
-        removed += slice;
-        if slice < usize::try_from(OLD_LINES).unwrap_or(usize::MAX) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let removed = tx
+        .db
+        .prepare_cached(
+            "DELETE FROM logs WHERE n IN (SELECT n FROM logs INDEXED BY logs_by_time WHERE at <= ?1 ORDER BY at LIMIT ?2)",
+        )?
+        .execute((until, i64::try_from(limit).unwrap_or(i64::MAX)))?;
+    Ok(removed < limit)
 }
 
 /// Removes what can be removed of a job that cannot be read.
@@ -127,7 +112,9 @@ fn remove_damaged(tx: &mut Tx<'_>, seq: i64, state: State) -> Result<(), Fault> 
         .prepare_cached("SELECT queue, handler FROM jobs WHERE seq = ?1")?
         .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    set_aside(tx, seq)?;
+    for line in LINES {
+        tx.db.prepare_cached(line)?.execute([seq])?;
+    }
     for statement in BELONGINGS {
         tx.db.prepare_cached(statement)?.execute([seq])?;
     }

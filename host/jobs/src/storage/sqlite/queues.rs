@@ -27,7 +27,7 @@ pub(super) fn set_paused(tx: &mut Tx<'_>, name: &QueueName, paused: bool) -> Res
     let queue = tx.queue(name)?;
     tx.db.prepare_cached("UPDATE queues SET paused = ?2 WHERE n = ?1")?.execute((queue, paused))?;
     if !paused {
-        tx.signals.push(Signal::Work);
+        tx.signal(Signal::Work);
     }
     Ok(())
 }

@@ -180,15 +180,15 @@ impl Job {
                         "INSERT INTO waiting (line, queue, priority, since, seq) VALUES (?1, ?2, ?3, ?4, ?5)",
                     )?
                     .execute((self.mode.number(), self.queue, self.priority, self.ready_at.0, self.seq))?;
-                tx.signals.push(Signal::Work);
+                tx.signal(Signal::Work);
             }
             State::Scheduled => {
                 tx.db
                     .prepare_cached("INSERT INTO scheduled (at, seq) VALUES (?1, ?2)")?
                     .execute((self.at.0, self.seq))?;
-                tx.signals.push(Signal::Work);
+                tx.signal(Signal::Work);
             }
-            state if state.is_final() => tx.ends.push(self.id),
+            state if state.is_final() => tx.effects.ends.push(self.id),
             _ => {}
         }
         tx.count(self.queue, self.handler, self.state, 1);
@@ -221,6 +221,19 @@ impl Job {
     pub(super) fn save(&self, tx: &mut Tx<'_>, before: Place) -> Result<(), Fault> {
         self.leave(tx, before)?;
         self.stand(tx)?;
+        if self.state != before.state && self.state.is_final() {
+            let happened = tx.happened(self.handler);
+            match self.state {
+                State::Succeeded => happened.succeeded += 1,
+                State::Failed => happened.failed += 1,
+                _ => happened.deleted += 1,
+            }
+        }
+        self.write(tx)
+    }
+
+    /// Writes all that changes in a job's life, and nothing else: [`Self::save`] is what moves a job.
+    pub(super) fn write(&self, tx: &Tx<'_>) -> Result<(), Fault> {
         tx.db
             .prepare_cached(
                 "UPDATE jobs SET mode = ?2, state = ?3, attempt = ?4, run = ?5, losses = ?6, lines = ?7, at = ?8,

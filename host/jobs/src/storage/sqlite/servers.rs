@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use windlass_api::{Cause, Json, QueueName, ServerId, ServerView, SlotUse, State, Timestamp, Usage};
 
 use super::{
-    damage::unless_damaged,
+    damage::{set_aside, unless_damaged},
     fault::Fault,
     record::{Job, RunEnd},
     settle::{delete_reason, host_failure},
@@ -83,10 +83,10 @@ pub(super) fn sweep(tx: &mut Tx<'_>, lost: Pulse) -> Result<Option<usize>, Fault
     let Some(server) = server else { return Ok(None) };
     let mut taken = 0;
     for seq in runs_of(tx, server)? {
-        // A job that cannot be read keeps its server, which is known to be gone, and so is met here no second time.
-        if unless_damaged(tx, seq, |tx| take_away(tx, Job::by_seq(tx.db, seq)?))?.is_some() {
-            taken += 1;
+        if unless_damaged(tx, seq, |tx| take_away(tx, Job::by_seq(tx.db, seq)?))?.is_none() {
+            set_aside(tx, seq, State::Processing)?;
         }
+        taken += 1;
     }
     Ok(Some(taken))
 }
@@ -108,7 +108,9 @@ pub(super) fn leave(tx: &mut Tx<'_>, id: ServerId) -> Result<(), Fault> {
         .optional()?;
     let Some(server) = server else { return Ok(()) };
     for seq in runs_of(tx, server)? {
-        unless_damaged(tx, seq, |tx| hand_back(tx, Job::by_seq(tx.db, seq)?))?;
+        if unless_damaged(tx, seq, |tx| hand_back(tx, Job::by_seq(tx.db, seq)?))?.is_none() {
+            set_aside(tx, seq, State::Processing)?;
+        }
     }
     Ok(())
 }

@@ -60,6 +60,13 @@ fn end(tx: &mut Tx<'_>, mut job: Job, settlement: &Settlement) -> Result<State, 
         (Next::HandlerMissing, None) => await_handler(tx, &mut job)?,
     }
     job.server = None;
+    let happened = tx.happened(job.handler);
+    happened.runs += 1;
+    happened.run_us = happened.run_us.saturating_add(settlement.usage.wall_us);
+    happened.fuel = happened.fuel.saturating_add(settlement.usage.fuel);
+    if matches!(settlement.next, Next::Retry { .. }) && job.state == State::Scheduled {
+        happened.retried += 1;
+    }
     job.record_run(tx, &RunEnd { usage: settlement.usage, failure }, &run, by.as_deref())?;
     job.save(tx, before)?;
     Ok(job.state)
@@ -91,7 +98,7 @@ fn await_handler(tx: &mut Tx<'_>, job: &mut Job) -> Result<(), Fault> {
     Ok(())
 }
 
-fn keep_result(tx: &Tx<'_>, seq: i64, result: Option<&Json>) -> Result<(), Fault> {
+pub(super) fn keep_result(tx: &Tx<'_>, seq: i64, result: Option<&Json>) -> Result<(), Fault> {
     if let Some(result) = result {
         tx.db
             .prepare_cached("INSERT OR REPLACE INTO results (seq, result) VALUES (?1, ?2)")?

@@ -98,10 +98,21 @@ fn usage(row: &Row<'_>, first: usize) -> Result<Usage, Fault> {
 
 pub(super) fn detail(db: &Connection, retention: &Retention, id: JobId) -> Result<Option<JobDetail>, Fault> {
     let Some(seq) = Job::by_id(db, id)?.map(|job| job.seq) else { return Ok(None) };
+    Ok(shown(db, retention, seq)?.map(|shown| shown.detail))
+}
+
+/// A job as it is kept and as it is shown.
+pub(super) struct Shown {
+    pub(super) job: Job,
+    pub(super) detail: JobDetail,
+}
+
+/// A job by its number, with all that is known of it.
+pub(super) fn shown(db: &Connection, retention: &Retention, seq: i64) -> Result<Option<Shown>, Fault> {
     let Some((job, summary)) = summary(db, seq)? else { return Ok(None) };
     let wide = Wide::read(db, &job)?;
     let history = history(db, &job, &wide, summary.server)?;
-    Ok(Some(JobDetail {
+    let detail = JobDetail {
         result: result(db, &job)?,
         expires_at: retention.expires_at(job.state, job.at),
         job: summary,
@@ -110,7 +121,8 @@ pub(super) fn detail(db: &Connection, retention: &Retention, id: JobId) -> Resul
         retry: wide.retry,
         timeout_ms: wide.timeout_ms,
         history,
-    }))
+    };
+    Ok(Some(Shown { job, detail }))
 }
 
 fn result(db: &Connection, job: &Job) -> Result<Option<Json>, Fault> {

@@ -1,32 +1,40 @@
 //! The storage traits, each method handed to the writing thread or to a reading one.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use windlass_api::{
-    Counts, Digest, Enqueued, JobDetail, JobFilter, JobId, JobSummary, Json, LogLine, ModuleName, ModuleView, Page,
-    QueueName, QueueView, RequeueRequest, ServerId, ServerView, SlotUse, State, VersionView,
+    CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobSummary, Json,
+    LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RequeueRequest, ServerId, ServerView, SlotUse, State,
+    VersionView,
 };
 
 use super::{
-    claim, commands, enqueue,
+    claim, commands, counters, enqueue, export,
     fault::Fault,
+    findings,
     hub::Hub,
-    list, modules, notes, promote, queues,
+    import, list, modules, notes,
+    options::Synchronous,
+    promote, queues,
     readers::Readers,
     servers, settle, show,
     tx::Tx,
     writer::{Durability, Fold, Pen, Step},
 };
 use crate::{
-    Claimed, Fence, NewJob, Settlement,
+    Claimed, Clock, Fence, NewJob, Settlement,
     storage::{
-        ClaimRequest, Commanded, Heartbeat, JobStore, ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse,
-        QueueStore, Retention, ServerStore, Storage, StorageError, Superseded, Wake,
+        ClaimRequest, Commanded, Finding, Heartbeat, JobStore, ModuleStore, NewServer, NewVersion, Note, Promoted,
+        Pulse, QueueStore, Record, Retention, SCAN_BUDGET_MS, ServerStore, Storage, StorageError, Superseded, Transfer,
+        Wake,
     },
 };
+
+/// How long jobs are looked at one by one.
+const SCAN_BUDGET: Duration = Duration::from_millis(SCAN_BUDGET_MS);
 
 /// A storage in one SQLite file, or in memory.
 #[derive(Debug)]
@@ -36,13 +44,17 @@ pub struct SqliteStorage {
     pub(super) readers: Option<Readers>,
     pub(super) hub: Arc<Hub>,
     pub(super) retention: Retention,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) synchronous: Synchronous,
+    /// Where the file is; absent for a database in memory.
+    pub(super) path: Option<PathBuf>,
     /// Bounds what queues up for the writing thread.
     pub(super) room: Semaphore,
 }
 
 impl SqliteStorage {
     /// Carries out a step on the writing thread; answers when it is committed.
-    async fn write<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static>(
         &self,
         durability: Durability,
         step: impl FnOnce(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
@@ -56,7 +68,7 @@ impl SqliteStorage {
         answered.await.map_err(|_| closed())?
     }
 
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StorageError> {
@@ -69,6 +81,11 @@ impl SqliteStorage {
 
 #[async_trait]
 impl Storage for SqliteStorage {
+    async fn findings(&self) -> Result<Vec<Finding>, StorageError> {
+        let (path, synchronous) = (self.path.clone(), self.synchronous);
+        self.read(move |_| Ok(findings::findings(path.as_deref(), synchronous))).await
+    }
+
     fn wake(&self) -> Option<&dyn Wake> {
         Some(self.hub.as_ref())
     }
@@ -85,8 +102,9 @@ impl Storage for SqliteStorage {
 
 #[async_trait]
 impl JobStore for SqliteStorage {
-    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, StorageError> {
-        self.write(Durability::Promised, move |tx| enqueue::enqueue(tx, &jobs, "client")).await
+    async fn enqueue(&self, jobs: Vec<NewJob>, by: &str) -> Result<Vec<Enqueued>, StorageError> {
+        let by = by.to_owned();
+        self.write(Durability::Promised, move |tx| enqueue::enqueue(tx, &jobs, &by)).await
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError> {
@@ -153,7 +171,12 @@ impl JobStore for SqliteStorage {
         limit: usize,
     ) -> Result<Page<JobSummary>, StorageError> {
         let (filter, cursor) = (filter.clone(), cursor.map(str::to_owned));
-        self.read(move |db| list::jobs(db, &filter, cursor.as_deref(), limit)).await
+        self.read(move |db| list::jobs(db, &filter, cursor.as_deref(), limit, SCAN_BUDGET)).await
+    }
+
+    async fn count(&self, filter: &JobFilter) -> Result<FilteredCount, StorageError> {
+        let filter = filter.clone();
+        self.read(move |db| list::count(db, &filter, SCAN_BUDGET)).await
     }
 
     async fn counts(&self) -> Result<Counts, StorageError> {
@@ -237,5 +260,21 @@ impl QueueStore for SqliteStorage {
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), StorageError> {
         let queue = queue.clone();
         self.write(Durability::Promised, move |tx| queues::set_paused(tx, &queue, paused)).await
+    }
+    async fn counters(&self, query: &CounterQuery) -> Result<Vec<CounterRow>, StorageError> {
+        let query = query.clone();
+        self.read(move |db| counters::counters(db, &query)).await
+    }
+}
+
+#[async_trait]
+impl Transfer for SqliteStorage {
+    async fn export(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Record>, StorageError> {
+        let (cursor, retention) = (cursor.map(str::to_owned), self.retention);
+        self.read(move |db| export::export(db, &retention, cursor.as_deref(), limit)).await
+    }
+
+    async fn import(&self, records: Vec<Record>) -> Result<usize, StorageError> {
+        self.write(Durability::Promised, move |tx| import::import(tx, &records)).await
     }
 }

@@ -4,9 +4,13 @@
 use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension};
-use windlass_api::{Digest, HandlerPath, JobId, QueueName, ServerId, State, Timestamp};
+use windlass_api::{Digest, Grain, HandlerPath, JobId, QueueName, ServerId, State, Timestamp};
 
-use super::{fault::Fault, words};
+use super::{
+    counters::{Counters, Happened},
+    fault::Fault,
+    number, words,
+};
 use crate::{
     Clock,
     storage::{Retention, Signal},
@@ -43,16 +47,25 @@ impl Cache {
     }
 }
 
+/// What comes of operations beside what they write at once: it is written or told when the whole transaction is.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    pub(super) tally: Tally,
+    pub(super) counters: Counters,
+    pub(super) signals: Vec<Signal>,
+    pub(super) ends: Vec<JobId>,
+}
+
 pub(super) struct Tx<'a> {
     pub(super) db: &'a Connection,
     /// The instant of the operation.
     pub(super) now: Timestamp,
     pub(super) retention: Retention,
-    pub(super) tally: Tally,
-    pub(super) signals: Vec<Signal>,
-    pub(super) ends: Vec<JobId>,
+    pub(super) effects: Effects,
     cache: &'a mut Cache,
     clock: &'a dyn Clock,
+    /// The last number that was given to a job, and the millisecond that it was given for.
+    last_number: Option<(Timestamp, i64)>,
     /// Whether an earlier operation of the transaction has changed how many jobs there are.
     changed: bool,
 }
@@ -61,17 +74,7 @@ impl<'a> Tx<'a> {
     pub(super) fn new(db: &'a Connection, cache: &'a mut Cache, clock: &'a dyn Clock, retention: Retention) -> Self {
         cache.bound();
         let now = clock.now();
-        Self {
-            db,
-            now,
-            retention,
-            tally: Tally::new(),
-            signals: Vec::new(),
-            ends: Vec::new(),
-            cache,
-            clock,
-            changed: false,
-        }
+        Self { db, now, retention, effects: Effects::default(), cache, clock, last_number: None, changed: false }
     }
 
     /// Carries out one operation wholly or not at all.
@@ -84,25 +87,23 @@ impl<'a> Tx<'a> {
     pub(super) fn guarded<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
         // Where savepoints of one name are nested, the innermost is meant.
         self.db.prepare_cached("SAVEPOINT operation")?.execute([])?;
-        let (tally, signals, ends) =
-            (std::mem::take(&mut self.tally), std::mem::take(&mut self.signals), std::mem::take(&mut self.ends));
+        let before = std::mem::take(&mut self.effects);
         let outcome = step(self).and_then(|done| {
             self.db.prepare_cached("RELEASE operation")?.execute([])?;
             Ok(done)
         });
-        let own = (
-            std::mem::replace(&mut self.tally, tally),
-            std::mem::replace(&mut self.signals, signals),
-            std::mem::replace(&mut self.ends, ends),
-        );
+        let own = std::mem::replace(&mut self.effects, before);
         match outcome {
             Ok(done) => {
-                self.changed |= !own.0.is_empty();
-                for (key, change) in own.0 {
-                    *self.tally.entry(key).or_default() += change;
+                self.changed |= !own.tally.is_empty();
+                for (key, change) in own.tally {
+                    *self.effects.tally.entry(key).or_default() += change;
                 }
-                self.signals.extend(own.1);
-                self.ends.extend(own.2);
+                for (key, happened) in own.counters {
+                    self.effects.counters.entry(key).or_default().add(&happened);
+                }
+                self.effects.signals.extend(own.signals);
+                self.effects.ends.extend(own.ends);
                 Ok(done)
             }
             Err(fault) => {
@@ -116,11 +117,31 @@ impl<'a> Tx<'a> {
 
     /// Whether the table of tallies lags behind the jobs, because this transaction has not written it yet.
     pub(super) fn has_changes(&self) -> bool {
-        self.changed || !self.tally.is_empty()
+        self.changed || !self.effects.tally.is_empty()
     }
 
     pub(super) fn count(&mut self, queue: i64, handler: i64, state: State, change: i64) {
-        *self.tally.entry((queue, handler, state)).or_default() += change;
+        *self.effects.tally.entry((queue, handler, state)).or_default() += change;
+    }
+
+    /// What has happened to a handler's jobs in the present minute, to be added to.
+    pub(super) fn happened(&mut self, handler: i64) -> &mut Happened {
+        let minute = Grain::Minute.start_of(self.now);
+        self.effects.counters.entry((minute, handler)).or_default()
+    }
+
+    pub(super) fn signal(&mut self, signal: Signal) {
+        self.effects.signals.push(signal);
+    }
+
+    /// A number for a job that was made at an instant, after all others of its millisecond.
+    pub(super) fn next_number(&mut self, made_at: Timestamp) -> Result<i64, Fault> {
+        let next = match self.last_number {
+            Some((at, last)) if at == made_at => last + 1,
+            _ => number::next(self.db, made_at)?,
+        };
+        self.last_number = Some((made_at, next));
+        Ok(next)
     }
 
     /// The number of a queue, which is made known where it is not.

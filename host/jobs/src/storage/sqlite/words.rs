@@ -1,7 +1,7 @@
 //! How words are kept: as small numbers in the order in which they are declared.
 
 use uuid::Uuid;
-use windlass_api::{Digest, LogLevel, Mode, State};
+use windlass_api::{Digest, Grain, LogLevel, Mode, State};
 
 use super::fault::Fault;
 
@@ -33,6 +33,11 @@ impl Word for State {
 
 impl Word for Mode {
     const WHAT: &'static str = "a job's mode";
+    const VALUES: &'static [Self] = Self::ALL;
+}
+
+impl Word for Grain {
+    const WHAT: &'static str = "the grain of a counter";
     const VALUES: &'static [Self] = Self::ALL;
 }
 

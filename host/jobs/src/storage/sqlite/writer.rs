@@ -18,11 +18,12 @@ use tokio::sync::oneshot;
 use windlass_api::State;
 
 use super::{
+    counters,
     fault::Fault,
     hub::Hub,
     lock::HostLock,
     options::Synchronous,
-    tx::{Cache, Tally, Tx},
+    tx::{Cache, Effects, Tally, Tx},
     words::Word,
 };
 use crate::{
@@ -328,8 +329,9 @@ impl Writer {
                 break;
             }
         }
-        let Tx { tally, signals, ends, .. } = tx;
+        let Effects { tally, counters, signals, ends } = tx.effects;
         write_tally(&self.db, &tally)?;
+        counters::write(&self.db, &counters)?;
         self.db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).map_err(Fault::from)?;
         Ok(Told { operations, signals, ends })
     }

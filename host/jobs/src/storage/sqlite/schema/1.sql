@@ -53,8 +53,8 @@ CREATE TABLE modules (
     active INTEGER NOT NULL REFERENCES versions (n)
 ) STRICT, WITHOUT ROWID;
 
--- The narrow part of a job: all that changes in its life, and what it is claimed and listed by. The order of `seq` is the
--- order of making. `at` is when a scheduled job is due, when a job ended, and otherwise when it came into its state.
+-- The narrow part of a job: all that changes in its life, and what it is claimed and listed by. `seq` tells when the job was
+-- made: the millisecond, then 20 bits that count within it. So each index answers a span of time too. `at` is when a scheduled job is due, when a job ended, and otherwise when it came into its state.
 CREATE TABLE jobs (
     seq INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,
@@ -184,8 +184,37 @@ CREATE TABLE logs (
 ) STRICT;
 
 CREATE INDEX logs_by_job ON logs (seq, n);
+CREATE INDEX logs_by_time ON logs (at);
 
 CREATE TABLE log_sizes (
     seq INTEGER PRIMARY KEY,
     bytes INTEGER NOT NULL
 ) STRICT;
+
+-- What happened in a span, a row for each handler to which something did. A grain is a number: minutes, then hours.
+CREATE TABLE counters (
+    grain INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    handler INTEGER NOT NULL,
+    made INTEGER NOT NULL,
+    succeeded INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    retried INTEGER NOT NULL,
+    deleted INTEGER NOT NULL,
+    runs INTEGER NOT NULL,
+    run_us INTEGER NOT NULL,
+    fuel INTEGER NOT NULL,
+    PRIMARY KEY (grain, at, handler)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE recurring (
+    name TEXT PRIMARY KEY,
+    definition TEXT NOT NULL,
+    paused INTEGER NOT NULL,
+    next_at INTEGER,
+    last_at INTEGER,
+    last_job BLOB,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX recurring_due ON recurring (next_at, name) WHERE next_at IS NOT NULL AND NOT paused;

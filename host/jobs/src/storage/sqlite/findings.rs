@@ -1,0 +1,172 @@
+//! What an operator should know of how a database is set up.
+
+use std::{cmp::Reverse, fs, path::Path};
+
+use super::options::Synchronous;
+use crate::storage::{Finding, Severity};
+
+/// Below so much free room on the disk an operator is warned: a gibibyte is some hundred thousand jobs.
+const LOW_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// Below so much the next large write may fail.
+const TOO_LOW_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A log of so many bytes, eight times what it is folded at, is held open by somebody who reads.
+const LONG_LOG_BYTES: u64 = 8 * 4096 * 4096;
+
+/// What is found, the worst first. `path` is absent for a database in memory.
+pub(super) fn findings(path: Option<&Path>, synchronous: Synchronous) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match path {
+        Some(path) => {
+            if synchronous == Synchronous::Normal {
+                findings.push(not_durable());
+            }
+            findings.extend(file_system(path));
+            findings.extend(little_room(fs4::available_space(folder(path)).ok()));
+            findings.extend(long_log(fs::metadata(log_of(path)).map_or(0, |log| log.len())));
+        }
+        None => findings.push(finding(
+            Severity::Warning,
+            "the database is in memory: every job is lost when the process ends",
+            "give the host a file, such as `sqlite:windlass.db`",
+        )),
+    }
+    findings.sort_by_key(|finding| Reverse(finding.severity));
+    findings
+}
+
+fn finding(severity: Severity, what: impl Into<String>, mend: impl Into<String>) -> Finding {
+    Finding { severity, what: what.into(), mend: mend.into() }
+}
+
+fn not_durable() -> Finding {
+    finding(
+        Severity::Warning,
+        "`synchronous` is `normal`: a power cut or a crash of the operating system may take back the last seconds, with \
+         jobs whose storing was acknowledged and with ends of runs, which are then run again; a killed process loses \
+         nothing",
+        "set `synchronous` to `full` unless that may be lost",
+    )
+}
+
+fn little_room(bytes: Option<u64>) -> Option<Finding> {
+    let bytes = bytes.filter(|bytes| *bytes < LOW_BYTES)?;
+    let severity = if bytes < TOO_LOW_BYTES { Severity::Error } else { Severity::Warning };
+    let what =
+        format!("the disk of the database has {} MiB left: on a full disk no job is stored", bytes / (1024 * 1024));
+    Some(finding(severity, what, "make room on it, or keep ended jobs for a shorter time"))
+}
+
+fn long_log(bytes: u64) -> Option<Finding> {
+    let what = format!(
+        "the write-ahead log has grown to {} MiB: a process that holds a read transaction open keeps it from being folded \
+         into the database",
+        bytes / (1024 * 1024),
+    );
+    let mend = "end the process that reads, such as a forgotten `sqlite3` shell or a backup that hangs";
+    (bytes >= LONG_LOG_BYTES).then(|| finding(Severity::Warning, what, mend))
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn log_of(path: &Path) -> std::path::PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+/// What lies in a file system that does not keep what SQLite needs of it.
+#[cfg(target_os = "linux")]
+fn file_system(path: &Path) -> Option<Finding> {
+    let kind = rustix::fs::statfs(path).ok()?.f_type;
+    // Kinds are 32 bits wide, whatever type the system gives them in.
+    file_system_of(u32::try_from(kind & 0xffff_ffff).ok()?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn file_system(_: &Path) -> Option<Finding> {
+    None
+}
+
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "file systems are only told apart on Linux"))]
+fn file_system_of(kind: u32) -> Option<Finding> {
+    let over_the_network = |name: &str| {
+        finding(
+            Severity::Error,
+            format!(
+                "the database lies in a file system that reaches over the network ({name}), where neither the locks nor \
+                 the shared memory of SQLite can be relied upon: two hosts may damage it"
+            ),
+            "put it on a local disk, or use PostgreSQL or Redis for several hosts",
+        )
+    };
+    // The numbers are those of the kernel's `magic.h`.
+    match kind {
+        0x6969 => Some(over_the_network("NFS")),
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => Some(over_the_network("SMB")),
+        0x5346_414f => Some(over_the_network("AFS")),
+        0x00c3_6400 => Some(over_the_network("Ceph")),
+        0x0bd0_0bd0 => Some(over_the_network("Lustre")),
+        0x4750_4653 => Some(over_the_network("GPFS")),
+        0x0102_1997 => Some(over_the_network("9P")),
+        0x6573_5546 => Some(finding(
+            Severity::Note,
+            "the database lies in a file system of a program's own (FUSE), which may reach over the network or \
+             acknowledge writes before they are on a disk",
+            "put it on a local disk unless you know that file system",
+        )),
+        0x0102_1994 | 0x8584_58f6 => Some(finding(
+            Severity::Warning,
+            "the database lies in memory (tmpfs): every job is lost when the machine stops",
+            "put it on a disk",
+        )),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_file_system_is_an_error_and_a_local_one_nothing() {
+        for kind in [0x6969, 0xff53_4d42, 0x00c3_6400] {
+            assert_eq!(file_system_of(kind).unwrap().severity, Severity::Error);
+        }
+        assert_eq!(file_system_of(0x0102_1994).unwrap().severity, Severity::Warning);
+        // ext4, xfs, btrfs, overlay.
+        for kind in [0xef53, 0x5846_5342, 0x9123_683e, 0x794c_7630] {
+            assert_eq!(file_system_of(kind), None);
+        }
+    }
+
+    #[test]
+    fn little_room_is_told_and_very_little_is_an_error() {
+        assert_eq!(little_room(Some(LOW_BYTES)), None);
+        assert_eq!(little_room(None), None);
+        let low = little_room(Some(500 * 1024 * 1024)).unwrap();
+        assert_eq!(low.severity, Severity::Warning);
+        assert!(low.what.contains("500 MiB left"), "{}", low.what);
+        assert_eq!(little_room(Some(1)).unwrap().severity, Severity::Error);
+    }
+
+    #[test]
+    fn a_log_that_nobody_can_fold_is_told() {
+        assert_eq!(long_log(LONG_LOG_BYTES - 1), None);
+        assert!(long_log(LONG_LOG_BYTES).unwrap().what.contains("128 MiB"));
+    }
+
+    #[test]
+    fn the_worst_comes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("jobs.db");
+        fs::write(log_of(&path), "").unwrap();
+        let findings = findings(Some(&path), Synchronous::Normal);
+        assert!(findings.iter().any(|finding| finding.what.contains("power cut")));
+        assert!(findings.is_sorted_by_key(|finding| Reverse(finding.severity)));
+        assert!(findings.iter().all(|finding| !finding.what.ends_with('.')));
+    }
+}

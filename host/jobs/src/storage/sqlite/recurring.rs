@@ -1,0 +1,180 @@
+//! Recurring jobs.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::Uuid;
+use windlass_api::{JobId, Page, RecurringName, Timestamp};
+
+use super::{
+    SqliteStorage, enqueue,
+    fault::Fault,
+    list::page_size,
+    payload::stored_json,
+    tx::Tx,
+    words::{self, signed, unsigned},
+    writer::Durability,
+};
+use crate::{
+    NewJob,
+    storage::{Due, RecurringEntry, RecurringStore, Signal, StorageError},
+};
+
+/// What an entry is read by, in the order of [`read`].
+const COLUMNS: &str = "name, definition, paused, next_at, last_at, last_job, revision";
+
+fn read(row: &Row<'_>) -> Result<RecurringEntry, Fault> {
+    let name = row.get::<_, String>(0)?;
+    let damaged = |why: &dyn std::fmt::Display| Fault::damaged(format_args!("the recurring job {name}"), why);
+    let instant = |at: usize| row.get::<_, Option<i64>>(at).map(|at| at.map(Timestamp));
+    let last_job = row.get::<_, Option<Vec<u8>>>(5)?.map(|id| words::uuid(&id).map(JobId)).transpose();
+    let definition = stored_json(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?);
+    Ok(RecurringEntry {
+        definition: definition.map_err(|error| damaged(&error))?,
+        paused: row.get(2)?,
+        next_at: instant(3)?,
+        last_at: instant(4)?,
+        last_job: last_job.map_err(|_| damaged(&"the id of its last job is none"))?,
+        revision: unsigned(row.get(6)?),
+        name: name.parse().map_err(|error| damaged(&error))?,
+    })
+}
+
+fn put(tx: &mut Tx<'_>, entry: &RecurringEntry, expected: Option<u64>, jobs: &[NewJob]) -> Result<Option<u64>, Fault> {
+    let present = tx
+        .db
+        .prepare_cached("SELECT revision FROM recurring WHERE name = ?1")?
+        .query_row([entry.name.as_str()], |row| row.get(0))
+        .optional()?
+        .map(unsigned);
+    if present != expected {
+        return Ok(None);
+    }
+    let revision = present.unwrap_or(0).saturating_add(1);
+    write(tx.db, &RecurringEntry { revision, ..entry.clone() })?;
+    enqueue::enqueue(tx, jobs, &format!("recurring {}", entry.name))?;
+    if entry.next_at.is_some() && !entry.paused {
+        tx.signal(Signal::Work);
+    }
+    Ok(Some(revision))
+}
+
+fn write(db: &Connection, entry: &RecurringEntry) -> Result<(), Fault> {
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO recurring (name, definition, paused, next_at, last_at, last_job, revision)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        entry.name.as_str(),
+        entry.definition.as_str(),
+        entry.paused,
+        entry.next_at.map(|at| at.0),
+        entry.last_at.map(|at| at.0),
+        entry.last_job.as_ref().map(|id| Uuid::as_bytes(&id.0)),
+        signed(entry.revision),
+    ])?;
+    Ok(())
+}
+
+/// Keeps an entry that comes from another storage, unless there is one of its name. Gives whether it was kept.
+pub(super) fn import(tx: &mut Tx<'_>, entry: &RecurringEntry) -> Result<bool, Fault> {
+    let known = tx.db.prepare_cached("SELECT 1 FROM recurring WHERE name = ?1")?.exists([entry.name.as_str()])?;
+    if !known {
+        write(tx.db, entry)?;
+        tx.signal(Signal::Work);
+    }
+    Ok(!known)
+}
+
+fn remove(tx: &Tx<'_>, name: &RecurringName) -> Result<bool, Fault> {
+    Ok(tx.db.prepare_cached("DELETE FROM recurring WHERE name = ?1")?.execute([name.as_str()])? > 0)
+}
+
+fn one(db: &Connection, name: &RecurringName) -> Result<Option<RecurringEntry>, Fault> {
+    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM recurring WHERE name = ?1"))?;
+    query.query([name.as_str()])?.next()?.map(read).transpose()
+}
+
+/// Entries by name, from after `after`, and whether there are more.
+pub(super) fn after(db: &Connection, after: &str, limit: usize) -> Result<(Vec<RecurringEntry>, bool), Fault> {
+    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM recurring WHERE name > ?1 ORDER BY name"))?;
+    let mut rows = query.query([after])?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        if entries.len() == limit {
+            return Ok((entries, true));
+        }
+        entries.push(read(row)?);
+    }
+    Ok((entries, false))
+}
+
+fn page(db: &Connection, cursor: Option<&str>, limit: usize) -> Result<Page<RecurringEntry>, Fault> {
+    if let Some(cursor) = cursor {
+        cursor.parse::<RecurringName>().map_err(|_| Fault::cursor(cursor))?;
+    }
+    let limit = usize::try_from(page_size(limit)).unwrap_or(1);
+    let (entries, has_more) = after(db, cursor.unwrap_or_default(), limit)?;
+    let next = entries.last().filter(|_| has_more).map(|entry| entry.name.to_string());
+    Ok(Page::new(entries, next))
+}
+
+fn due(db: &Connection, now: Timestamp, limit: usize) -> Result<Due, Fault> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM recurring INDEXED BY recurring_due WHERE next_at IS NOT NULL AND NOT paused
+         ORDER BY next_at, name",
+    ))?;
+    let mut rows = query.query([])?;
+    let mut due = Due::default();
+    while let Some(row) = rows.next()? {
+        let next_at = Timestamp(row.get(3)?);
+        if next_at > now || due.entries.len() == limit {
+            due.next_in_ms = Some(next_at.ms_since(now));
+            break;
+        }
+        match read(row) {
+            Ok(entry) => due.entries.push(entry),
+            // One that cannot be read must not hold up those behind it.
+            Err(fault) if fault.is_of_a_record() => {
+                tracing::error!(error = %StorageError::from(fault), "a recurring job is passed over, because it is damaged");
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(due)
+}
+
+#[async_trait]
+impl RecurringStore for SqliteStorage {
+    async fn put_recurring(
+        &self,
+        entry: RecurringEntry,
+        expected: Option<u64>,
+        jobs: Vec<NewJob>,
+    ) -> Result<Option<u64>, StorageError> {
+        self.write(Durability::Promised, move |tx| put(tx, &entry, expected, &jobs)).await
+    }
+
+    async fn remove_recurring(&self, name: &RecurringName) -> Result<bool, StorageError> {
+        let name = name.clone();
+        self.write(Durability::Promised, move |tx| remove(tx, &name)).await
+    }
+
+    async fn recurring(&self, name: &RecurringName) -> Result<Option<RecurringEntry>, StorageError> {
+        let name = name.clone();
+        self.read(move |db| one(db, &name)).await
+    }
+
+    async fn recurring_entries(
+        &self,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<RecurringEntry>, StorageError> {
+        let cursor = cursor.map(str::to_owned);
+        self.read(move |db| page(db, cursor.as_deref(), limit)).await
+    }
+
+    async fn due_recurring(&self, limit: usize) -> Result<Due, StorageError> {
+        let now = self.clock.now();
+        self.read(move |db| due(db, now, limit)).await
+    }
+}
