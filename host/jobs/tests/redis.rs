@@ -20,3 +20,9 @@ async fn open(clock: Arc<TestClock>) -> Opened {
 }
 
 windlass_jobs::conformance_suite!(open);
+
+/// The suite again, with each call failing before it is answered.
+mod faulty {
+    use super::*;
+    windlass_jobs::conformance_suite!(open, faulty);
+}

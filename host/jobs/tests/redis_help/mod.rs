@@ -5,37 +5,37 @@ use std::sync::atomic::{AtomicU32, Ordering};
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// A namespace that nobody else uses. Its keys are deleted when it is dropped.
-pub struct Namespace {
+pub(crate) struct Namespace {
     server: String,
     name: String,
 }
 
 impl Namespace {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::on(&std::env::var("WINDLASS_TEST_REDIS").unwrap())
     }
 
     /// A namespace of this server.
-    pub fn on(server: &str) -> Self {
+    pub(crate) fn on(server: &str) -> Self {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         Self { server: server.to_owned(), name: format!("test-{}-{number}", std::process::id()) }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}?namespace={}", self.server, self.name)
     }
 
     /// A connection to the server itself.
-    pub fn redis(&self) -> redis::Connection {
+    pub(crate) fn redis(&self) -> redis::Connection {
         redis::Client::open(self.server.as_str()).unwrap().get_connection().unwrap()
     }
 
-    pub fn prefix(&self) -> String {
+    pub(crate) fn prefix(&self) -> String {
         format!("{{{}}}:", self.name)
     }
 
     /// All keys of the namespace.
-    pub fn keys(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn keys(&self) -> Vec<Vec<u8>> {
         let pattern = format!("{}*", self.prefix());
         let mut connection = self.redis();
         let (mut cursor, mut keys) = (0_u64, Vec::new());

@@ -99,7 +99,8 @@ impl RedisStorage {
             call.arg(ms(span));
         }
         for grain in Grain::ALL {
-            call.arg(grain.kept_ms());
+            // From the end of the span on.
+            call.arg(grain.kept_ms() + grain.span_ms());
         }
         let mut answer = List::of(self.run(call).await?)?;
         let (removed, more) = (answer.number::<i64>()?, answer.number::<i64>()? == 1);

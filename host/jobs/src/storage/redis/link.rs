@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisConnectionInfo,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
     RedisError, ServerErrorKind, TlsCertificates, Value,
     aio::MultiplexedConnection,
 };
@@ -87,7 +87,7 @@ impl Link {
         let mut asked = 0;
         loop {
             let (generation, mut connection) = self.connection().await?;
-            let answer = connection.send_packed_command(command).await;
+            let answer = command.query_async::<Value>(&mut connection).await;
             let Err(error) = &answer else { return Ok(answer) };
             if is_broken(error) {
                 self.give_up(generation).await;
@@ -237,7 +237,7 @@ impl Link {
             .set_response_timeout(Some(self.connect_timeout));
         let asked = self.in_time(async {
             let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-            connection.send_packed_command(command).await
+            command.query_async::<Value>(&mut connection).await
         });
         asked.await?.map_err(|error| self.on_connect(&error))
     }
@@ -269,7 +269,7 @@ impl Link {
 }
 
 fn settings(login: &Login, db: i64) -> RedisConnectionInfo {
-    let mut settings = RedisConnectionInfo::default().set_db(db);
+    let mut settings = RedisConnectionInfo::default().set_db(db).set_protocol(ProtocolVersion::RESP2);
     if let Some(user) = &login.user {
         settings = settings.set_username(user);
     }

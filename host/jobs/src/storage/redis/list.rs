@@ -52,6 +52,10 @@ impl Cursor {
         parsed.ok_or_else(|| StorageError::InvalidCursor(text.chars().take(80).collect()))
     }
 
+    pub(super) fn at(seq: i64, id: JobId) -> Self {
+        Self { seq: seq.to_string(), id }
+    }
+
     pub(super) fn shown(&self) -> String {
         format!("{}_{}", self.seq, self.id)
     }
@@ -130,7 +134,7 @@ impl RedisStorage {
             while !rest.is_empty() {
                 let id = id(&rest.bytes()?)?;
                 match show::read_listed(id, &mut rest) {
-                    Ok((record, summary)) => found.push((Cursor { seq: record.seq.to_string(), id }, summary)),
+                    Ok((record, summary)) => found.push((Cursor::at(record.seq, id), summary)),
                     // One that cannot be shown hides no other; whoever asks for it is told why.
                     Err(error) => tracing::error!(job = %id, %error, "a job is left out of a list"),
                 }

@@ -27,6 +27,15 @@ pub(super) struct VersionRow {
     pub(super) view: VersionView,
 }
 
+/// Which jobs are moved when a handler has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rehomed {
+    /// Those that wait for it.
+    Waiting,
+    /// Those as well that stand in the line of its former mode.
+    All,
+}
+
 pub(super) fn handlers_json(handlers: &[HandlerSpec]) -> Result<String, StorageError> {
     serde_json::to_string(handlers).map_err(|error| damaged("a version's handlers", error))
 }
@@ -82,16 +91,16 @@ impl RedisStorage {
         self.hub.tell(Signal::Modules);
         while !answer.is_empty() {
             let (path, mode) = (answer.text()?, answer.number::<i64>()?);
-            self.rehome(&path, mode).await?;
+            self.rehome(&path, mode, Rehomed::All).await?;
         }
         Ok(true)
     }
 
-    async fn rehome(&self, path: &str, mode: i64) -> Result<(), StorageError> {
+    pub(super) async fn rehome(&self, path: &str, mode: i64, which: Rehomed) -> Result<(), StorageError> {
         let mut from = Some(NONE.to_string());
         while let Some(at) = from {
             let mut call = self.call(&script::REHOME);
-            call.arg(path).arg(mode).arg(at).arg(STEP);
+            call.arg(path).arg(mode).arg(at).arg(STEP).arg(u8::from(which == Rehomed::Waiting));
             from = answer::optional_number::<i64>(self.run(call).await?)?.map(|at| at.to_string());
             self.hub.tell(Signal::Work);
         }

@@ -94,15 +94,14 @@ impl RedisStorage {
     }
 
     pub(super) async fn happened(&self, query: &CounterQuery) -> Result<Vec<CounterRow>, StorageError> {
-        // What is older than it is kept is gone, whether or not it was removed yet.
-        let kept_from = self.now().await?.0.saturating_sub(i64::try_from(query.grain.kept_ms()).unwrap_or(i64::MAX));
-        let first = query.grain.start_of(query.from).0.max(kept_from);
         let mut last = query.before.0.saturating_sub(1);
-        let (mut rows, mut left) = (Vec::new(), MAX_SPANS);
-        while left > 0 && last >= first {
-            let step = STEP.min(left);
+        let newest = query.grain.start_of(Timestamp(last)).0;
+        let spans_back = query.grain.span_ms().saturating_mul(MAX_SPANS - 1);
+        let first = query.grain.start_of(query.from).0.max(newest.saturating_sub_unsigned(spans_back));
+        let mut rows = Vec::new();
+        while last >= first {
             let mut call = self.call(&script::COUNTERS);
-            call.arg(grain_letter(query.grain)).arg(first).arg(last).arg(step);
+            call.arg(grain_letter(query.grain)).arg(first).arg(last).arg(STEP);
             let mut answer = List::of(self.run(call).await?)?;
             let mut some = Vec::new();
             let (mut spans, mut oldest) = (0, last);
@@ -114,10 +113,10 @@ impl RedisStorage {
             }
             some.append(&mut rows);
             rows = some;
-            if spans < step {
+            if spans < STEP {
                 break;
             }
-            (left, last) = (left - spans, oldest.saturating_sub(1));
+            last = oldest.saturating_sub(1);
         }
         rows.retain(|row| {
             query.module.as_ref().is_none_or(|module| row.module == *module)

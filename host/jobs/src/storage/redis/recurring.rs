@@ -17,9 +17,6 @@ use crate::{
 /// No page is longer.
 const MAX_PAGE: usize = 1000;
 
-/// Who makes the jobs of recurring entries.
-const SCHEDULER: &str = "scheduler";
-
 fn decode(name: &str, kept: &str) -> Result<RecurringEntry, StorageError> {
     let wrong = |why: &dyn std::fmt::Display| damaged(format_args!("the recurring job {name}"), why);
     let (revision, entry) = kept.split_once(' ').ok_or_else(|| wrong(&"it has no revision"))?;
@@ -48,8 +45,9 @@ impl RedisStorage {
             .arg(kept)
             .arg(&due)
             .arg(jobs.len());
+        let by = format!("recurring {}", entry.name);
         for job in jobs {
-            put_job(&mut call.command, job, SCHEDULER)?;
+            put_job(&mut call.command, job, &by)?;
         }
         let revision = answer::optional_number(self.run(call).await?)?;
         if revision.is_some() && !(jobs.is_empty() && due.is_empty()) {

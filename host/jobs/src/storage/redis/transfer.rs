@@ -12,7 +12,7 @@ use super::{
     fault::damaged,
     history::{Kept, Run},
     list::{Cursor, Search},
-    modules::handlers_json,
+    modules::{Rehomed, handlers_json},
     notes::{encode_line, encode_progress, line_bytes},
     queues::{grain_letter, numbers},
     record::{Record, encode_wide, id},
@@ -32,90 +32,114 @@ const PAGE_BYTES: usize = 8 * 1024 * 1024;
 enum Place {
     /// The versions from this one on, by module and then the oldest first.
     Versions(usize),
-    Queues,
+    /// The queues after this one.
+    Queues(String),
+    /// The entries after this one.
     Recurring(Option<String>),
-    /// The spans of this length after this instant.
-    Counters(Grain, i64),
+    /// The spans of this length from this instant on, without so many rows of the first one.
+    Counters(Grain, i64, usize),
     Jobs(Option<Cursor>),
 }
 
 impl Place {
     fn parse(text: Option<&str>) -> Result<Self, StorageError> {
         let Some(text) = text else { return Ok(Self::Versions(0)) };
-        let invalid = || StorageError::InvalidCursor(text.chars().take(80).collect());
-        let (kind, rest) = text.split_once(':').ok_or_else(invalid)?;
-        Ok(match kind {
-            "versions" => Self::Versions(rest.parse().map_err(|_| invalid())?),
-            "queues" => Self::Queues,
-            "recurring" => Self::Recurring((!rest.is_empty()).then(|| rest.to_owned())),
-            "minutes" => Self::Counters(Grain::Minute, rest.parse().map_err(|_| invalid())?),
-            "hours" => Self::Counters(Grain::Hour, rest.parse().map_err(|_| invalid())?),
-            "jobs" if rest.is_empty() => Self::Jobs(None),
-            "jobs" => Self::Jobs(Some(Cursor::parse(rest).map_err(|_| invalid())?)),
-            _ => return Err(invalid()),
-        })
+        Self::read(text).ok_or_else(|| StorageError::InvalidCursor(text.chars().take(80).collect()))
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (kind, rest) = text.split_once(':')?;
+        let counters = |grain| {
+            let (from, without) = rest.split_once('+')?;
+            Some(Self::Counters(grain, from.parse().ok()?, without.parse().ok()?))
+        };
+        match kind {
+            "versions" => Some(Self::Versions(rest.parse().ok()?)),
+            "queues" => Some(Self::Queues(rest.to_owned())),
+            "recurring" => Some(Self::Recurring((!rest.is_empty()).then(|| rest.to_owned()))),
+            "minutes" => counters(Grain::Minute),
+            "hours" => counters(Grain::Hour),
+            "jobs" if rest.is_empty() => Some(Self::Jobs(None)),
+            "jobs" => Some(Self::Jobs(Some(Cursor::parse(rest).ok()?))),
+            _ => None,
+        }
     }
 
     fn shown(&self) -> String {
         match self {
             Self::Versions(at) => format!("versions:{at}"),
-            Self::Queues => "queues:".to_owned(),
+            Self::Queues(after) => format!("queues:{after}"),
             Self::Recurring(after) => format!("recurring:{}", after.as_deref().unwrap_or_default()),
-            Self::Counters(Grain::Minute, after) => format!("minutes:{after}"),
-            Self::Counters(Grain::Hour, after) => format!("hours:{after}"),
+            Self::Counters(Grain::Minute, from, without) => format!("minutes:{from}+{without}"),
+            Self::Counters(Grain::Hour, from, without) => format!("hours:{from}+{without}"),
             Self::Jobs(cursor) => format!("jobs:{}", cursor.as_ref().map(Cursor::shown).unwrap_or_default()),
         }
     }
 }
 
-impl RedisStorage {
-    pub(super) async fn export_page(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Exported>, StorageError> {
-        let limit = limit.clamp(1, MAX_PAGE);
-        let mut place = Some(Place::parse(cursor)?);
-        let mut records = Vec::new();
-        while let Some(here) = place {
-            let mut bytes = 0;
-            place = match here {
-                Place::Versions(from) => self.export_versions(from, limit, &mut records).await?,
-                Place::Queues => {
-                    let queues = self.all_queues().await?.into_iter().filter(|queue| queue.paused);
-                    records.extend(queues.map(|queue| Exported::Queue(QueueRecord { name: queue.name, paused: true })));
-                    Some(Place::Recurring(None))
-                }
-                Place::Recurring(after) => {
-                    let page = self.recurring_page(after.as_deref(), limit).await?;
-                    records.extend(page.items.into_iter().map(Exported::Recurring));
-                    Some(page.next.map_or(Place::Counters(Grain::Minute, i64::MIN), |next| Place::Recurring(Some(next))))
-                }
-                Place::Counters(grain, after) => Some(self.export_counters(grain, after, limit, &mut records).await?),
-                Place::Jobs(cursor) => self.export_jobs(cursor, limit, &mut records, &mut bytes).await?,
-            };
-            if !records.is_empty() {
-                break;
-            }
-        }
-        Ok(Page::new(records, place.map(|place| place.shown())))
+/// A page that fills.
+struct Filling {
+    records: Vec<Exported>,
+    bytes: usize,
+    limit: usize,
+}
+
+impl Filling {
+    fn room(&self) -> usize {
+        self.limit - self.records.len()
     }
 
-    /// A few versions, since each has a component with it.
-    async fn export_versions(
-        &self,
-        from: usize,
-        limit: usize,
-        records: &mut Vec<Exported>,
-    ) -> Result<Option<Place>, StorageError> {
+    fn is_full(&self) -> bool {
+        self.room() == 0 || self.bytes >= PAGE_BYTES
+    }
+
+    fn push(&mut self, record: Exported, bytes: usize) {
+        self.records.push(record);
+        self.bytes += bytes;
+    }
+}
+
+impl RedisStorage {
+    pub(super) async fn export_page(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Exported>, StorageError> {
+        let mut page = Filling { records: Vec::new(), bytes: 0, limit: limit.clamp(1, MAX_PAGE) };
+        let mut place = Some(Place::parse(cursor)?);
+        while !page.is_full() {
+            place = match place {
+                Some(Place::Versions(from)) => Some(self.export_versions(from, &mut page).await?),
+                Some(Place::Queues(after)) => Some(self.export_queues(&after, &mut page).await?),
+                Some(Place::Recurring(after)) => {
+                    let entries = self.recurring_page(after.as_deref(), page.room()).await?;
+                    for entry in entries.items {
+                        page.push(Exported::Recurring(entry), 0);
+                    }
+                    Some(match entries.next {
+                        Some(next) => Place::Recurring(Some(next)),
+                        None => Place::Counters(Grain::Minute, i64::MIN, 0),
+                    })
+                }
+                Some(Place::Counters(grain, from, without)) => {
+                    Some(self.export_counters(grain, from, without, &mut page).await?)
+                }
+                Some(Place::Jobs(cursor)) => self.export_jobs(cursor, &mut page).await?,
+                None => break,
+            };
+        }
+        Ok(Page::new(page.records, place.map(|place| place.shown())))
+    }
+
+    async fn export_versions(&self, from: usize, page: &mut Filling) -> Result<Place, StorageError> {
         let mut rows = self.versions(None).await?;
         // They are stored in the order in which they were deployed, so that the newest comes last.
         rows.reverse();
-        let (mut at, mut bytes) = (from, 0);
-        for row in rows.into_iter().skip(from).take(limit) {
+        for (at, row) in rows.into_iter().enumerate().skip(from) {
+            if page.is_full() {
+                return Ok(Place::Versions(at));
+            }
             let digest = row.view.digest;
             let component = self.bytes_of(digest).await?;
             let component = component.ok_or_else(|| damaged(format_args!("the component {digest}"), "it is missing"))?;
-            bytes += component.len();
-            at += 1;
-            let view = row.view;
-            records.push(Exported::Version(VersionRecord {
+            let (bytes, view) = (component.len(), row.view);
+            let record = VersionRecord {
                 module: row.module,
                 digest,
                 version: view.version,
@@ -124,30 +148,39 @@ impl RedisStorage {
                 deployed_at: view.deployed_at,
                 active: view.active,
                 component,
-            }));
-            if bytes >= PAGE_BYTES {
-                break;
-            }
+            };
+            page.push(Exported::Version(record), bytes);
         }
-        Ok(Some(if at == from { Place::Queues } else { Place::Versions(at) }))
+        Ok(Place::Queues(String::new()))
+    }
+
+    async fn export_queues(&self, after: &str, page: &mut Filling) -> Result<Place, StorageError> {
+        let mut last = after.to_owned();
+        for queue in self.all_queues().await?.into_iter().filter(|queue| queue.paused && queue.name.as_str() > after) {
+            if page.is_full() {
+                return Ok(Place::Queues(last));
+            }
+            last = queue.name.to_string();
+            page.push(Exported::Queue(QueueRecord { name: queue.name, paused: true }), 0);
+        }
+        Ok(Place::Recurring(None))
     }
 
     async fn export_counters(
         &self,
         grain: Grain,
-        after: i64,
-        limit: usize,
-        records: &mut Vec<Exported>,
+        from: i64,
+        mut without: usize,
+        page: &mut Filling,
     ) -> Result<Place, StorageError> {
         let mut command = redis::cmd("ZRANGEBYSCORE");
-        let from = if after == i64::MIN { "-inf".to_owned() } else { format!("({after}") };
-        command.arg(format!("{}spans:{}", self.prefix, grain_letter(grain))).arg(from).arg("+inf");
-        command.arg("LIMIT").arg(0).arg(limit);
+        let least = if from == i64::MIN { "-inf".to_owned() } else { from.to_string() };
+        command.arg(format!("{}spans:{}", self.prefix, grain_letter(grain))).arg(least).arg("+inf");
+        // One more than there is room for shows whether there are any left.
+        command.arg("LIMIT").arg(0).arg(page.room() + 1);
         let mut spans = answer::List::of(self.link.ask(&command).await?)?;
-        let mut last = None;
         while !spans.is_empty() {
             let at = spans.number::<i64>()?;
-            last = Some(at);
             let query = windlass_api::CounterQuery {
                 grain,
                 from: Timestamp(at),
@@ -155,60 +188,52 @@ impl RedisStorage {
                 module: None,
                 handler: None,
             };
-            let rows = self.happened(&query).await?;
-            records.extend(rows.into_iter().map(|row| Exported::Counter(CounterRecord { grain, row })));
-            if records.len() >= limit {
-                break;
+            for (n, row) in self.happened(&query).await?.into_iter().enumerate().skip(without) {
+                if page.is_full() {
+                    return Ok(Place::Counters(grain, at, n));
+                }
+                page.push(Exported::Counter(CounterRecord { grain, row }), 0);
             }
+            without = 0;
         }
-        Ok(match (last, grain) {
-            (Some(last), _) => Place::Counters(grain, last),
-            (None, Grain::Minute) => Place::Counters(Grain::Hour, i64::MIN),
-            (None, Grain::Hour) => Place::Jobs(None),
+        Ok(match grain {
+            Grain::Minute => Place::Counters(Grain::Hour, i64::MIN, 0),
+            Grain::Hour => Place::Jobs(None),
         })
     }
 
-    async fn export_jobs(
-        &self,
-        cursor: Option<Cursor>,
-        limit: usize,
-        records: &mut Vec<Exported>,
-        bytes: &mut usize,
-    ) -> Result<Option<Place>, StorageError> {
+    async fn export_jobs(&self, cursor: Option<Cursor>, page: &mut Filling) -> Result<Option<Place>, StorageError> {
         let filter = JobFilter::default();
-        let mut search = Search::of_all(&filter, cursor);
-        // They are looked at one by one, so that a page may end at each.
-        loop {
-            let slice = self.slice(&mut search, 1, "ids").await?;
-            let (is_last, passed) = (slice.is_last, slice.passed);
-            let mut ids = slice.into_rest();
-            while !ids.is_empty() {
-                let job = id(&ids.bytes()?)?;
-                match self.export_job(job).await {
-                    Ok(Some(record)) => {
-                        *bytes += size_of_record(&record);
-                        records.push(Exported::Job(Box::new(record)));
-                    }
-                    // It was removed since.
-                    Ok(None) => {}
-                    Err(StorageError::Damaged(why)) => tracing::error!(%job, %why, "a damaged job is not exported"),
-                    Err(error) => return Err(error),
+        let mut search = Search::of_all(&filter, cursor.clone());
+        let slice = self.slice(&mut search, page.room(), "ids").await?;
+        let is_last = slice.is_last;
+        let (mut ids, mut reached) = (slice.into_rest(), cursor);
+        while !ids.is_empty() {
+            if page.is_full() {
+                return Ok(Some(Place::Jobs(reached)));
+            }
+            let job = id(&ids.bytes()?)?;
+            match self.export_job(job).await {
+                Ok(Some((seq, record))) => {
+                    let bytes = size_of_record(&record);
+                    page.push(Exported::Job(Box::new(record)), bytes);
+                    reached = Some(Cursor::at(seq, job));
                 }
-            }
-            if is_last || passed == 0 && search.cursor().is_none() {
-                return Ok(None);
-            }
-            if records.len() >= limit || *bytes >= PAGE_BYTES {
-                return Ok(Some(Place::Jobs(search.cursor().cloned())));
+                // It was removed since.
+                Ok(None) => {}
+                Err(StorageError::Damaged(why)) => tracing::error!(%job, %why, "a damaged job is not exported"),
+                Err(error) => return Err(error),
             }
         }
+        Ok(if is_last { None } else { Some(Place::Jobs(search.cursor().cloned())) })
     }
 
-    async fn export_job(&self, job: windlass_api::JobId) -> Result<Option<JobRecord>, StorageError> {
+    async fn export_job(&self, job: windlass_api::JobId) -> Result<Option<(i64, JobRecord)>, StorageError> {
         let Some(whole) = self.whole(job).await? else { return Ok(None) };
         let checkpoints = self.all_checkpoints(job).await?.into_iter().collect::<BTreeMap<String, Json>>();
         let logs = self.whole_log(job).await?;
-        Ok(Some(JobRecord { detail: whole.detail, losses: whole.record.losses, checkpoints, logs }))
+        let record = JobRecord { detail: whole.detail, losses: whole.record.losses, checkpoints, logs };
+        Ok(Some((whole.record.seq, record)))
     }
 
     pub(super) async fn import_records(&self, records: &[Exported]) -> Result<usize, StorageError> {
@@ -225,6 +250,17 @@ impl RedisStorage {
         }
         let new = answer::number::<i64>(self.run(call).await?)?;
         self.hub.tell(Signal::Work);
+        for record in records {
+            if let Exported::Version(version) = record
+                && version.active
+            {
+                // Jobs that are here may have waited for what it brings.
+                for spec in &version.handlers {
+                    let path = format!("{}/{}", version.module, spec.name);
+                    self.rehome(&path, mode_number(spec.mode).into(), Rehomed::Waiting).await?;
+                }
+            }
+        }
         if records.iter().any(|record| matches!(record, Exported::Version(_))) {
             self.hub.tell(Signal::Modules);
         }
@@ -290,7 +326,12 @@ fn put_job_record(command: &mut Cmd, exported: &JobRecord, now: Timestamp) -> Re
         state: job.state,
         mode: job.mode,
         priority: job.priority.min(9),
-        ask: u8::from(job.cancel_requested),
+        // What was asked of a job that ended by it stands in its reason.
+        ask: match (job.cancel_requested, job.reason.as_deref()) {
+            (false, _) => 0,
+            (true, Some("deleted")) => 2,
+            (true, _) => 1,
+        },
         born: first.map_or(job.state, |line| line.to),
         attempt: job.attempt,
         max_attempts: job.max_attempts,
@@ -360,7 +401,7 @@ fn come_back(record: &mut Record, server: Option<ServerId>, now: Timestamp) -> K
     };
     record.attempt = record.attempt.saturating_sub(1);
     let (state, reason) =
-        if record.ask == 0 { (State::Enqueued, "import") } else { (State::Deleted, "cancelled") };
+        if record.ask == 0 { (State::Enqueued, "imported") } else { (State::Deleted, "cancelled") };
     (record.state, record.at, record.reason) = (state, now, Some(reason.to_owned()));
     let by = "import".to_owned();
     Kept { from: State::Processing, to: state, at: now, by, reason: record.reason.clone(), run: Some(run) }

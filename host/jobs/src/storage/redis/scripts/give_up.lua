@@ -48,7 +48,6 @@ for n = 1, #ids do
     else
       become(job, ENQUEUED, 'server-lost')
     end
-    if beat == '' then happened(job.path, 'runs', 1) end
     job.server = ''
     record_run(job, run, NO_USAGE, failure, by)
     stand(job)

@@ -10,7 +10,7 @@
 --      how many checkpoints, pairs of key and value, how many log lines, the lines
 -- Result    how many were new
 local at, new, logged, made, checkpoints = 4, 0, {}, {}, {}
-local counted, activated = {}, {}
+local counted, activated, modes = {}, {}, {}
 local numbering = {}
 for _ = 1, tonumber(ARGV[3]) do
   local kind = ARGV[at]
@@ -29,6 +29,7 @@ for _ = 1, tonumber(ARGV[3]) do
         into(hsets, P .. 'active', module, digest)
         for n = 1, handlers do
           into(hsets, P .. 'handlers', ARGV[at + 8 + 2 * n], ARGV[at + 9 + 2 * n])
+          modes[ARGV[at + 8 + 2 * n]] = tonumber(ARGV[at + 9 + 2 * n])
         end
         modules_changed = true
       end
@@ -105,6 +106,15 @@ for _ = 1, tonumber(ARGV[3]) do
         logged[#logged + 1] = { id, ARGV[lines_at + n] }
       end
       if oldest then into(zadds, P .. 'logs', oldest, id) end
+      if job.state == AWAITING and job.reason == 'handler-missing' then
+        -- It would wait for ever for a handler that is here already.
+        local mode = modes[job.path] or active_mode(job.path)
+        if mode then
+          job.mode = mode
+          become_ready(job, '')
+          record_step(job, AWAITING, 'import')
+        end
+      end
       stand(job)
       file(job, wide)
       save(job)

@@ -2,7 +2,8 @@
 -- of spans that are long gone.
 -- ARGV[3]     at most so many jobs
 -- ARGV[4…6]   how long jobs are kept that succeeded, failed, were deleted, in milliseconds
--- ARGV[7]     how long log lines are kept       ARGV[8], ARGV[9]  counters by the minute, by the hour
+-- ARGV[7]     how long log lines are kept       ARGV[8], ARGV[9]  counters by the minute, by the hour,
+--             from the beginning of their span
 -- Result      how many jobs were removed, whether there is more to do (0 or 1), the ids of damaged ones among them
 
 -- One step looks at so many jobs' logs, and at so many lines of each.
@@ -113,7 +114,7 @@ end
 if #logs == LOGS then more = 1 end
 
 for at, grain in pairs({ [8] = 'm', [9] = 'h' }) do
-  local spans = redis.call('ZRANGEBYSCORE', P .. 'spans:' .. grain, '-inf', '(' .. digits(now - tonumber(ARGV[at])),
+  local spans = redis.call('ZRANGEBYSCORE', P .. 'spans:' .. grain, '-inf', digits(now - tonumber(ARGV[at])),
     'LIMIT', 0, SPANS)
   for _, span in ipairs(spans) do
     dels[#dels + 1] = P .. 'n:' .. grain .. ':' .. span

@@ -4,6 +4,7 @@
 -- ARGV[3]  the handler as `module/handler`      ARGV[4]  its mode
 -- ARGV[5]  from which number of the order of making on
 -- ARGV[6]  how many jobs are looked at
+-- ARGV[7]  1 for those only that wait for it
 -- Result   the number to go on from, or nothing at the end
 local path, mode, limit = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[6])
 if active_mode(path) ~= mode then
@@ -27,6 +28,9 @@ end
 if #waiting > 0 then
   commit()
   return ARGV[5]
+end
+if ARGV[7] == '1' then
+  return false
 end
 -- The shorter list is looked through: the handler's jobs, or all that wait.
 local waits = redis.call('ZCARD', P .. 's:2') + redis.call('ZCARD', P .. 's:0')
