@@ -65,38 +65,44 @@ impl Site {
     /// # Errors
     /// Where it does not become ready; the error holds what it wrote.
     pub fn start(&self, arguments: &[&str]) -> Result<Host<'_>> {
-        self.start_on(&self.storage(), arguments)
+        self.start_as(&Launch::default(), arguments)
     }
 
-    /// Starts a host on a storage that lies elsewhere.
+    /// Starts a host in another way, or on another storage, and waits until it is ready.
     ///
     /// # Errors
-    /// As [`Self::start`].
-    pub fn start_on(&self, storage: &str, arguments: &[&str]) -> Result<Host<'_>> {
-        let mut host = self.spawn_on(storage, arguments)?;
-        host.until_ready()?;
-        Ok(host)
-    }
-
-    /// Starts a host and does not wait until it is ready.
-    ///
-    /// # Errors
-    /// Where the process cannot be started.
-    pub fn spawn_on(&self, storage: &str, arguments: &[&str]) -> Result<Host<'_>> {
+    /// Where it does not become ready; the error holds what it wrote.
+    pub fn start_as(&self, launch: &Launch, arguments: &[&str]) -> Result<Host<'_>> {
         let port = free_port()?;
         let log = self.path(&format!("host-{port}.log"));
         let file = File::create(&log)?;
-        let child = cli::bare()?
-            .args(["serve", "--storage", storage, "--listen", &format!("127.0.0.1:{port}")])
+        let storage = launch.storage.clone().unwrap_or_else(|| self.storage());
+        let child = cli::bare_through(&launch.wrapper)?
+            .args(["serve", "--storage", &storage, "--listen", &format!("127.0.0.1:{port}")])
             .args(arguments)
+            .envs(launch.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()
             .context("failed to start the host")?;
-        Ok(Host { site: self, child, port, log })
+        let mut host = Host { site: self, child, port, log };
+        host.until_ready()?;
+        Ok(host)
     }
+}
+
+/// How a host is started where it differs from the usual.
+#[derive(Clone, Debug, Default)]
+pub struct Launch {
+    /// The storage, instead of the site's own.
+    pub storage: Option<String>,
+    /// A program and its arguments that become the host: it is given the host's command line after them and replaces
+    /// itself with it.
+    pub wrapper: Vec<String>,
+    /// Variables.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A host process. It is killed when it goes out of scope.
@@ -163,6 +169,28 @@ impl Host<'_> {
         self.signal(Signal::KILL)?;
         self.child.wait()?;
         Ok(())
+    }
+
+    /// Stops it in its tracks (SIGSTOP).
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub fn suspend(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Asks it to stop and waits until it has.
@@ -232,11 +260,7 @@ impl Host<'_> {
         kill_process(pid, signal).context("failed to signal the host")
     }
 
-    /// Waits until it is ready.
-    ///
-    /// # Errors
-    /// Where it ends before that, or takes too long; the error holds what it wrote.
-    pub fn until_ready(&mut self) -> Result<()> {
+    fn until_ready(&mut self) -> Result<()> {
         let started = Instant::now();
         while started.elapsed() < PATIENCE {
             self.still_runs()?;

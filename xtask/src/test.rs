@@ -21,6 +21,9 @@ pub(crate) enum Suite {
     Storage,
     /// The real binary with real components: crashes, misbehaving guests, bad input
     E2e,
+    /// What kills hosts and storages, cuts networks, fills disks and sets clocks: ten minutes of it, where `e2e` has a
+    /// short form
+    Chaos,
 }
 
 /// The package of the end-to-end tests, which need the host and the components built.
@@ -33,6 +36,7 @@ pub(crate) fn run(workspace: &Workspace, suite: Option<Suite>) -> Result<()> {
         Some(Suite::Unit) => unit(workspace, &services)?,
         Some(Suite::Storage) => storage(workspace, &services)?,
         Some(Suite::E2e) => end_to_end(workspace, &services)?,
+        Some(Suite::Chaos) => chaos(workspace, &services)?,
         None => {
             unit(workspace, &services)?;
             end_to_end(workspace, &services)?;
@@ -65,6 +69,15 @@ fn end_to_end(workspace: &Workspace, services: &Shared) -> Result<()> {
         command.args(["--", "--test-threads=1"])
     };
     step("end-to-end tests", &mut command)
+}
+
+fn chaos(workspace: &Workspace, services: &Shared) -> Result<()> {
+    build::everything(workspace)?;
+    let mut command = cargo(workspace);
+    services.tell(&mut command);
+    // Cargo's own runner, which shows what each test prints: the seeds, and what was found.
+    command.env("WINDLASS_CHAOS", "full").args(["test", "--package", END_TO_END, "--test", "chaos"]);
+    step("chaos tests", command.args(["--", "--test-threads=1", "--nocapture"]))
 }
 
 /// cargo-nextest where it is installed, since it runs test binaries side by side, or else cargo itself.

@@ -1,6 +1,6 @@
 //! The real servers that tests and benchmarks use, each on a free port of the loopback interface and in a temporary
 //! folder of its own: [`Redis`] (also as [`RedisCluster`] and [`RedisSentinel`]), [`Postgres`], [`PgBouncer`]; and
-//! [`Proxy`], a network between them and their clients that fails on demand.
+//! [`Proxy`], a network between them and their clients that fails on demand; and [`FalseClock`], a clock that can be set.
 //!
 //! All of it blocks, and nothing here knows Windlass. A server is ready when its constructor returns: it has answered a
 //! request. When its value is dropped its process and its folder are gone; where the process that holds the value is
@@ -10,6 +10,7 @@
 //! was tried, with what the server wrote to its log; where a program is missing it names Debian's package.
 
 mod certificates;
+mod false_clock;
 mod pgbouncer;
 mod ports;
 mod postgres;
@@ -25,6 +26,7 @@ mod server;
 pub mod shared;
 
 pub use certificates::Certificates;
+pub use false_clock::FalseClock;
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Postgres, PostgresOptions};
 pub use postgres_wire::Row;

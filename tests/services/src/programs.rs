@@ -20,12 +20,13 @@ pub(crate) const REDIS: Needed = Needed { program: "redis-server", package: "red
 pub(crate) const POSTGRES: Needed = Needed { program: "postgres", package: "postgresql" };
 pub(crate) const INITDB: Needed = Needed { program: "initdb", package: "postgresql" };
 pub(crate) const PGBOUNCER: Needed = Needed { program: "pgbouncer", package: "pgbouncer" };
+pub(crate) const FAKETIME: Needed = Needed { program: "faketime", package: "faketime" };
 pub(crate) const OPENSSL: Needed = Needed { program: "openssl", package: "openssl" };
 
 /// What is missing on this machine of all that the services need.
 #[must_use]
 pub fn missing() -> Vec<Needed> {
-    let all = [REDIS, POSTGRES, INITDB, PGBOUNCER, OPENSSL];
+    let all = [REDIS, POSTGRES, INITDB, PGBOUNCER, OPENSSL, FAKETIME];
     all.into_iter().filter(|needed| find(*needed).is_err()).collect()
 }
 

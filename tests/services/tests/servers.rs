@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use windlass_test_services::{PgBouncer, Postgres, Proxy, Redis, RedisCluster, RedisSentinel, shared};
+use windlass_test_services::{FalseClock, PgBouncer, Postgres, Proxy, Redis, RedisCluster, RedisSentinel, shared};
 
 fn is_gone(process: u32, address: SocketAddr) -> bool {
     !Path::new(&format!("/proc/{process}")).exists() && TcpStream::connect(address).is_err()
@@ -156,6 +156,20 @@ fn nothing_is_left_behind_where_the_process_that_started_the_servers_is_killed()
         assert!(started.elapsed() < LONG, "the servers live on");
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+#[test]
+fn a_false_clock_is_as_wrong_as_it_was_set() {
+    let clock = FalseClock::new().unwrap();
+    let year = || {
+        let output = Command::new("date").args(["-u", "+%Y"]).envs(clock.environment()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().parse::<u32>().unwrap()
+    };
+    let now = year();
+    clock.set(366 * 86_400).unwrap();
+    assert_eq!(year(), now + 1);
+    clock.set(-366 * 86_400).unwrap();
+    assert_eq!(year(), now - 1);
 }
 
 /// The address in a URL such as `postgres://windlass@127.0.0.1:5432/windlass`.
