@@ -133,10 +133,10 @@ impl Faulty {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).get(verb).copied().unwrap_or(0)
     }
 
-    async fn call<'a, T>(
-        &'a self,
+    async fn call<T>(
+        &self,
         verb: &'static str,
-        attempt: impl Fn() -> Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + 'a>> + Send,
+        attempt: impl Fn() -> Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + '_>> + Send,
     ) -> Result<T, StorageError> {
         let number = {
             let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);

@@ -23,14 +23,14 @@ impl fmt::Debug for Persistent {
 
 impl Persistent {
     /// Wraps a storage.
-    pub(super) fn new(inner: Arc<dyn Storage>) -> Arc<dyn Storage> {
+    pub(super) fn around(inner: Arc<dyn Storage>) -> Arc<dyn Storage> {
         Arc::new(Self { inner })
     }
 
-    async fn call<'a, T>(
-        &'a self,
+    async fn call<T>(
+        &self,
         _: &'static str,
-        attempt: impl Fn() -> Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + 'a>> + Send,
+        attempt: impl Fn() -> Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + '_>> + Send,
     ) -> Result<T, StorageError> {
         for _ in 1..ATTEMPTS {
             match attempt().await {

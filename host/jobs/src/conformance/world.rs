@@ -69,7 +69,7 @@ where
             let opening = open(clock);
             Box::pin(async move {
                 let Opened { storage, keep } = opening.await;
-                Opened { storage: Persistent::new(Faulty::new(storage, each_fails_first())), keep }
+                Opened { storage: Persistent::around(Faulty::new(storage, each_fails_first())), keep }
             })
         });
         behaviour(World::open(open).await).await;
