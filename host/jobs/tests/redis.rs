@@ -26,3 +26,14 @@ mod faulty {
     use super::*;
     windlass_jobs::conformance_suite!(open, faulty);
 }
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn the_same_commands_give_the_same_histories_as_on_sqlite() {
+    async fn sqlite(clock: Arc<TestClock>) -> Opened {
+        Opened { storage: windlass_jobs::storage::sqlite::SqliteStorage::in_memory(clock).unwrap(), keep: Box::new(()) }
+    }
+    for seed in [1, 2] {
+        windlass_jobs::conformance::differences(open, sqlite, seed, 300);
+    }
+}

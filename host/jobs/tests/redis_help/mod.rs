@@ -1,6 +1,16 @@
-//! A namespace of its own for each test, gone with it.
+//! A namespace of its own for each test, gone with it, and short words for what is done in it.
+#![allow(dead_code, reason = "each test binary uses some of it")]
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use windlass_jobs::{
+    Claimed, NewJob, Next, Settlement, Start,
+    api::{JobId, Json, Mode, QueueName, RetryPolicy, ServerId, State, Usage},
+    storage::{ClaimRequest, NewServer, Storage, StorageError, Superseded},
+};
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -12,7 +22,7 @@ pub(crate) struct Namespace {
 
 impl Namespace {
     pub(crate) fn new() -> Self {
-        Self::on(&std::env::var("WINDLASS_TEST_REDIS").unwrap())
+        Self::on(&windlass_test_services::shared::redis_url().unwrap())
     }
 
     /// A namespace of this server.
@@ -62,4 +72,95 @@ impl Drop for Namespace {
             let _ = redis::cmd("UNLINK").arg(keys).exec(&mut connection);
         }
     }
+}
+
+impl Namespace {
+    /// Sets a key behind the prefix.
+    pub(crate) fn set(&self, suffix: &[u8], value: &[u8]) {
+        self.put(&[self.prefix().as_bytes(), suffix].concat(), value);
+    }
+
+    /// Deletes a key behind the prefix.
+    pub(crate) fn delete(&self, suffix: &[u8]) {
+        let key = [self.prefix().as_bytes(), suffix].concat();
+        redis::cmd("DEL").arg(key).exec(&mut self.redis()).unwrap();
+    }
+
+    pub(crate) fn put(&self, key: &[u8], value: &[u8]) {
+        redis::cmd("SET").arg(key).arg(value).exec(&mut self.redis()).unwrap();
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Vec<u8> {
+        redis::cmd("GET").arg(key).query(&mut self.redis()).unwrap()
+    }
+
+    /// The keys that were not there before, without their prefix, sorted.
+    pub(crate) fn new_keys(&self, before: &[Vec<u8>]) -> Vec<String> {
+        let prefix = self.prefix().len();
+        let new = self.keys().into_iter().filter(|key| !before.contains(key));
+        let mut new = new.map(|key| String::from_utf8_lossy(&key[prefix..]).into_owned()).collect::<Vec<_>>();
+        new.sort();
+        new
+    }
+}
+
+/// A plain job: sync, in the queue `default`, to be started at once.
+pub(crate) fn job() -> NewJob {
+    NewJob {
+        id: JobId(uuid::Uuid::now_v7()),
+        module: "shop".parse().unwrap(),
+        handler: "bill".parse().unwrap(),
+        mode: Mode::Sync,
+        queue: QueueName::default(),
+        priority: 5,
+        start: Start::Now,
+        payload: r#"{"n":1}"#.parse().unwrap(),
+        headers: BTreeMap::new(),
+        tags: Vec::new(),
+        max_attempts: 3,
+        retry: RetryPolicy::default(),
+        timeout_ms: None,
+    }
+}
+
+/// A server with a new id.
+pub(crate) async fn server(storage: &dyn Storage) -> ServerId {
+    let id = ServerId(uuid::Uuid::new_v4());
+    let server = NewServer {
+        id,
+        host: "here".into(),
+        pid: 7,
+        version: "0".into(),
+        queues: Vec::new(),
+        sync_slots: 4,
+        async_slots: 100,
+    };
+    storage.register(server).await.unwrap();
+    id
+}
+
+pub(crate) fn request(server: ServerId, sync_free: u32) -> ClaimRequest {
+    ClaimRequest { server, queues: Vec::new(), sync_free, async_free: 0 }
+}
+
+pub(crate) async fn claim(storage: &dyn Storage, server: ServerId, free: u32) -> Vec<Claimed> {
+    storage.claim(&request(server, free)).await.unwrap()
+}
+
+pub(crate) async fn claim_all(storage: &dyn Storage, server: ServerId) -> Vec<Claimed> {
+    claim(storage, server, 1000).await
+}
+
+pub(crate) async fn settle(
+    storage: &dyn Storage,
+    run: &Claimed,
+) -> Result<Vec<Result<State, Superseded>>, StorageError> {
+    let next = Next::Succeeded { result: Some(Json::null()) };
+    let settlement = Settlement { fence: run.fence, next, usage: Usage::default(), follow_ups: Vec::new() };
+    storage.settle(vec![settlement]).await
+}
+
+/// Ends a run well; a run that was ended by a call whose answer was lost counts too.
+pub(crate) async fn success(storage: &dyn Storage, run: &Claimed) -> Result<State, StorageError> {
+    Ok(settle(storage, run).await?[0].unwrap_or(State::Succeeded))
 }

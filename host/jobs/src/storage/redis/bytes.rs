@@ -93,7 +93,7 @@ pub(super) fn mode_number(mode: Mode) -> u8 {
     position(Mode::ALL, mode)
 }
 
-pub(super) fn position<T: PartialEq>(all: &[T], one: T) -> u8 {
+pub(super) fn position<T: PartialEq + Copy>(all: &[T], one: T) -> u8 {
     all.iter().position(|it| *it == one).and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX)
 }
 

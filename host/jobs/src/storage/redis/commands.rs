@@ -35,8 +35,7 @@ impl RedisStorage {
         if answer.is_empty() {
             return Ok(Commanded::NotFound);
         }
-        let (what, state, run, server) =
-            (answer.text()?, state(answer.number()?)?, answer.number()?, answer.bytes()?);
+        let (what, state, run, server) = (answer.text()?, state(answer.number()?)?, answer.number()?, answer.bytes()?);
         Ok(match what.as_str() {
             "requested" => {
                 let server = Uuid::from_slice(&server).map_err(|error| damaged(format_args!("job {job}"), error))?;

@@ -4,7 +4,11 @@ use std::{collections::HashMap, time::SystemTime};
 
 use redis::cmd;
 
-use super::{RedisStorage, answer::{self, List}, url::Kind};
+use super::{
+    RedisStorage,
+    answer::{self, List},
+    url::Kind,
+};
 use crate::storage::{Finding, Severity, StorageError};
 
 /// Clocks that differ by more make what people read confusing.
@@ -99,7 +103,10 @@ impl RedisStorage {
         {
             let (severity, lost) = match fsync.as_str() {
                 "everysec" => (Severity::Note, "a power cut or a killed machine may lose the last second"),
-                _ => (Severity::Warning, "a power cut may lose what the operating system had not written, some 30 seconds"),
+                _ => (
+                    Severity::Warning,
+                    "a power cut may lose what the operating system had not written, some 30 seconds",
+                ),
             };
             let what = format!("`appendfsync` is {fsync}: {lost} of what was acknowledged");
             found.push(finding(severity, what, "set `appendfsync always` where no acknowledged job may be lost"));

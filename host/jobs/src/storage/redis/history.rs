@@ -82,14 +82,8 @@ fn read_run(mut reader: Reader<'_>) -> Result<Run, Why> {
 
 /// What a run used, as it is kept: 48 bytes.
 pub(super) fn usage_bytes(usage: &Usage) -> Vec<u8> {
-    let numbers = [
-        usage.fuel,
-        usage.peak_memory_bytes,
-        usage.wall_us,
-        usage.log_bytes,
-        usage.sent_bytes,
-        usage.received_bytes,
-    ];
+    let numbers =
+        [usage.fuel, usage.peak_memory_bytes, usage.wall_us, usage.log_bytes, usage.sent_bytes, usage.received_bytes];
     numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
 }
 

@@ -6,9 +6,8 @@
 use std::time::Duration;
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
-    RedisError, ServerErrorKind, TlsCertificates, Value,
-    aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion,
+    RedisConnectionInfo, RedisError, ServerErrorKind, TlsCertificates, Value, aio::MultiplexedConnection,
 };
 use tokio::{
     sync::Mutex,
@@ -261,7 +260,10 @@ impl Link {
             ErrorKind::Server(ServerErrorKind::ResponseError)
                 if error.detail().is_some_and(|detail| detail.contains("cluster support disabled")) =>
             {
-                StorageError::Unusable(format!("{} is not a Cluster: give redis:// instead of redis+cluster://", self.name))
+                StorageError::Unusable(format!(
+                    "{} is not a Cluster: give redis:// instead of redis+cluster://",
+                    self.name
+                ))
             }
             _ => storage_error(error, &self.name),
         }

@@ -57,7 +57,9 @@ async fn connect(link: &Link) -> Result<PubSub, StorageError> {
     let client = link.client().await?;
     let unavailable = |why: String| StorageError::Unavailable(format!("{}: {why}", link.name()));
     let opened = timeout(PONG, client.get_async_pubsub()).await;
-    opened.map_err(|_| unavailable("it did not answer in time".to_owned()))?.map_err(|error| unavailable(error.to_string()))
+    opened
+        .map_err(|_| unavailable("it did not answer in time".to_owned()))?
+        .map_err(|error| unavailable(error.to_string()))
 }
 
 async fn follow(

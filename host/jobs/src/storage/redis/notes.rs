@@ -82,9 +82,8 @@ impl RedisStorage {
         }
         let limit = self.retention.log_bytes_per_job;
         let mut call = self.call(&script::NOTE);
-        call.arg(limit).arg(format!(
-            "the log of this job has reached its limit of {limit} bytes: nothing more is kept"
-        ));
+        call.arg(limit)
+            .arg(format!("the log of this job has reached its limit of {limit} bytes: nothing more is kept"));
         for note in notes {
             let fence = &note.fence;
             call.arg(fence.job.0.as_bytes())
@@ -201,4 +200,3 @@ impl RedisStorage {
 fn stored_json(bytes: &[u8], job: JobId) -> Result<Json, StorageError> {
     serde_json::from_slice(bytes).map_err(|error| damaged(format_args!("a checkpoint of job {job}"), error))
 }
-

@@ -3,16 +3,9 @@
 use std::collections::BTreeMap;
 
 use redis::cmd;
-use windlass_api::{
-    CounterQuery, CounterRow, Counts, Grain, HandlerPath, QueueName, QueueView, State, Timestamp,
-};
+use windlass_api::{CounterQuery, CounterRow, Counts, Grain, HandlerPath, QueueName, QueueView, State, Timestamp};
 
-use super::{
-    RedisStorage,
-    answer::List,
-    fault::damaged,
-    script,
-};
+use super::{RedisStorage, answer::List, fault::damaged, script};
 use crate::storage::{MAX_SPANS, Signal, StorageError};
 
 /// How many spans are read by one step.

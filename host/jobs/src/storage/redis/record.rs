@@ -63,8 +63,7 @@ impl Record {
             (reader.state()?, reader.mode()?, reader.u8()?, reader.u8()?, reader.state()?);
         let (attempt, max_attempts, run, losses) = (reader.u32()?, reader.u32()?, reader.u32()?, reader.u32()?);
         let (lines, ended, log_bytes) = (reader.u32()?, reader.u32()?, reader.u32()?);
-        let (seq, created_at, at, ready_at) =
-            (reader.i64()?, reader.instant()?, reader.instant()?, reader.instant()?);
+        let (seq, created_at, at, ready_at) = (reader.i64()?, reader.instant()?, reader.instant()?, reader.instant()?);
         let started_at = Some(reader.i64()?).filter(|at| *at != NONE).map(Timestamp);
         let some = |count: u8| (count > 0).then_some(usize::from(count));
         let server = some(reader.u8()?).map(|count| uuid(reader.take(count)?).map(ServerId)).transpose()?;
@@ -107,9 +106,7 @@ impl Record {
         let mut to = Vec::with_capacity(192);
         to.extend([LAYOUT, state_number(self.state), mode_number(self.mode), self.priority, self.ask]);
         to.push(state_number(self.born));
-        for number in
-            [self.attempt, self.max_attempts, self.run, self.losses, self.lines, self.ended, self.log_bytes]
-        {
+        for number in [self.attempt, self.max_attempts, self.run, self.losses, self.lines, self.ended, self.log_bytes] {
             to.extend(number.to_be_bytes());
         }
         let started_at = self.started_at.map_or(NONE, |at| at.0);
@@ -215,4 +212,3 @@ impl Wide {
 pub(super) fn id(bytes: &[u8]) -> Result<JobId, StorageError> {
     uuid(bytes).map(JobId).map_err(|why| damaged("an id", why))
 }
-

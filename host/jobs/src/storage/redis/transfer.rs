@@ -6,8 +6,7 @@ use redis::Cmd;
 use windlass_api::{Grain, HandlerPath, HistoryLine, JobFilter, Json, Page, ServerId, State, Timestamp, Usage};
 
 use super::{
-    RedisStorage,
-    answer,
+    RedisStorage, answer,
     bytes::{cut, mode_number},
     fault::damaged,
     history::{Kept, Run},
@@ -18,9 +17,7 @@ use super::{
     record::{Record, encode_wide, id},
     recurring, script,
 };
-use crate::storage::{
-    CounterRecord, JobRecord, QueueRecord, Record as Exported, Signal, StorageError, VersionRecord,
-};
+use crate::storage::{CounterRecord, JobRecord, QueueRecord, Record as Exported, Signal, StorageError, VersionRecord};
 
 /// No page holds more records.
 const MAX_PAGE: usize = 500;
@@ -137,7 +134,8 @@ impl RedisStorage {
             }
             let digest = row.view.digest;
             let component = self.bytes_of(digest).await?;
-            let component = component.ok_or_else(|| damaged(format_args!("the component {digest}"), "it is missing"))?;
+            let component =
+                component.ok_or_else(|| damaged(format_args!("the component {digest}"), "it is missing"))?;
             let (bytes, view) = (component.len(), row.view);
             let record = VersionRecord {
                 module: row.module,
@@ -319,8 +317,7 @@ fn put_job_record(command: &mut Cmd, exported: &JobRecord, now: Timestamp) -> Re
     let job = &detail.job;
     let first = detail.history.first();
     let by = first.map_or("import", |line| line.by.as_str());
-    let wide =
-        encode_wide(&job.tags, &detail.payload, (cut(by), &detail.headers, &detail.retry, detail.timeout_ms))?;
+    let wide = encode_wide(&job.tags, &detail.payload, (cut(by), &detail.headers, &detail.retry, detail.timeout_ms))?;
     let mut kept = kept_lines(&detail.history);
     let mut record = Record {
         state: job.state,
@@ -366,9 +363,8 @@ fn put_job_record(command: &mut Cmd, exported: &JobRecord, now: Timestamp) -> Re
     for line in &kept {
         line.write(&mut history).map_err(|error| damaged(format_args!("job {}", job.id), error))?;
     }
-    let progress = job.progress.as_ref().map(|progress| {
-        [job.run.to_be_bytes().as_slice(), &encode_progress(progress)].concat()
-    });
+    let progress =
+        job.progress.as_ref().map(|progress| [job.run.to_be_bytes().as_slice(), &encode_progress(progress)].concat());
     command
         .arg("J")
         .arg(job.id.0.as_bytes())
@@ -400,8 +396,7 @@ fn come_back(record: &mut Record, server: Option<ServerId>, now: Timestamp) -> K
         failure: None,
     };
     record.attempt = record.attempt.saturating_sub(1);
-    let (state, reason) =
-        if record.ask == 0 { (State::Enqueued, "imported") } else { (State::Deleted, "cancelled") };
+    let (state, reason) = if record.ask == 0 { (State::Enqueued, "imported") } else { (State::Deleted, "cancelled") };
     (record.state, record.at, record.reason) = (state, now, Some(reason.to_owned()));
     let by = "import".to_owned();
     Kept { from: State::Processing, to: state, at: now, by, reason: record.reason.clone(), run: Some(run) }
