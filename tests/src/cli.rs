@@ -110,7 +110,19 @@ fn read(file: &mut File) -> Result<String> {
 
 /// The binary, in an environment that sets nothing of Windlass's.
 pub(crate) fn bare() -> Result<Command> {
-    let mut command = Command::new(windlass()?);
+    bare_through(&[])
+}
+
+/// The same, started by another program with these arguments, which runs what follows them.
+pub(crate) fn bare_through(wrapper: &[String]) -> Result<Command> {
+    let mut command = match wrapper.split_first() {
+        None => Command::new(windlass()?),
+        Some((program, arguments)) => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(windlass()?);
+            command
+        }
+    };
     // Compiled components are kept between tests, but apart from the user's own.
     command.env("XDG_CACHE_HOME", target()?.join("e2e-cache"));
     for (name, _) in std::env::vars_os() {

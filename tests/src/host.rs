@@ -65,12 +65,22 @@ impl Site {
     /// # Errors
     /// Where it does not become ready; the error holds what it wrote.
     pub fn start(&self, arguments: &[&str]) -> Result<Host<'_>> {
+        self.start_as(&Launch::default(), arguments)
+    }
+
+    /// Starts a host in another way, or on another storage, and waits until it is ready.
+    ///
+    /// # Errors
+    /// Where it does not become ready; the error holds what it wrote.
+    pub fn start_as(&self, launch: &Launch, arguments: &[&str]) -> Result<Host<'_>> {
         let port = free_port()?;
         let log = self.path(&format!("host-{port}.log"));
         let file = File::create(&log)?;
-        let child = cli::bare()?
-            .args(["serve", "--storage", &self.storage(), "--listen", &format!("127.0.0.1:{port}")])
+        let storage = launch.storage.clone().unwrap_or_else(|| self.storage());
+        let child = cli::bare_through(&launch.wrapper)?
+            .args(["serve", "--storage", &storage, "--listen", &format!("127.0.0.1:{port}")])
             .args(arguments)
+            .envs(launch.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
@@ -81,6 +91,18 @@ impl Site {
         host.until_ready()?;
         Ok(host)
     }
+}
+
+/// How a host is started where it differs from the usual.
+#[derive(Clone, Debug, Default)]
+pub struct Launch {
+    /// The storage, instead of the site's own.
+    pub storage: Option<String>,
+    /// A program and its arguments that become the host: it is given the host's command line after them and replaces
+    /// itself with it.
+    pub wrapper: Vec<String>,
+    /// Variables.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A host process. It is killed when it goes out of scope.
@@ -147,6 +169,28 @@ impl Host<'_> {
         self.signal(Signal::KILL)?;
         self.child.wait()?;
         Ok(())
+    }
+
+    /// Stops it in its tracks (SIGSTOP).
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub fn suspend(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Asks it to stop and waits until it has.

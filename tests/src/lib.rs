@@ -4,11 +4,12 @@
 //! The tests need the host and the components built: `cargo xtask test e2e` builds them first.
 
 mod built;
+pub mod chaos;
 mod cli;
 mod host;
 mod jobs;
 
 pub use built::{component, guest, guest_names, windlass};
 pub use cli::{Answer, run};
-pub use host::{Host, Site};
+pub use host::{Host, Launch, Site};
 pub use jobs::{Job, overlap};

@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use windlass_api::{Cause, JobDetail, LogLine, State};
-use windlass_tests::{Host, Job, Site, guest, guest_names, overlap, run};
+use windlass_tests::{Host, Job, Site, chaos::Records, guest, guest_names, overlap, run};
 
 /// Slots of each kind: more than one, so that a slot that is lost shows, and few, so that every one gets its turn.
 const SLOTS: usize = 2;
@@ -37,6 +37,7 @@ guests! {
     stack_overflow => a_stack_overflow_fails,
     unknown_import => a_component_with_an_unknown_import_is_refused,
     waits_forever => waiting_for_what_never_comes_is_a_trap,
+    witness => each_run_writes_what_it_does_into_a_file_of_its_own,
 }
 
 #[test]
@@ -109,6 +110,23 @@ fn good_jobs_of_both_modes_run_in_every_slot() -> Result<()> {
     every_slot_works(&host)?;
     let sum: i64 = host.result(host.enqueue("mixed/add", &json!({ "a": 2, "b": 40 }), &[])?)?;
     ensure!(sum == 42, "2 and 40 make {sum}");
+    Ok(())
+}
+
+#[test]
+fn each_run_writes_what_it_does_into_a_file_of_its_own() -> Result<()> {
+    let site = Site::new()?;
+    let records = Records::new(&site)?;
+    site.write("windlass.toml", records.grant("witness"))?;
+    let host = site.start(&[])?;
+    host.deploy("witness", &guest("witness")?)?;
+    for handler in ["witness/compute", "witness/wait"] {
+        let job = host.enqueue(handler, &json!({ "ms": 100 }), &[])?;
+        ensure!(host.result::<u64>(job)? == 100, "{handler} gave something else");
+        let record = records.of(job.0, 1)?;
+        ensure!(record.starts == 1 && record.ends == 1, "{record:?}");
+        ensure!((90..60_000).contains(&(record.last_ms - record.first_ms)), "{record:?}");
+    }
     Ok(())
 }
 

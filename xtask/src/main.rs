@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod demo;
 mod lint;
+mod services;
 mod setup;
 mod shell;
 mod test;
@@ -26,7 +27,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Adds the WebAssembly targets and checks for a C compiler
+    /// Adds the WebAssembly targets and the servers that tests use, and checks for a C compiler
     Setup,
     /// Builds the host, the example handlers and the test guests
     Build,
@@ -60,6 +61,7 @@ fn main() -> anyhow::Result<()> {
     setup::run(&workspace)?;
     match arguments.command {
         Command::Setup => {
+            services::install()?;
             shell::say("everything is set up");
             Ok(())
         }

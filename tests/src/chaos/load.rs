@@ -1,0 +1,145 @@
+//! A client that enqueues jobs while hosts and storages fail, and remembers which were acknowledged.
+
+use std::{
+    collections::BTreeSet,
+    ops::Range,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail, ensure};
+use fastrand::Rng;
+use serde_json::{Value, json};
+use uuid::{Builder, Uuid};
+use windlass_api::{Counts, Enqueued, JobId, ProblemCode};
+
+use super::{Addresses, hosts::MODULE, http::request, now_ms, scale::span};
+
+/// How many jobs a request carries.
+const BATCH: usize = 50;
+
+/// How long a batch is tried, and how long all jobs may take to end once the faults are over.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How often a client that was refused tries again.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Jobs to be enqueued.
+#[derive(Debug)]
+pub struct Load {
+    /// How many in all.
+    pub jobs: usize,
+    /// How long each works, in milliseconds.
+    pub work_ms: Range<u64>,
+    /// How long the client pauses after each batch of 50, in milliseconds.
+    pub pause_ms: Range<u64>,
+    acknowledged: Mutex<BTreeSet<JobId>>,
+    refusals: AtomicUsize,
+}
+
+impl Load {
+    /// A load of which nothing is enqueued yet.
+    #[must_use]
+    pub fn new(jobs: usize, work_ms: Range<u64>, pause_ms: Range<u64>) -> Self {
+        Self { jobs, work_ms, pause_ms, acknowledged: Mutex::default(), refusals: AtomicUsize::new(0) }
+    }
+
+    /// Enqueues all of it. A batch that was refused or not answered is sent again, with the same ids and perhaps to
+    /// another host, as a careful client does.
+    ///
+    /// # Errors
+    /// Where a batch is refused for three minutes.
+    pub fn run(&self, hosts: &Addresses, mut dice: Rng) -> Result<()> {
+        let mut left = self.jobs;
+        while left > 0 {
+            let batch: Vec<(JobId, Value)> = (0..left.min(BATCH)).map(|_| self.job(&mut dice)).collect();
+            left -= batch.len();
+            self.insist(hosts, &mut dice, &batch)?;
+            thread::sleep(span(&mut dice, self.pause_ms.clone()));
+        }
+        Ok(())
+    }
+
+    /// The jobs that a host has acknowledged so far.
+    #[must_use]
+    pub fn acknowledged(&self) -> BTreeSet<JobId> {
+        self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How often the client had to try again.
+    #[must_use]
+    pub fn refusals(&self) -> usize {
+        self.refusals.load(Ordering::Relaxed)
+    }
+
+    fn job(&self, dice: &mut Rng) -> (JobId, Value) {
+        let id = Builder::from_unix_timestamp_millis(u64::try_from(now_ms()).unwrap_or_default(), &random(dice));
+        let id: Uuid = id.into_uuid();
+        // One of eight is sync: those have few slots.
+        let handler = if dice.u8(0..8) == 0 { "compute" } else { "wait" };
+        let ms = dice.u64(self.work_ms.clone());
+        (JobId(id), json!({ "id": id, "handler": format!("{MODULE}/{handler}"), "payload": { "ms": ms } }))
+    }
+
+    fn insist(&self, hosts: &Addresses, dice: &mut Rng, batch: &[(JobId, Value)]) -> Result<()> {
+        let body = Value::from_iter(batch.iter().map(|(_, request)| request.clone())).to_string();
+        let started = Instant::now();
+        loop {
+            let alive: Vec<String> =
+                hosts.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().cloned().collect();
+            let host = dice.choice(&alive);
+            let answer = host.map(|host| request(host, "POST", "/api/v1/jobs/bulk", &body));
+            match answer {
+                Some(Ok(answer)) if answer.status == 201 => {
+                    let answered: Vec<Enqueued> = answer.json()?;
+                    let asked = batch.iter().map(|(id, _)| *id);
+                    ensure!(answered.iter().map(|one| one.id).eq(asked), "other jobs were acknowledged than asked for");
+                    let mut acknowledged = self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
+                    acknowledged.extend(batch.iter().map(|(id, _)| *id));
+                    return Ok(());
+                }
+                // Nothing else may make a host refuse these.
+                Some(Ok(answer)) if !is_away(answer.problem()?.code) => {
+                    bail!("a host refused jobs with {}: {}", answer.status, answer.body)
+                }
+                Some(Err(error)) if started.elapsed() > PATIENCE => return Err(error.context("no host takes jobs")),
+                _ if started.elapsed() > PATIENCE => bail!("no host takes jobs: {answer:?}"),
+                _ => {
+                    self.refusals.fetch_add(1, Ordering::Relaxed);
+                    thread::sleep(AGAIN);
+                }
+            }
+        }
+    }
+}
+
+/// Whether a host or its storage is away for a while.
+fn is_away(code: ProblemCode) -> bool {
+    matches!(code, ProblemCode::StorageUnavailable | ProblemCode::Busy)
+}
+
+fn random(dice: &mut Rng) -> [u8; 10] {
+    let mut bytes = [0; 10];
+    dice.fill(&mut bytes);
+    bytes
+}
+
+/// Waits until none of the storage's jobs waits or runs, and gives how many have ended.
+pub(super) fn until_all_ended(host: &str) -> Result<u64> {
+    let started = Instant::now();
+    loop {
+        let counts = request(host, "GET", "/api/v1/counts", "").and_then(|answer| answer.json::<Counts>());
+        if let Ok(counts) = &counts {
+            let ended: u64 = counts.0.iter().filter(|(state, _)| state.is_final()).map(|(_, count)| count).sum();
+            if ended == counts.0.values().sum::<u64>() {
+                return Ok(ended);
+            }
+        }
+        ensure!(started.elapsed() < PATIENCE, "jobs do not end: {counts:?}");
+        thread::sleep(AGAIN);
+    }
+}
