@@ -29,7 +29,6 @@ mod notes;
 mod number;
 mod open;
 mod options;
-mod past;
 mod payload;
 mod promote;
 mod queues;
