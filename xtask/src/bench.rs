@@ -30,7 +30,16 @@ pub(crate) fn run(workspace: &Workspace, what: What, json: Option<&Path>, more: 
     build::examples(workspace)?;
     build::bench_guests(workspace)?;
     let mut build = cargo(workspace);
-    build.args(["build", "--release", "--package", "windlass-bench", "--package", "windlass-wasm", "--package", "windlass"]);
+    build.args([
+        "build",
+        "--release",
+        "--package",
+        "windlass-bench",
+        "--package",
+        "windlass-wasm",
+        "--package",
+        "windlass",
+    ]);
     step("building the benchmarks in release (from nothing this takes some minutes)", &mut build)?;
     let component = |name: &str| workspace.components().join(name);
     let mut measure = Command::new(workspace.release("windlass-bench"));

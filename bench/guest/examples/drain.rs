@@ -19,7 +19,8 @@ async fn noop_async() -> Result<(), JobError> {
 /// Gives the time, in nanoseconds since the Unix epoch.
 #[handler]
 fn now() -> Result<u64, JobError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| JobError::fatal("clock", error.to_string()))?;
+    let now =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| JobError::fatal("clock", error.to_string()))?;
     Ok(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
 }
 

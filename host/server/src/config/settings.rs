@@ -15,7 +15,9 @@ use serde::{Deserialize, Deserializer, de};
 use windlass_api::ModuleName;
 use windlass_jobs::storage::StorageUrl;
 
-use super::{CompileSettings, LimitSettings, ModuleSettings, RetentionSettings, RunBounds, Span, SqliteSettings, paths, queues};
+use super::{
+    CompileSettings, LimitSettings, ModuleSettings, RetentionSettings, RunBounds, Span, SqliteSettings, paths, queues,
+};
 use crate::worker::WeightedQueue;
 
 /// How long before it would be lost a server stops its own sandboxes; fixed by the design.

@@ -30,7 +30,6 @@ mod number;
 mod open;
 mod operation;
 mod options;
-mod past;
 mod payload;
 mod pen;
 mod promote;
