@@ -16,7 +16,7 @@ use super::{
     texts::Texts,
     tx::{Names, Told},
 };
-use crate::storage::StorageError;
+use crate::storage::{Migration, StorageError};
 
 impl PostgresStorage {
     /// Opens the database that a URL names:
@@ -53,7 +53,7 @@ impl PostgresStorage {
             may_listen,
             name: target.name,
         });
-        prepare(&core, &target.namespace, options.migrate).await?;
+        let migration = prepare(&core, &target.namespace, options.migrate).await?;
         let (intake, mut tasks) = intake::start(&core);
         tasks.push(tokio::spawn(listen::run(Arc::clone(&core))));
         Ok(Arc::new(Self {
@@ -62,15 +62,16 @@ impl PostgresStorage {
             tasks: Mutex::new(tasks),
             connections: options.connections,
             role: options.role,
+            migration,
         }))
     }
 }
 
-async fn prepare(core: &Core, namespace: &str, may_migrate: bool) -> Result<(), StorageError> {
+async fn prepare(core: &Core, namespace: &str, may_migrate: bool) -> Result<Migration, StorageError> {
     let mut lane = core.lanes.take().await?;
     let mut told = Told::default();
     let mut tx = core.tx(&mut lane, &mut told);
-    schema::prepare(&mut tx, &core.name, namespace, may_migrate).await?;
+    let migration = schema::prepare(&mut tx, &core.name, namespace, may_migrate).await?;
     core.lanes.give_back(lane, Ok(()), false).await;
-    Ok(())
+    Ok(migration)
 }

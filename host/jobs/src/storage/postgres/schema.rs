@@ -9,7 +9,7 @@ use super::{
     fault::Fault,
     tx::{Kind, Tx},
 };
-use crate::storage::StorageError;
+use crate::storage::{Migration as Migrated, StorageError};
 
 struct Migration {
     sql: &'static str,
@@ -33,7 +33,7 @@ pub(super) async fn prepare(
     name: &str,
     namespace: &str,
     may_migrate: bool,
-) -> Result<(), StorageError> {
+) -> Result<Migrated, StorageError> {
     prepare_or_fail(tx, name, namespace, may_migrate).await?.map_err(StorageError::Unusable)
 }
 
@@ -42,7 +42,7 @@ async fn prepare_or_fail(
     name: &str,
     namespace: &str,
     may_migrate: bool,
-) -> Result<Result<(), String>, StorageError> {
+) -> Result<Result<Migrated, String>, StorageError> {
     let on_open = |fault: Fault| fault.on_open(name);
     tx.begin(Kind::Several).await.map_err(on_open)?;
     let server = server_version(tx).await.map_err(on_open)?;
@@ -54,13 +54,13 @@ async fn prepare_or_fail(
         )));
     }
     let mut version = stored_version(tx, namespace).await.map_err(on_open)?;
+    let mut from = version;
     if version.is_none_or(|version| version.0 < known()) && may_migrate {
         // Held until the commit, so that of several hosts that start at once one does it and the others find it done.
         let lock = tx.query("SELECT pg_advisory_xact_lock(hashtextextended('@schema_versions', 0))");
         tx.first(lock).await.map_err(on_open)?;
-        version = stored_version(tx, namespace).await.map_err(on_open)?;
-        let from = version.map_or(0, |version| version.0);
-        migrate(tx, namespace, from).await.map_err(on_open)?;
+        from = stored_version(tx, namespace).await.map_err(on_open)?;
+        migrate(tx, namespace, from.map_or(0, |version| version.0)).await.map_err(on_open)?;
         version = stored_version(tx, namespace).await.map_err(on_open)?;
     }
     tx.commit().await.map_err(on_open)?;
@@ -78,7 +78,10 @@ async fn prepare_or_fail(
             "{name} has schema version {version} in the namespace `{namespace}`, and this windlass knows versions up to \
              {known}: use a newer windlass"
         )),
-        Some(_) => Ok(()),
+        Some((version, _)) => {
+            let unsigned = |version: i32| u32::try_from(version).unwrap_or(0);
+            Ok(Migrated { from: from.map(|from| unsigned(from.0)), to: unsigned(version) })
+        }
     })
 }
 

@@ -27,9 +27,9 @@ use super::{
 use crate::{
     Claimed, Fence, NewJob, Settlement,
     storage::{
-        ClaimRequest, Commanded, Due, Finding, Heartbeat, JobStore, ModuleStore, NewServer, NewVersion, Note, Promoted,
-        Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore, Storage, StorageError, Superseded,
-        Transfer, Wake,
+        ClaimRequest, Commanded, Due, Finding, Heartbeat, JobStore, Migration, ModuleStore, NewServer, NewVersion,
+        Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore, Storage, StorageError,
+        Superseded, Transfer, Wake,
     },
 };
 
@@ -41,6 +41,7 @@ pub struct PostgresStorage {
     pub(super) tasks: Mutex<Vec<JoinHandle<()>>>,
     pub(super) connections: u32,
     pub(super) role: Role,
+    pub(super) migration: Migration,
 }
 
 impl Drop for PostgresStorage {
@@ -59,6 +60,12 @@ macro_rules! work {
 }
 
 impl PostgresStorage {
+    /// What opening it did to its schema.
+    #[must_use]
+    pub fn migration(&self) -> Migration {
+        self.migration
+    }
+
     /// Stores jobs in a transaction of the application's: they are there when it is committed, and never where it is rolled
     /// back. The connection must lead to the database that this storage is in. `by` goes into the history.
     ///
