@@ -45,13 +45,13 @@ pub(super) fn storage_error(error: &RedisError, name: &str) -> StorageError {
         "OOM" => return unavailable("its memory is full: raise `maxmemory`, or let jobs finish and expire"),
         "MISCONF" => return unavailable("it cannot write to its disk and takes no changes: see its own log"),
         "NOREPLICAS" => return unavailable("too few replicas are connected (`min-replicas-to-write`)"),
-        "NOAUTH" | "WRONGPASS" => return unavailable("it refuses the user or the password of the address"),
+        "NOAUTH" | "WRONGPASS" => return refused(name),
         "NOPERM" => return unavailable(&format!("the user may not do this: {}", detail(error))),
         "BUSY" => return unavailable("it is busy with a script that does not end"),
         _ => {}
     }
     match error.kind() {
-        ErrorKind::AuthenticationFailed => unavailable("it refuses the user or the password of the address"),
+        ErrorKind::AuthenticationFailed => refused(name),
         ErrorKind::Server(ServerErrorKind::BusyLoading) => unavailable("it is reading its data from the disk"),
         ErrorKind::Server(ServerErrorKind::Ask | ServerErrorKind::TryAgain) => {
             unavailable("the namespace's hash slot is being moved to another server; it goes on when that is done")
@@ -66,6 +66,11 @@ pub(super) fn storage_error(error: &RedisError, name: &str) -> StorageError {
         ErrorKind::Server(_) | ErrorKind::Extension => unavailable(&format!("{} {}", code(error), detail(error))),
         _ => unavailable(&error.to_string()),
     }
+}
+
+/// What does not pass by itself, so that it is said to whoever gave the address.
+fn refused(name: &str) -> StorageError {
+    StorageError::Unusable(format!("{name} refuses the user or the password: see those in its address"))
 }
 
 /// An error that says that a record cannot be read.

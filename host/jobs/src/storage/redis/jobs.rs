@@ -26,6 +26,9 @@ use crate::{
 /// which are then not one step: see [`RedisStorage::store`].
 const MAX_BATCH: usize = 10_000;
 
+/// An answer to a claim that is so large was cut short: 16 MiB, as `claim.lua` has it.
+const FULL_ANSWER: usize = 16 * 1024 * 1024;
+
 /// Appends a new job to a command, as `births.lua` says.
 pub(super) fn put_job(command: &mut Cmd, job: &NewJob, by: &str) -> Result<(), StorageError> {
     let (start, when) = match job.start {
@@ -137,11 +140,11 @@ impl RedisStorage {
         let broken = answer.bytes()?;
         let left = answer.bytes()?;
         under_way.arrived(left, !answer.is_empty());
-        let mut unreadable = Vec::new();
-        let mut claimed = Vec::new();
+        let (mut unreadable, mut claimed, mut bytes) = (Vec::new(), Vec::new(), 0);
         while !answer.is_empty() {
             let job = id(&answer.bytes()?)?;
             let (record, wide) = (answer.bytes()?, answer.bytes()?);
+            bytes += wide.len();
             match read_claimed(job, &record, &wide, request.server) {
                 Ok(job) => claimed.push(job),
                 Err(error) => {
@@ -156,8 +159,8 @@ impl RedisStorage {
         if !unreadable.is_empty() {
             self.set_aside(request.server, &unreadable).await?;
         }
-        if !unreadable.is_empty() || !broken.is_empty() {
-            // Their slots stay free for those behind them.
+        if !unreadable.is_empty() || !broken.is_empty() || bytes > FULL_ANSWER {
+            // There may be more for the slots that stayed free.
             self.hub.tell(Signal::Work);
         }
         Ok(claimed)

@@ -249,13 +249,7 @@ impl Link {
 
     /// What kept a connection from being opened: what cannot pass by itself is said to be so.
     fn on_connect(&self, error: &RedisError) -> StorageError {
-        let refused = matches!(super::fault::code(error), "NOAUTH" | "WRONGPASS" | "NOPERM")
-            || error.kind() == ErrorKind::AuthenticationFailed;
         match error.kind() {
-            _ if refused => StorageError::Unusable(format!(
-                "{} refuses the user or the password: see those in its address",
-                self.name
-            )),
             ErrorKind::InvalidClientConfig => StorageError::Unusable(format!("{}: {error}", self.name)),
             ErrorKind::Server(ServerErrorKind::ResponseError)
                 if error.detail().is_some_and(|detail| detail.contains("cluster support disabled")) =>

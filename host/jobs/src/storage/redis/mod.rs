@@ -6,17 +6,19 @@
 //! becomes of a job after a run is not known here: that is [`decide`](crate::decide)'s.
 //!
 //! ```text
-//!   stores ──▶ jobs, notes, commands, servers, modules, queues, recurring, list, show, transfer, findings
+//!   stores ──▶ jobs, notes, commands, servers, modules, queues, recurring, list, show, export, import, findings
 //!                 └──▶ script (the call) ──▶ link (the connection)          listen ──▶ hub (who waits)
 //! ```
 
 mod answer;
 mod bytes;
 mod commands;
+mod export;
 mod fault;
 mod findings;
 mod history;
 mod hub;
+mod import;
 mod jobs;
 mod link;
 mod list;
@@ -32,7 +34,7 @@ mod script;
 mod servers;
 mod show;
 mod stores;
-mod transfer;
+
 mod url;
 
 pub(super) use open::FORMAT;

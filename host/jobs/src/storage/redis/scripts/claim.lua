@@ -60,10 +60,11 @@ for _, queue in ipairs(redis.call('SMEMBERS', P .. 'paused')) do
   paused[queue] = true
 end
 
-local chosen = {}
+local chosen, lines_of = {}, {}
 local function take(line, member)
   pops[line] = (pops[line] or 0) + 1
   chosen[#chosen + 1] = string.sub(member, 9)
+  lines_of[#chosen] = line
 end
 
 local function choose_in_order(mode, count)
@@ -131,7 +132,29 @@ for mode = 0, 1 do
   end
 end
 
-local records, wides = values('j:', chosen), values('p:', chosen)
+-- An answer is kept to about so many bytes: it holds up all others on its connection. The rest stays in its line.
+local MOST, SOME = 16 * 1024 * 1024, 50
+local records, wides, bytes = values('j:', chosen), {}, 0
+for first = 1, #chosen, SOME do
+  if bytes > MOST then
+    for n = first, #chosen do
+      pops[lines_of[n]] = pops[lines_of[n]] - 1
+      chosen[n] = nil
+    end
+    break
+  end
+  local some = {}
+  for n = first, math.min(first + SOME - 1, #chosen) do
+    some[#some + 1] = chosen[n]
+  end
+  for n, wide in ipairs(values('p:', some)) do
+    wides[first + n - 1] = wide
+    bytes = bytes + (wide and #wide or 0)
+  end
+end
+for line, count in pairs(pops) do
+  if count == 0 then pops[line] = nil end
+end
 local versions = {}
 for n = 1, #chosen do
   local id, raw, wide = chosen[n], records[n], wides[n]
