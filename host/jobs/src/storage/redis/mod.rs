@@ -35,5 +35,7 @@ mod stores;
 mod transfer;
 mod url;
 
+pub(super) use open::FORMAT;
+
 pub use options::RedisOptions;
 pub use stores::RedisStorage;
