@@ -63,7 +63,7 @@ async fn listen(core: &Core) {
         core.hub.signal(Signal::Work);
         match ended {
             Ok(()) => {
-                tracing::info!(storage = core.name, "notifications do not come through; looking each second instead")
+                tracing::info!(storage = core.name, "notifications do not come through; looking each second instead");
             }
             Err(fault) => tracing::debug!(storage = core.name, ?fault, "the connection for notifications broke"),
         }
@@ -88,14 +88,13 @@ async fn hear(core: &Core) -> Result<(), Fault> {
         let until = pinged_at + if ping.is_some() { PING } else { PING_EVERY };
         match tokio::time::timeout_at(until, listener.try_recv()).await {
             Ok(Ok(Some(notification))) => match News::read(notification.payload()) {
-                Some(News::Ping(id)) => {
-                    if ping == Some(id) {
-                        ping = None;
-                        if !core.hub.listening.swap(true, Ordering::AcqRel) {
-                            // What was told before was told to nobody.
-                            core.hub.signal(Signal::Work);
-                            core.hub.signal(Signal::Modules);
-                        }
+                Some(News::Ping(id)) if ping != Some(id) => {}
+                Some(News::Ping(_)) => {
+                    ping = None;
+                    if !core.hub.listening.swap(true, Ordering::AcqRel) {
+                        // What was told before was told to nobody.
+                        core.hub.signal(Signal::Work);
+                        core.hub.signal(Signal::Modules);
                     }
                 }
                 Some(news) => tell(core, news),
