@@ -115,7 +115,10 @@ async fn hosts_that_start_at_once_make_the_schema_once() {
     let open = || namespace.open();
     let (a, b, c) = tokio::join!(open(), open(), open());
     a.enqueue(vec![job()], "ann").await.unwrap();
-    assert_eq!((b.counts().await.unwrap(), c.counts().await.unwrap().of(State::Enqueued)), (a.counts().await.unwrap(), 1));
+    assert_eq!(
+        (b.counts().await.unwrap(), c.counts().await.unwrap().of(State::Enqueued)),
+        (a.counts().await.unwrap(), 1)
+    );
 }
 
 #[tokio::test]
@@ -166,7 +169,8 @@ async fn a_committed_transaction_wakes_a_host_that_waits() {
 /// Waits until notifications come through.
 async fn listens(storage: &PostgresStorage) {
     let listening = async {
-        while !storage.findings().await.unwrap().iter().all(|finding| !finding.what.contains("notifications have not")) {
+        while !storage.findings().await.unwrap().iter().all(|finding| !finding.what.contains("notifications have not"))
+        {
             sleep(Duration::from_millis(20)).await;
         }
     };
