@@ -85,9 +85,9 @@ fn runner(workspace: &Workspace, services: &Shared) -> Command {
     let mut command = cargo(workspace);
     services.tell(&mut command);
     if has_nextest(workspace) {
-        command.args(["nextest", "run"])
+        command.args(["nextest", "run", "--no-fail-fast"])
     } else {
-        command.args(["test", "--tests"])
+        command.args(["test", "--tests", "--no-fail-fast"])
     };
     command
 }
