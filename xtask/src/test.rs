@@ -62,7 +62,7 @@ fn unit(workspace: &Workspace, services: &Shared) -> Result<()> {
 }
 
 fn storage(workspace: &Workspace, services: &Shared) -> Result<()> {
-    step("storage tests", runner(workspace, services).args(["--package", "windlass-jobs"]))
+    step("storage tests", runner(workspace, services).args(["--package", "windlass-jobs", "--all-features"]))
 }
 
 fn in_browser(workspace: &Workspace, services: &Shared) -> Result<()> {
@@ -97,9 +97,9 @@ fn runner(workspace: &Workspace, services: &Shared) -> Command {
     let mut command = cargo(workspace);
     services.tell(&mut command);
     if has_nextest(workspace) {
-        command.args(["nextest", "run"])
+        command.args(["nextest", "run", "--no-fail-fast"])
     } else {
-        command.args(["test", "--tests"])
+        command.args(["test", "--tests", "--no-fail-fast"])
     };
     command
 }

@@ -6,6 +6,8 @@
 
 mod finding;
 mod open;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod past;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod recurring;
@@ -57,6 +59,13 @@ pub trait Storage: JobStore + ModuleStore + ServerStore + QueueStore + Recurring
 
     /// Tells of changes as they happen. A storage without this is polled.
     fn wake(&self) -> Option<&dyn Wake> {
+        None
+    }
+
+    /// The PostgreSQL storage itself, where it is one: for enqueueing within a transaction of the application's.
+    #[cfg(feature = "postgres")]
+    #[doc(hidden)]
+    fn as_postgres(&self) -> Option<&postgres::PostgresStorage> {
         None
     }
 

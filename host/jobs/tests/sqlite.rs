@@ -30,3 +30,9 @@ mod memory {
     use super::*;
     windlass_jobs::conformance_suite!(in_memory);
 }
+
+/// The suite again, with each call failing before it is answered.
+mod faulty {
+    use super::*;
+    windlass_jobs::conformance_suite!(in_memory, faulty);
+}

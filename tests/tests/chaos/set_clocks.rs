@@ -36,7 +36,8 @@ fn set_clocks(kind: Kind) -> Result<()> {
     let mut launches = vec![Launch { storage: store.url(), ..Launch::default() }; store.hosts(2)];
     launches[0].environment = clock.environment();
     let mut hosts = Hosts::start(&site, &records, launches)?;
-    let load = Load::new(scale.of(1_000, 300), 5..500, 50..300);
+    // Spread over all settings of the clock: a host notices each within a second.
+    let load = Load::new(scale.of(1_000, 300), 5..500, scale.of(500..700, 1_000..1_500));
     let addresses = hosts.addresses();
     thread::scope(|scope| -> Result<()> {
         let client = scope.spawn(|| load.run(&addresses, scale.dice(2)));

@@ -1,7 +1,10 @@
 //! What every storage must do, as behaviours that a backend's tests run one by one.
 //!
 //! A backend calls [`conformance_suite!`](crate::conformance_suite) with a function that opens an empty storage on the
-//! clock it is given; each behaviour becomes a test of its own name. A behaviour fails by panicking.
+//! clock it is given; each behaviour becomes a test of its own name. A behaviour fails by panicking. With the word `faulty`
+//! behind the function, each behaviour is shown on a storage whose calls fail first, to a caller that repeats them:
+//! [`faulty`] says what that means, and is there for tests of others too. [`differences`] carries out the same random
+//! commands on two storages.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "these are tests, and a panic is how a test fails")]
 #![expect(missing_docs, reason = "the names are sentences")]
@@ -9,27 +12,41 @@
 pub mod claiming;
 pub mod commanding;
 pub mod counting;
+mod decorate;
 pub mod deploying;
 pub mod enduring;
 pub mod enqueueing;
+pub mod faulty;
 pub mod fencing;
 pub mod listing;
 pub mod losing;
+pub mod model;
 pub mod moving;
 pub mod noting;
+mod persistent;
+mod random;
 pub mod recurring;
+pub mod repeating;
 pub mod searching;
 pub mod settling;
 pub mod timing;
 mod world;
 
-pub use world::{Opened, World, run};
+pub use model::differences;
+pub use world::{Opened, World, run, run_faulty};
 
-/// Makes a test of each behaviour. Give it a function `async fn(Arc<TestClock>) -> Opened`.
+/// Makes a test of each behaviour. Give it a function `async fn(Arc<TestClock>) -> Opened`, and `faulty` where each call is
+/// to fail first.
 #[macro_export]
 macro_rules! conformance_suite {
     ($open:path) => {
-        $crate::conformance_suite! { @ $open;
+        $crate::conformance_suite! { @ run $open }
+    };
+    ($open:path, faulty) => {
+        $crate::conformance_suite! { @ run_faulty $open }
+    };
+    (@ $run:ident $open:path) => {
+        $crate::conformance_suite! { @ $run $open;
             enqueueing {
                 a_repeated_enqueue_of_the_same_id_makes_one_job,
                 a_job_starts_now_later_or_when_its_handler_comes,
@@ -171,15 +188,26 @@ macro_rules! conformance_suite {
                 a_pruned_job_leaves_nothing_behind_for_another_of_its_id,
                 findings_are_sentences_the_worst_first,
             }
+            repeating {
+                a_repeated_enqueue_finds_its_jobs,
+                a_repeated_settlement_is_superseded_and_made_its_follow_ups_once,
+                jobs_whose_claim_was_lost_come_back_when_their_server_leaves,
+                a_repeated_command_is_refused_with_the_state_that_it_led_to,
+                a_repeated_put_of_an_entry_changes_nothing_and_its_jobs_are_there_once,
+                what_time_or_an_operator_brings_is_done_once,
+            }
+            model {
+                whatever_is_done_the_storage_agrees_with_the_model,
+            }
         }
     };
-    (@ $open:path; $($group:ident { $($name:ident,)* })*) => {
+    (@ $run:ident $open:path; $($group:ident { $($name:ident,)* })*) => {
         $(mod $group {
             use super::*;
             $(
                 #[test]
                 fn $name() {
-                    $crate::conformance::run($open, $crate::conformance::$group::$name);
+                    $crate::conformance::$run($open, $crate::conformance::$group::$name);
                 }
             )*
         })*

@@ -8,6 +8,10 @@ use windlass_api::{
     State, Timestamp, Usage,
 };
 
+use super::{
+    faulty::{Faulty, each_fails_first},
+    persistent::Persistent,
+};
 use crate::{
     Claimed, Clock, NewJob, Next, Settlement, Start, TestClock,
     storage::{ClaimRequest, Heartbeat, NewServer, NewVersion, Promoted, Pulse, Storage, Superseded},
@@ -50,8 +54,24 @@ where
     F: Future<Output = ()>,
 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { behaviour(World::fresh(open).await).await });
+}
+
+/// Runs one behaviour on a fresh storage each of whose calls fails before it is answered, for a caller that repeats it.
+pub fn run_faulty<O, F>(open: fn(Arc<TestClock>) -> O, behaviour: fn(World) -> F)
+where
+    O: Future<Output = Opened> + 'static,
+    F: Future<Output = ()>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let open: Rc<Open> = Rc::new(move |clock| Box::pin(open(clock)));
+        let open: Rc<Open> = Rc::new(move |clock| {
+            let opening = open(clock);
+            Box::pin(async move {
+                let Opened { storage, keep } = opening.await;
+                Opened { storage: Persistent::around(Faulty::new(storage, each_fails_first())), keep }
+            })
+        });
         behaviour(World::open(open).await).await;
     });
 }
@@ -92,6 +112,11 @@ pub(super) fn released() -> Next {
 }
 
 impl World {
+    /// An empty storage on a clock of its own.
+    pub(super) async fn fresh<O: Future<Output = Opened> + 'static>(open: fn(Arc<TestClock>) -> O) -> Self {
+        Self::open(Rc::new(move |clock| Box::pin(open(clock)))).await
+    }
+
     async fn open(open: Rc<Open>) -> Self {
         let clock = Arc::new(TestClock::at(Timestamp(1_800_000_000_000)));
         Self::open_on(open, clock).await

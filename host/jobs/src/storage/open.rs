@@ -1,5 +1,9 @@
 //! Opening the storage that a URL names: the same way for hosts, for tools and for applications.
 
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -91,6 +95,10 @@ pub async fn open(url: &StorageUrl, options: OpenOptions) -> Result<Arc<dyn Stor
     match url.kind() {
         #[cfg(feature = "sqlite")]
         StorageKind::Sqlite => sqlite::open(url, options).await,
+        #[cfg(feature = "postgres")]
+        StorageKind::Postgres => postgres::open(url, options).await,
+        #[cfg(feature = "redis")]
+        StorageKind::Redis => redis::open(url, options).await,
         #[allow(unreachable_patterns, reason = "not with every choice of features")]
         kind => Err(not_built_in(kind)),
     }
@@ -104,6 +112,10 @@ pub async fn migrate(url: &StorageUrl) -> Result<Migration, StorageError> {
     match url.kind() {
         #[cfg(feature = "sqlite")]
         StorageKind::Sqlite => sqlite::migrate(url).await,
+        #[cfg(feature = "postgres")]
+        StorageKind::Postgres => postgres::migrate(url).await,
+        #[cfg(feature = "redis")]
+        StorageKind::Redis => redis::migrate(url).await,
         #[allow(unreachable_patterns, reason = "not with every choice of features")]
         kind => Err(not_built_in(kind)),
     }

@@ -189,8 +189,6 @@ mod base64_bytes {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may fail")]
-
     use serde_json::{Value, json};
 
     use super::*;

@@ -30,7 +30,10 @@ impl Executor {
 
     /// Starts a claimed job where there is room for it.
     pub(super) fn start(self: &Arc<Self>, slots: &Slots, job: Claimed) {
-        let entry = self.running.add(job.fence);
+        let Some(entry) = self.running.add(job.fence) else {
+            tracing::warn!(job = %job.fence.job, run = job.fence.run, "the storage gave a run that goes on here already");
+            return;
+        };
         // Made here and not within the run: whatever becomes of that, the job is not left in the air.
         let unsettled = Unsettled { recorder: self.recorder.clone(), settlement: Some(not_started(&job)) };
         let executor = self.clone();

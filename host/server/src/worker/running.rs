@@ -67,18 +67,22 @@ impl Running {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a run that was just claimed.
-    pub(super) fn add(&self, fence: Fence) -> Arc<Entry> {
+    /// Adds a run that was just claimed; none where it is here already: a storage that fell back to an older state, such
+    /// as a replica that took over, gives it once more.
+    pub(super) fn add(&self, fence: Fence) -> Option<Arc<Entry>> {
+        let mut inner = self.inner();
+        if inner.runs.contains_key(&fence) {
+            return None;
+        }
         let entry =
             Arc::new(Entry { fence, stop: Stop::new(), cancel_grace: OnceLock::new(), written: Mutex::default() });
-        let mut inner = self.inner();
         if let Some(reason) = inner.stopping {
             entry.stop.stop(reason);
         } else if inner.early_cancels.remove(&fence) {
             entry.cancel();
         }
         inner.runs.insert(fence, entry.clone());
-        entry
+        Some(entry)
     }
 
     /// Asks a run to be cancelled.
@@ -147,5 +151,23 @@ impl Running {
             }
             emptied.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use windlass_jobs::api::{JobId, ServerId};
+
+    use super::*;
+
+    #[test]
+    fn a_run_that_is_given_twice_is_there_once_until_it_is_settled() {
+        let running = Running::default();
+        let fence = Fence { job: JobId(uuid::Uuid::from_u128(1)), run: 1, server: ServerId(uuid::Uuid::from_u128(2)) };
+        let entry = running.add(fence).unwrap();
+        assert!(running.add(fence).is_none());
+        assert!(Arc::ptr_eq(&running.get(fence).unwrap(), &entry));
+        running.remove([fence].into_iter());
+        assert!(running.add(fence).is_some());
     }
 }

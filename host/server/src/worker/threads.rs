@@ -229,17 +229,22 @@ mod tests {
 
     /// Tells when it is run, and when it is dropped without having been run.
     fn tell(done: &Arc<AtomicU32>, dropped: &Arc<AtomicU32>, took: Duration) -> Run {
-        struct Told(Arc<AtomicU32>, bool);
-        impl Drop for Told {
+        struct NotRun(Option<Arc<AtomicU32>>);
+        impl NotRun {
+            fn is_run(&mut self) {
+                self.0 = None;
+            }
+        }
+        impl Drop for NotRun {
             fn drop(&mut self) {
-                if !self.1 {
-                    self.0.fetch_add(1, Ordering::SeqCst);
+                if let Some(dropped) = &self.0 {
+                    dropped.fetch_add(1, Ordering::SeqCst);
                 }
             }
         }
-        let (done, mut told) = (done.clone(), Told(dropped.clone(), false));
+        let (done, mut not_run) = (done.clone(), NotRun(Some(dropped.clone())));
         Box::pin(async move {
-            told.1 = true;
+            not_run.is_run();
             thread::sleep(took);
             done.fetch_add(1, Ordering::SeqCst);
         })

@@ -116,8 +116,6 @@ fn absent(path: &Path) -> Result<(), StorageError> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may fail")]
-
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {

@@ -1,6 +1,9 @@
 //! Handing jobs over to a server.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::{
+    collections::{BinaryHeap, HashMap},
+    sync::{Mutex, PoisonError},
+};
 
 use rusqlite::OptionalExtension;
 use windlass_api::{Mode, QueueName, State};
@@ -21,7 +24,31 @@ use crate::{
 /// What stands in a line: priority, since when, number. Ordered as it is taken.
 type Standing = (i64, i64, i64);
 
-pub(super) fn claim(tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Vec<Claimed>, Fault> {
+/// How many jobs one claim sets aside because the file is damaged where they stand.
+pub(super) const MAX_SUSPECTS: usize = 100;
+
+/// The job whose payload stands on a damaged page. Nothing can be done about it in the transaction that has met it.
+#[derive(Debug, Default)]
+pub(super) struct Suspect(Mutex<Option<i64>>);
+
+impl Suspect {
+    pub(super) fn take(&self) -> Option<i64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn set(&self, seq: i64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(seq);
+    }
+}
+
+/// Sets a job aside whose payload cannot be read.
+pub(super) fn set_suspect_aside(tx: &mut Tx<'_>, seq: i64) -> Result<(), Fault> {
+    tracing::error!(job = seq, "a job is passed over, because the database file is damaged where its payload stands");
+    tx.signal(Signal::Work);
+    set_aside(tx, seq, State::Enqueued)
+}
+
+pub(super) fn claim(tx: &mut Tx<'_>, request: &ClaimRequest, suspect: &Suspect) -> Result<Vec<Claimed>, Fault> {
     // A server that was given up must not get jobs that nobody would ever sweep.
     let Some(server) = tx.server(request.server)? else { return Ok(Vec::new()) };
     if !super::servers::is_alive(tx.db, server)? {
@@ -32,7 +59,14 @@ pub(super) fn claim(tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Vec<Claim
     for (mode, free) in [(Mode::Sync, request.sync_free), (Mode::Async, request.async_free)] {
         let free = usize::try_from(free).unwrap_or(usize::MAX);
         for seq in choose(tx, mode, &request.queues, free)? {
-            match unless_damaged(tx, seq, |tx| hand_over(tx, seq, server, request, &mut versions))? {
+            match unless_damaged(tx, seq, |tx| {
+                let handed = hand_over(tx, seq, server, request, &mut versions);
+                handed.inspect_err(|fault| {
+                    if fault.is_of_the_file() {
+                        suspect.set(seq);
+                    }
+                })
+            })? {
                 Some(job) => claimed.push(job),
                 None => {
                     set_aside(tx, seq, State::Enqueued)?;

@@ -4,6 +4,9 @@ use rusqlite::{Error, ErrorCode};
 
 use crate::storage::StorageError;
 
+/// What is said of a file whose pages do not make sense.
+pub(super) const DAMAGED_FILE: &str = "the database file itself";
+
 /// What went wrong inside of a step.
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -33,6 +36,11 @@ impl Fault {
         Self::Cursor(given.chars().take(80).collect())
     }
 
+    /// Whether SQLite finds the file damaged.
+    pub(super) fn is_of_the_file(&self) -> bool {
+        matches!(self, Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt))
+    }
+
     /// Whether a single record is at fault, so that others are worth going on with.
     pub(super) fn is_of_a_record(&self) -> bool {
         match self {
@@ -60,15 +68,17 @@ impl From<Fault> for StorageError {
             Fault::Cursor(given) => Self::InvalidCursor(given),
             Fault::TooLarge(text) => Self::TooLarge(text),
             Fault::Sqlite(error) => match error.sqlite_error_code() {
-                Some(ErrorCode::DatabaseCorrupt) => {
-                    Self::Damaged("the database file itself; restore it from a backup".to_owned())
-                }
+                Some(ErrorCode::DatabaseCorrupt) => Self::Damaged(DAMAGED_FILE.to_owned()),
                 Some(ErrorCode::NotADatabase) => Self::Damaged("the file is not a database".to_owned()),
                 Some(ErrorCode::DiskFull) => Self::Unavailable("the disk is full; make room on it".to_owned()),
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                     Self::Unavailable("another process holds the database; try again".to_owned())
                 }
                 Some(ErrorCode::ReadOnly) => Self::Unavailable("the database cannot be written to".to_owned()),
+                // Some limits, such as a quota, do not look like a full disk to SQLite.
+                Some(ErrorCode::SystemIoFailure) => Self::Unavailable(format!(
+                    "the database cannot be read or written ({error}): see whether its disk is full, over a quota, or failing"
+                )),
                 Some(_) => Self::Unavailable(error.to_string()),
                 // Not SQLite's own: a value of another type than its column should hold.
                 None => Self::Damaged(error.to_string()),

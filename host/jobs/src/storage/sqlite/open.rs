@@ -13,10 +13,12 @@ use super::{
     SqliteStorage,
     hub::Hub,
     lock::HostLock,
+    operation::Operation,
     options::{Role, SqliteOptions},
+    pen::Pen,
     readers::Readers,
     schema, servers,
-    writer::{Operation, Pen, Writer},
+    writer::Writer,
 };
 use crate::{Clock, storage::StorageError};
 

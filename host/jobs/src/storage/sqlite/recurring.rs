@@ -9,10 +9,10 @@ use super::{
     SqliteStorage, enqueue,
     fault::Fault,
     list::page_size,
+    operation::Durability,
     payload::stored_json,
     tx::Tx,
     words::{self, signed, unsigned},
-    writer::Durability,
 };
 use crate::{
     NewJob,

@@ -98,7 +98,13 @@ fn usage(row: &Row<'_>, first: usize) -> Result<Usage, Fault> {
 
 pub(super) fn detail(db: &Connection, retention: &Retention, id: JobId) -> Result<Option<JobDetail>, Fault> {
     let Some(seq) = Job::by_id(db, id)?.map(|job| job.seq) else { return Ok(None) };
-    Ok(shown(db, retention, seq)?.map(|shown| shown.detail))
+    let shown = shown(db, retention, seq).map_err(|fault| match fault {
+        fault if fault.is_of_the_file() => {
+            Fault::damaged(format_args!("job {id}"), "the database file is damaged where a part of it stands")
+        }
+        fault => fault,
+    })?;
+    Ok(shown.map(|shown| shown.detail))
 }
 
 /// A job as it is kept and as it is shown.

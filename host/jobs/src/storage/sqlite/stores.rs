@@ -13,16 +13,17 @@ use windlass_api::{
 
 use super::{
     claim, commands, counters, enqueue, export,
-    fault::Fault,
+    fault::{DAMAGED_FILE, Fault},
     findings,
     hub::Hub,
     import, list, modules, notes,
+    operation::{Durability, Fold, Step},
     options::Synchronous,
+    pen::Pen,
     promote, queues,
     readers::Readers,
     servers, settle, show,
     tx::Tx,
-    writer::{Durability, Fold, Pen, Step},
 };
 use crate::{
     Claimed, Clock, Fence, NewJob, Settlement,
@@ -65,7 +66,17 @@ impl SqliteStorage {
         if !self.pen.send(Box::new(step)) {
             return Err(closed());
         }
-        answered.await.map_err(|_| closed())?
+        answered.await.map_err(|_| closed())?.map_err(|error| self.named(error))
+    }
+
+    /// Says which file is damaged.
+    fn named(&self, error: StorageError) -> StorageError {
+        match (error, &self.path) {
+            (StorageError::Damaged(text), Some(path)) if text == DAMAGED_FILE => {
+                StorageError::Damaged(format!("{text}, {}: restore it from a backup", path.display()))
+            }
+            (error, _) => error,
+        }
     }
 
     pub(super) async fn read<T: Send + 'static>(
@@ -73,7 +84,7 @@ impl SqliteStorage {
         look: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StorageError> {
         match &self.readers {
-            Some(readers) => readers.look(look).await,
+            Some(readers) => readers.look(look).await.map_err(|error| self.named(error)),
             None => self.write(Durability::Relaxed, move |tx| look(tx.db)).await,
         }
     }
@@ -110,7 +121,18 @@ impl JobStore for SqliteStorage {
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError> {
         let request = request.clone();
         // A claim that a power cut takes back leaves the job in its line, and the server that held it is gone too.
-        self.write(Durability::Relaxed, move |tx| claim::claim(tx, &request)).await
+        let suspect = Arc::new(claim::Suspect::default());
+        for _ in 0..claim::MAX_SUSPECTS {
+            let (request, met) = (request.clone(), Arc::clone(&suspect));
+            let claimed = self.write(Durability::Relaxed, move |tx| claim::claim(tx, &request, &met)).await;
+            match suspect.take() {
+                Some(seq) if claimed.is_err() => {
+                    self.write(Durability::Promised, move |tx| claim::set_suspect_aside(tx, seq)).await?;
+                }
+                _ => return claimed,
+            }
+        }
+        Ok(Vec::new())
     }
 
     async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Result<State, Superseded>>, StorageError> {

@@ -7,21 +7,19 @@
 use std::{
     sync::{
         Arc,
-        mpsc::{Receiver, RecvTimeoutError, Sender},
+        mpsc::{Receiver, RecvTimeoutError},
     },
-    thread,
     time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 use windlass_api::State;
 
 use super::{
     counters,
     fault::Fault,
     hub::Hub,
-    lock::HostLock,
+    operation::{Applied, Durability, Operation, Step},
     options::Synchronous,
     tx::{Cache, Effects, Tally, Tx},
     words::Word,
@@ -39,164 +37,6 @@ const MAX_BATCH: usize = 256;
 
 /// How long operations are added to a commit: the first of them waits for all, whatever they are.
 const MAX_BATCH_TIME: Duration = Duration::from_millis(50);
-
-/// Whether an operation's effect must outlive a power cut when it is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Durability {
-    /// As the storage is configured.
-    Promised,
-    /// It need not: losing it in a power cut loses nothing that was promised, since the host is lost in the same cut.
-    Relaxed,
-}
-
-/// An operation on its way to the writer.
-pub(super) trait Operation: Send {
-    fn durability(&self) -> Durability;
-    /// Whether the log is to be folded into the database before it is answered.
-    fn folds(&self) -> bool {
-        false
-    }
-    fn apply(&mut self, tx: &mut Tx<'_>) -> Applied;
-    /// Answers; `broken` says why nothing of it holds.
-    fn answer(self: Box<Self>, broken: Option<&str>);
-}
-
-/// What came of an operation within its transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Applied {
-    Done,
-    Undone,
-    /// SQLite has rolled back the whole transaction.
-    Broken,
-}
-
-/// An operation made of a closure.
-pub(super) struct Step<F, T> {
-    durability: Durability,
-    step: Option<F>,
-    outcome: Option<Result<T, StorageError>>,
-    reply: oneshot::Sender<Result<T, StorageError>>,
-}
-
-impl<F, T> Step<F, T>
-where
-    F: FnOnce(&mut Tx<'_>) -> Result<T, Fault> + Send,
-    T: Send,
-{
-    /// An operation, and where its answer comes.
-    pub(super) fn new(durability: Durability, step: F) -> (Self, oneshot::Receiver<Result<T, StorageError>>) {
-        let (reply, answered) = oneshot::channel();
-        (Self { durability, step: Some(step), outcome: None, reply }, answered)
-    }
-}
-
-impl<F, T> Operation for Step<F, T>
-where
-    F: FnOnce(&mut Tx<'_>) -> Result<T, Fault> + Send,
-    T: Send,
-{
-    fn durability(&self) -> Durability {
-        self.durability
-    }
-
-    fn apply(&mut self, tx: &mut Tx<'_>) -> Applied {
-        let Some(step) = self.step.take() else { return Applied::Undone };
-        let outcome = tx.in_savepoint(step);
-        let applied = match &outcome {
-            Ok(_) => Applied::Done,
-            Err(_) if tx.db.is_autocommit() => Applied::Broken,
-            Err(_) => Applied::Undone,
-        };
-        self.outcome = Some(outcome.map_err(StorageError::from));
-        applied
-    }
-
-    fn answer(self: Box<Self>, broken: Option<&str>) {
-        let answer = match (broken, self.outcome) {
-            // An operation that failed by itself says why; one that only shared the transaction says what broke it.
-            (_, Some(Err(error))) => Err(error),
-            (Some(reason), _) => Err(StorageError::Unavailable(reason.to_owned())),
-            (None, Some(outcome)) => outcome,
-            (None, None) => Err(StorageError::Unavailable("the operation was not carried out".to_owned())),
-        };
-        // Whoever asked may be gone; the effect holds all the same.
-        let _ = self.reply.send(answer);
-    }
-}
-
-/// Changes nothing: it is answered when all before it is committed and the log is folded into the database.
-pub(super) struct Fold {
-    reply: oneshot::Sender<()>,
-}
-
-impl Fold {
-    /// The operation, and where its answer comes.
-    pub(super) fn new() -> (Self, oneshot::Receiver<()>) {
-        let (reply, answered) = oneshot::channel();
-        (Self { reply }, answered)
-    }
-}
-
-impl Operation for Fold {
-    fn durability(&self) -> Durability {
-        // What was written with less so far is made durable by the folding itself.
-        Durability::Promised
-    }
-
-    fn folds(&self) -> bool {
-        true
-    }
-
-    fn apply(&mut self, _: &mut Tx<'_>) -> Applied {
-        Applied::Done
-    }
-
-    fn answer(self: Box<Self>, _: Option<&str>) {
-        // Whoever asked may be gone.
-        let _ = self.reply.send(());
-    }
-}
-
-/// The way to the writing thread. Dropping it waits until the last operation is committed, so that whoever opens the
-/// database next finds its lock free.
-#[derive(Debug)]
-pub(super) struct Pen {
-    operations: Option<Sender<Box<dyn Operation>>>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Pen {
-    /// Starts the thread; `lock` is held as long as it runs.
-    pub(super) fn start(
-        writer: Writer,
-        operations: Sender<Box<dyn Operation>>,
-        lock: Option<HostLock>,
-    ) -> Result<Self, StorageError> {
-        let work = move || {
-            writer.run();
-            drop(lock);
-        };
-        let thread = thread::Builder::new().name("windlass-sqlite-write".to_owned()).spawn(work);
-        let thread = thread.map_err(|error| StorageError::Unusable(format!("a thread cannot be started: {error}")))?;
-        Ok(Self { operations: Some(operations), thread: Some(thread) })
-    }
-
-    /// Queues an operation; gives whether the thread is still there.
-    pub(super) fn send(&self, operation: Box<dyn Operation>) -> bool {
-        self.operations.as_ref().is_some_and(|operations| operations.send(operation).is_ok())
-    }
-}
-
-impl Drop for Pen {
-    fn drop(&mut self) {
-        drop(self.operations.take());
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread that writes to the database has panicked");
-        }
-    }
-}
 
 /// What the writing thread owns.
 pub(super) struct Writer {
@@ -371,8 +211,9 @@ fn write_tally(db: &Connection, tally: &Tally) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::{sync::mpsc, thread};
 
+    use tokio::sync::oneshot;
     use windlass_api::Timestamp;
 
     use super::*;
@@ -455,5 +296,35 @@ mod tests {
         writer.db.pragma_update_and_check(None, "max_page_count", pages * 1_000, |_| Ok(())).unwrap();
         assert!(commit(&mut writer, vec![insert("c", 1_000_000, false)])[0].is_ok());
         assert_eq!(stored(&writer), (kept + 1, kept + 1));
+    }
+
+    #[test]
+    fn what_was_promised_is_synced_and_nothing_else_is() {
+        let cases = [
+            (Synchronous::Full, vec![Durability::Promised], 2),
+            (Synchronous::Full, vec![Durability::Relaxed], 1),
+            (Synchronous::Full, vec![Durability::Relaxed, Durability::Promised, Durability::Relaxed], 2),
+            (Synchronous::Normal, vec![Durability::Promised], 1),
+        ];
+        let mut writer = writer();
+        let mut synced = None;
+        // Each level follows on each other one.
+        for (synchronous, durabilities, expected) in cases.iter().chain(cases.iter().rev()) {
+            writer.synchronous = *synchronous;
+            let mut batch = Vec::<Box<dyn Operation>>::new();
+            let mut answers = Vec::new();
+            for durability in durabilities {
+                // Within a transaction the level is the one that its commit will have.
+                let level =
+                    |tx: &mut Tx<'_>| Ok(tx.db.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0))?);
+                let (step, answer) = Step::new(*durability, level);
+                batch.push(Box::new(step));
+                answers.push(answer);
+            }
+            writer.commit(batch, &mut Cache::default(), &mut synced);
+            for mut answer in answers {
+                assert_eq!(answer.try_recv().unwrap().unwrap(), *expected, "{synchronous:?} {durabilities:?}");
+            }
+        }
     }
 }

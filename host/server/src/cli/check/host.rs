@@ -58,7 +58,7 @@ fn compiler(settings: &Settings, report: &mut Report) {
             "make it executable, or correct `program` in [compile]",
         ),
         None => {
-            report.error(about, format!("there is no program {}", program.display()), "correct `program` in [compile]")
+            report.error(about, format!("there is no program {}", program.display()), "correct `program` in [compile]");
         }
     }
     let cache = settings.cache_dir();

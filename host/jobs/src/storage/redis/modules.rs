@@ -1,0 +1,161 @@
+//! Modules, their versions and their bytes.
+
+use std::collections::BTreeMap;
+
+use redis::cmd;
+use windlass_api::{Digest, HandlerSpec, ModuleName, ModuleView, Timestamp, VersionView};
+
+use super::{
+    RedisStorage,
+    answer::{self, List},
+    bytes::{NONE, mode_number},
+    fault::damaged,
+    record::digest,
+    script,
+};
+use crate::storage::{NewVersion, Signal, StorageError};
+
+/// A component is kept in parts of this size, so that no answer holds up the others on its connection for long: 1 MiB.
+const PART: usize = 1024 * 1024;
+
+/// How many jobs are looked at by one step of moving them to other lines.
+const STEP: usize = 500;
+
+/// A component's bytes, and what is known of it.
+pub(super) struct VersionRow {
+    pub(super) module: ModuleName,
+    pub(super) view: VersionView,
+}
+
+/// Which jobs are moved when a handler has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rehomed {
+    /// Those that wait for it.
+    Waiting,
+    /// Those as well that stand in the line of its former mode.
+    All,
+}
+
+pub(super) fn handlers_json(handlers: &[HandlerSpec]) -> Result<String, StorageError> {
+    serde_json::to_string(handlers).map_err(|error| damaged("a version's handlers", error))
+}
+
+impl RedisStorage {
+    fn component_key(&self, digest: Digest) -> Vec<u8> {
+        [self.prefix.as_bytes(), b"b:", &digest.0].concat()
+    }
+
+    /// Stores a component's bytes, which nobody sees before a version names them.
+    pub(super) async fn put_component(&self, digest: Digest, bytes: &[u8]) -> Result<(), StorageError> {
+        let key = self.component_key(digest);
+        for (n, part) in bytes.chunks(PART).enumerate() {
+            let mut command = cmd("HSET");
+            command.arg(&key).arg(n).arg(part);
+            self.link.ask(&command).await?;
+        }
+        let mut command = cmd("HSET");
+        command.arg(&key).arg("size").arg(bytes.len());
+        self.link.ask(&command).await.map(drop)
+    }
+
+    pub(super) async fn keep_version(&self, new: &NewVersion) -> Result<bool, StorageError> {
+        let known = self.versions(Some(&new.module)).await?;
+        if known.iter().any(|row| row.view.digest == new.digest) {
+            return Ok(true);
+        }
+        self.put_component(new.digest, &new.bytes).await?;
+        let mut call = self.call(&script::ADD_VERSION);
+        call.arg(new.module.as_str())
+            .arg(&new.digest.0)
+            .arg(new.bytes.len())
+            .arg(&new.version)
+            .arg(&new.sdk)
+            .arg(handlers_json(&new.handlers)?)
+            .arg("");
+        Ok(answer::number::<i64>(self.run(call).await?)? == 1)
+    }
+
+    pub(super) async fn make_active(&self, module: &ModuleName, digest: Digest) -> Result<bool, StorageError> {
+        let known = self.versions(Some(module)).await?;
+        let Some(row) = known.into_iter().find(|row| row.view.digest == digest) else { return Ok(false) };
+        let mut call = self.call(&script::ACTIVATE);
+        call.arg(module.as_str()).arg(&digest.0);
+        for spec in &row.view.handlers {
+            call.arg(format!("{module}/{}", spec.name)).arg(mode_number(spec.mode));
+        }
+        let mut answer = List::of(self.run(call).await?)?;
+        if answer.is_empty() {
+            return Ok(false);
+        }
+        answer.next()?;
+        self.hub.tell(Signal::Modules);
+        while !answer.is_empty() {
+            let (path, mode) = (answer.text()?, answer.number::<i64>()?);
+            self.rehome(&path, mode, Rehomed::All).await?;
+        }
+        Ok(true)
+    }
+
+    pub(super) async fn rehome(&self, path: &str, mode: i64, which: Rehomed) -> Result<(), StorageError> {
+        let mut from = Some(NONE.to_string());
+        while let Some(at) = from {
+            let mut call = self.call(&script::REHOME);
+            call.arg(path).arg(mode).arg(at).arg(STEP).arg(u8::from(which == Rehomed::Waiting));
+            from = answer::optional_number::<i64>(self.run(call).await?)?.map(|at| at.to_string());
+            self.hub.tell(Signal::Work);
+        }
+        Ok(())
+    }
+
+    /// Versions of a module, or of all, by module and then the newest first.
+    pub(super) async fn versions(&self, module: Option<&ModuleName>) -> Result<Vec<VersionRow>, StorageError> {
+        let mut call = self.call(&script::MODULES);
+        call.arg(module.map_or("", ModuleName::as_str));
+        let mut answer = List::of(self.run(call).await?)?;
+        let mut rows = Vec::new();
+        while !answer.is_empty() {
+            rows.push(read(&mut List::of(answer.next()?)?)?);
+        }
+        Ok(rows)
+    }
+
+    pub(super) async fn all_modules(&self) -> Result<Vec<ModuleView>, StorageError> {
+        let mut modules = BTreeMap::<ModuleName, Vec<VersionView>>::new();
+        for row in self.versions(None).await? {
+            modules.entry(row.module).or_default().push(row.view);
+        }
+        Ok(modules.into_iter().map(|(name, versions)| ModuleView { name, versions }).collect())
+    }
+
+    pub(super) async fn bytes_of(&self, digest: Digest) -> Result<Option<Vec<u8>>, StorageError> {
+        let key = self.component_key(digest);
+        let field = |name: &dyn std::fmt::Display| {
+            let mut command = cmd("HGET");
+            command.arg(&key).arg(name.to_string());
+            command
+        };
+        let Some(size) = answer::optional_number::<usize>(self.link.ask(&field(&"size")).await?)? else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::new();
+        for n in 0..size.div_ceil(PART) {
+            bytes.extend(answer::bytes(self.link.ask(&field(&n)).await?)?);
+        }
+        if bytes.len() != size {
+            return Err(damaged(format_args!("the component {digest}"), "a part of it is missing"));
+        }
+        Ok(Some(bytes))
+    }
+}
+
+fn read(fields: &mut List) -> Result<VersionRow, StorageError> {
+    let module = fields.text()?.parse::<ModuleName>().map_err(|error| damaged("a module", error))?;
+    let digest = digest(&fields.bytes()?).map_err(|why| damaged(format_args!("a version of module {module}"), why))?;
+    let wrong = |why: &dyn std::fmt::Display| damaged(format_args!("version {digest} of module {module}"), why);
+    let size_bytes = fields.text()?.parse().map_err(|error| wrong(&error))?;
+    let (version, sdk) = (fields.text()?, fields.text()?);
+    let handlers = serde_json::from_slice(&fields.bytes()?).map_err(|error| wrong(&error))?;
+    let deployed_at = Timestamp(fields.text()?.parse().map_err(|error| wrong(&error))?);
+    let active = fields.bytes()? == b"1";
+    Ok(VersionRow { module, view: VersionView { digest, size_bytes, version, sdk, handlers, deployed_at, active } })
+}

@@ -1,0 +1,191 @@
+//! Queues as a whole, counts, and counters.
+
+use std::collections::BTreeMap;
+
+use redis::cmd;
+use windlass_api::{CounterQuery, CounterRow, Counts, Grain, HandlerPath, QueueName, QueueView, State, Timestamp};
+
+use super::{RedisStorage, answer::List, fault::damaged, script};
+use crate::storage::{MAX_SPANS, Signal, StorageError};
+
+/// How many spans are read by one step.
+const STEP: u64 = 500;
+
+/// How many jobs there are of a queue, a handler and a state.
+pub(super) struct Tally {
+    pub(super) queue: QueueName,
+    pub(super) path: HandlerPath,
+    pub(super) state: State,
+    pub(super) jobs: u64,
+}
+
+fn tallies(mut fields: List) -> Result<Vec<Tally>, StorageError> {
+    let mut tallies = Vec::new();
+    while !fields.is_empty() {
+        let (field, jobs) = (fields.text()?, fields.number::<i64>()?);
+        tallies.push(tally(&field, jobs).ok_or_else(|| damaged("a count of jobs", format_args!("`{field}`")))?);
+    }
+    Ok(tallies)
+}
+
+fn tally(field: &str, jobs: i64) -> Option<Tally> {
+    let mut words = field.split(' ');
+    let (queue, path) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let state = State::ALL.get(words.next()?.parse::<usize>().ok()?).copied()?;
+    Some(Tally { queue, path, state, jobs: u64::try_from(jobs).unwrap_or(0) })
+}
+
+impl RedisStorage {
+    /// How many jobs there are, by queue, handler and state.
+    pub(super) async fn tally(&self) -> Result<Vec<Tally>, StorageError> {
+        let mut command = cmd("HGETALL");
+        command.arg(format!("{}tally", self.prefix));
+        tallies(List::of(self.link.ask(&command).await?)?)
+    }
+
+    pub(super) async fn all_counts(&self) -> Result<Counts, StorageError> {
+        let mut counts = Counts::default();
+        for tally in self.tally().await? {
+            *counts.0.entry(tally.state).or_default() += tally.jobs;
+        }
+        counts.0.retain(|_, jobs| *jobs > 0);
+        Ok(counts)
+    }
+
+    pub(super) async fn pause(&self, queue: &QueueName, paused: bool) -> Result<(), StorageError> {
+        let mut call = self.call(&script::PAUSE);
+        call.arg(queue.as_str()).arg(u8::from(paused));
+        self.run(call).await?;
+        if !paused {
+            self.hub.tell(Signal::Work);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn all_queues(&self) -> Result<Vec<QueueView>, StorageError> {
+        let mut answer = List::of(self.run(self.call(&script::QUEUES)).await?)?;
+        let mut queues = BTreeMap::<QueueName, QueueView>::new();
+        let mut paused = List::of(answer.next()?)?;
+        while !paused.is_empty() {
+            let name = paused.text()?.parse().map_err(|error| damaged("a queue", error))?;
+            view(&mut queues, name).paused = true;
+        }
+        for tally in tallies(List::of(answer.next()?)?)? {
+            let view = view(&mut queues, tally.queue);
+            match tally.state {
+                State::Enqueued => view.enqueued += tally.jobs,
+                State::Processing => view.processing += tally.jobs,
+                _ => {}
+            }
+        }
+        let mut heads = List::of(answer.next()?)?;
+        while !heads.is_empty() {
+            let name = heads.text()?.parse().map_err(|error| damaged("a queue", error))?;
+            view(&mut queues, name).oldest_at = Some(Timestamp(heads.number()?));
+        }
+        Ok(queues.into_values().collect())
+    }
+
+    pub(super) async fn happened(&self, query: &CounterQuery) -> Result<Vec<CounterRow>, StorageError> {
+        let mut last = query.before.0.saturating_sub(1);
+        let newest = query.grain.start_of(Timestamp(last)).0;
+        let spans_back = query.grain.span_ms().saturating_mul(MAX_SPANS - 1);
+        let first = query.grain.start_of(query.from).0.max(newest.saturating_sub_unsigned(spans_back));
+        let mut rows = Vec::new();
+        while last >= first {
+            let mut call = self.call(&script::COUNTERS);
+            call.arg(grain_letter(query.grain)).arg(first).arg(last).arg(STEP);
+            let mut answer = List::of(self.run(call).await?)?;
+            let mut some = Vec::new();
+            let (mut spans, mut oldest) = (0, last);
+            while !answer.is_empty() {
+                let at = Timestamp(answer.number()?);
+                oldest = oldest.min(at.0);
+                spans += 1;
+                some.extend(read_span(at, List::of(answer.next()?)?)?);
+            }
+            some.append(&mut rows);
+            rows = some;
+            if spans < STEP {
+                break;
+            }
+            last = oldest.saturating_sub(1);
+        }
+        rows.retain(|row| {
+            query.module.as_ref().is_none_or(|module| row.module == *module)
+                && query.handler.as_ref().is_none_or(|handler| row.handler == *handler)
+        });
+        Ok(rows)
+    }
+
+    /// What time it is in this storage.
+    pub(super) async fn now(&self) -> Result<Timestamp, StorageError> {
+        if let Some(clock) = &self.clock {
+            return Ok(clock.now());
+        }
+        let mut time = List::of(self.link.ask(&cmd("TIME")).await?)?;
+        let (seconds, micros) = (time.number::<i64>()?, time.number::<i64>()?);
+        Ok(Timestamp(seconds.saturating_mul(1000).saturating_add(micros / 1000)))
+    }
+}
+
+fn view(queues: &mut BTreeMap<QueueName, QueueView>, name: QueueName) -> &mut QueueView {
+    queues.entry(name.clone()).or_insert(QueueView { name, paused: false, enqueued: 0, processing: 0, oldest_at: None })
+}
+
+pub(super) fn grain_letter(grain: Grain) -> &'static str {
+    match grain {
+        Grain::Minute => "m",
+        Grain::Hour => "h",
+    }
+}
+
+/// The numbers of a row with their names.
+pub(super) fn numbers(row: &CounterRow) -> [(&'static str, u64); 8] {
+    [
+        ("made", row.made),
+        ("succeeded", row.succeeded),
+        ("failed", row.failed),
+        ("retried", row.retried),
+        ("deleted", row.deleted),
+        ("runs", row.runs),
+        ("run_us", row.run_us),
+        ("fuel", row.fuel),
+    ]
+}
+
+fn read_span(at: Timestamp, mut fields: List) -> Result<Vec<CounterRow>, StorageError> {
+    let mut rows = BTreeMap::<HandlerPath, CounterRow>::new();
+    while !fields.is_empty() {
+        let (field, count) = (fields.text()?, fields.number::<u64>()?);
+        let wrong = || damaged("a counter", format_args!("`{field}`"));
+        let (path, what) = field.split_once(' ').ok_or_else(wrong)?;
+        let path = path.parse::<HandlerPath>().map_err(|_| wrong())?;
+        let row = rows.entry(path.clone()).or_insert_with(|| CounterRow {
+            at,
+            module: path.module,
+            handler: path.handler,
+            made: 0,
+            succeeded: 0,
+            failed: 0,
+            retried: 0,
+            deleted: 0,
+            runs: 0,
+            run_us: 0,
+            fuel: 0,
+        });
+        match what {
+            "made" => row.made = count,
+            "succeeded" => row.succeeded = count,
+            "failed" => row.failed = count,
+            "retried" => row.retried = count,
+            "deleted" => row.deleted = count,
+            "runs" => row.runs = count,
+            "run_us" => row.run_us = count,
+            "fuel" => row.fuel = count,
+            // A newer Windlass may count more.
+            _ => {}
+        }
+    }
+    Ok(rows.into_values().collect())
+}

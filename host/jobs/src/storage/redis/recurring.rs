@@ -1,0 +1,113 @@
+//! Recurring jobs as they are kept: the revision, then the entry as JSON.
+
+use windlass_api::{Page, RecurringName};
+
+use super::{
+    RedisStorage,
+    answer::{self, List},
+    fault::damaged,
+    jobs::put_job,
+    script,
+};
+use crate::{
+    NewJob,
+    storage::{Due, RecurringEntry, Signal, StorageError},
+};
+
+/// No page is longer.
+const MAX_PAGE: usize = 1000;
+
+fn decode(name: &str, kept: &str) -> Result<RecurringEntry, StorageError> {
+    let wrong = |why: &dyn std::fmt::Display| damaged(format_args!("the recurring job {name}"), why);
+    let (revision, entry) = kept.split_once(' ').ok_or_else(|| wrong(&"it has no revision"))?;
+    let entry: RecurringEntry = serde_json::from_str(entry).map_err(|error| wrong(&error))?;
+    Ok(RecurringEntry { revision: revision.parse().map_err(|error| wrong(&error))?, ..entry })
+}
+
+/// An entry without its revision, and when it is due.
+pub(super) fn encode(entry: &RecurringEntry) -> Result<(String, String), StorageError> {
+    let kept = serde_json::to_string(entry).map_err(|error| damaged("a recurring job", error))?;
+    let due = entry.next_at.filter(|_| !entry.paused).map(|at| at.0.to_string());
+    Ok((kept, due.unwrap_or_default()))
+}
+
+impl RedisStorage {
+    pub(super) async fn change_recurring(
+        &self,
+        entry: &RecurringEntry,
+        expected: Option<u64>,
+        jobs: &[NewJob],
+    ) -> Result<Option<u64>, StorageError> {
+        let (kept, due) = encode(entry)?;
+        let mut call = self.call(&script::PUT_RECURRING);
+        call.arg(entry.name.as_str())
+            .arg(expected.map(|revision| revision.to_string()).unwrap_or_default())
+            .arg(kept)
+            .arg(&due)
+            .arg(jobs.len());
+        let by = format!("recurring {}", entry.name);
+        for job in jobs {
+            put_job(&mut call.command, job, &by)?;
+        }
+        let revision = answer::optional_number(self.run(call).await?)?;
+        if revision.is_some() && !(jobs.is_empty() && due.is_empty()) {
+            self.hub.tell(Signal::Work);
+        }
+        Ok(revision)
+    }
+
+    pub(super) async fn drop_recurring(&self, name: &RecurringName) -> Result<bool, StorageError> {
+        let mut call = self.call(&script::REMOVE_RECURRING);
+        call.arg(name.as_str());
+        Ok(answer::number::<i64>(self.run(call).await?)? == 1)
+    }
+
+    pub(super) async fn one_recurring(&self, name: &RecurringName) -> Result<Option<RecurringEntry>, StorageError> {
+        let mut command = redis::cmd("HGET");
+        command.arg(format!("{}recurring", self.prefix)).arg(name.as_str());
+        let kept = answer::optional(self.link.ask(&command).await?)?;
+        kept.map(|kept| decode(name.as_str(), &String::from_utf8_lossy(&kept))).transpose()
+    }
+
+    pub(super) async fn recurring_page(
+        &self,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<RecurringEntry>, StorageError> {
+        let limit = limit.clamp(1, MAX_PAGE);
+        let invalid = |text: &str| StorageError::InvalidCursor(text.chars().take(80).collect());
+        if let Some(text) = cursor {
+            text.parse::<RecurringName>().map_err(|_| invalid(text))?;
+        }
+        let mut call = self.call(&script::RECURRING);
+        call.arg("list").arg(limit + 1).arg(cursor.unwrap_or_default());
+        let mut answer = List::of(self.run(call).await?)?;
+        answer.next()?;
+        let mut entries = read(answer)?;
+        let more = entries.len() > limit;
+        entries.truncate(limit);
+        let next = entries.last().filter(|_| more).map(|entry| entry.name.to_string());
+        Ok(Page::new(entries, next))
+    }
+
+    pub(super) async fn due(&self, limit: usize) -> Result<Due, StorageError> {
+        let mut call = self.call(&script::RECURRING);
+        call.arg("due").arg(limit.clamp(1, MAX_PAGE));
+        let mut answer = List::of(self.run(call).await?)?;
+        let next_in_ms = answer::optional_number(answer.next()?)?;
+        Ok(Due { entries: read(answer)?, next_in_ms })
+    }
+}
+
+fn read(mut pairs: List) -> Result<Vec<RecurringEntry>, StorageError> {
+    let mut entries = Vec::new();
+    while !pairs.is_empty() {
+        let (name, kept) = (pairs.text()?, pairs.text()?);
+        match decode(&name, &kept) {
+            Ok(entry) => entries.push(entry),
+            // One that cannot be read must not keep the others from being fired; asked for by its name, it says why.
+            Err(error) => tracing::error!(recurring = name, %error, "a recurring job is passed over"),
+        }
+    }
+    Ok(entries)
+}

@@ -1,0 +1,193 @@
+-- Hands jobs over to a server: by queue in the order asked for, or over all queues, then by priority, then by age.
+-- ARGV[3]   the server's id
+-- ARGV[4]   free slots for sync handlers       ARGV[5]  for async handlers
+-- ARGV[6]   a token of this claim, by which the server asks again for what was in an answer that it never got
+-- ARGV[7]   tokens whose answers came, 8 bytes each       ARGV[8]  tokens whose answers did not come
+-- ARGV[9…]  queues; all that are not paused where there are none
+-- Result    the ids of damaged jobs that were passed over, the lost tokens of which jobs are still to be handed over,
+--           then for each job its id, its record and what never changes of it
+local server = ARGV[3]
+local about = redis.call('HMGET', P .. 'v:' .. server, 'host', 'dead')
+if not about[1] or about[2] then
+  -- A server that was given up must not get jobs that nobody would ever sweep.
+  return { '', '' }
+end
+if redis.call('HEXISTS', P .. 'v:' .. server, 'x' .. ARGV[6]) == 1 then
+  -- A later claim was told that this one's answer would not come, and it has only now arrived here.
+  return { '', '' }
+end
+local free = { [0] = tonumber(ARGV[4]), [1] = tonumber(ARGV[5]) }
+local answer, handed, broken = { '', '' }, {}, {}
+
+-- Jobs of an answer that was lost are this server's already, and nobody runs them: they come first.
+local lost = ARGV[8]
+for at = 1, #lost, 8 do
+  local token = string.sub(lost, at, at + 7)
+  local ids = redis.call('HGET', P .. 'v:' .. server, 'c' .. token)
+  local rest = {}
+  for first = 1, #(ids or ''), 16 do
+    local id = string.sub(ids, first, first + 15)
+    local raw = redis.call('GET', P .. 'j:' .. id)
+    local job = raw and read(raw, id)
+    if job and job.state == PROCESSING and job.server == server then
+      local wide = redis.call('GET', P .. 'p:' .. id)
+      if free[job.mode] > 0 and wide then
+        free[job.mode] = free[job.mode] - 1
+        handed[#handed + 1] = id
+        answer[#answer + 1] = id
+        answer[#answer + 1] = raw
+        answer[#answer + 1] = wide
+      elseif wide then
+        rest[#rest + 1] = id
+      end
+    end
+  end
+  if #rest > 0 then
+    into(hsets, P .. 'v:' .. server, 'c' .. token, table.concat(rest))
+    answer[2] = answer[2] .. token
+  elseif ids then
+    into(hdels, P .. 'v:' .. server, 'c' .. token)
+  else
+    into(hsets, P .. 'v:' .. server, 'x' .. token, '1')
+  end
+end
+for at = 1, #ARGV[7], 8 do
+  into(hdels, P .. 'v:' .. server, 'c' .. string.sub(ARGV[7], at, at + 7))
+end
+
+local paused = {}
+for _, queue in ipairs(redis.call('SMEMBERS', P .. 'paused')) do
+  paused[queue] = true
+end
+
+local chosen, lines_of = {}, {}
+local function take(line, member)
+  pops[line] = (pops[line] or 0) + 1
+  chosen[#chosen + 1] = string.sub(member, 9)
+  lines_of[#chosen] = line
+end
+
+local function choose_in_order(mode, count)
+  local seen = {}
+  for at = 9, #ARGV do
+    local queue = ARGV[at]
+    if count > 0 and not paused[queue] and not seen[queue] then
+      seen[queue] = true
+      local line = P .. 'l:' .. mode .. ':' .. queue
+      local members = redis.call('ZRANGE', line, 0, count - 1)
+      for _, member in ipairs(members) do
+        take(line, member)
+      end
+      count = count - #members
+    end
+  end
+end
+
+-- The first over all queues: the heads of the lines are compared, and each line is read on a few at a time.
+local function choose_best(mode, count, queues)
+  local lines = {}
+  local function refill(line)
+    line.members = redis.call('ZRANGE', line.key, line.from, line.from + line.step - 1, 'WITHSCORES')
+    line.at, line.from = 1, line.from + line.step
+    line.score = tonumber(line.members[2])
+    line.step = math.min(count, line.step * 4)
+    return line.score ~= nil
+  end
+  for _, queue in ipairs(queues) do
+    if not paused[queue] then
+      local line = { key = P .. 'l:' .. mode .. ':' .. queue, from = 0, step = #queues == 1 and count or 1 }
+      if refill(line) then
+        lines[#lines + 1] = line
+      end
+    end
+  end
+  while count > 0 and #lines > 0 do
+    local best = 1
+    for n = 2, #lines do
+      local a, b = lines[n], lines[best]
+      if a.score < b.score or (a.score == b.score and a.members[a.at] < b.members[b.at]) then
+        best = n
+      end
+    end
+    local line = lines[best]
+    take(line.key, line.members[line.at])
+    count = count - 1
+    line.at = line.at + 2
+    line.score = tonumber(line.members[line.at + 1])
+    if not line.score and not refill(line) then
+      table.remove(lines, best)
+    end
+  end
+end
+
+local queues
+for mode = 0, 1 do
+  if free[mode] > 0 then
+    if #ARGV >= 9 then
+      choose_in_order(mode, free[mode])
+    else
+      queues = queues or redis.call('SMEMBERS', P .. 'queues')
+      choose_best(mode, free[mode], queues)
+    end
+  end
+end
+
+-- An answer is kept to about so many bytes: it holds up all others on its connection. The rest stays in its line.
+local MOST, SOME = 16 * 1024 * 1024, 50
+local records, wides, bytes = values('j:', chosen), {}, 0
+for first = 1, #chosen, SOME do
+  if bytes > MOST then
+    for n = first, #chosen do
+      pops[lines_of[n]] = pops[lines_of[n]] - 1
+      chosen[n] = nil
+    end
+    break
+  end
+  local some = {}
+  for n = first, math.min(first + SOME - 1, #chosen) do
+    some[#some + 1] = chosen[n]
+  end
+  for n, wide in ipairs(values('p:', some)) do
+    wides[first + n - 1] = wide
+    bytes = bytes + (wide and #wide or 0)
+  end
+end
+for line, count in pairs(pops) do
+  if count == 0 then pops[line] = nil end
+end
+local versions = {}
+for n = 1, #chosen do
+  local id, raw, wide = chosen[n], records[n], wides[n]
+  local job = raw and wide and read(raw, id)
+  if job and job.state == ENQUEUED then
+    leave(job, true)
+    become(job, PROCESSING, '')
+    job.run, job.attempt, job.server, job.started = job.run + 1, job.attempt + 1, server, now
+    if job.version == '' then
+      local module = module_of(job.path)
+      if versions[module] == nil then
+        versions[module] = redis.call('HGET', P .. 'active', module) or ''
+      end
+      job.version = versions[module]
+    end
+    stand(job)
+    raw = packed(job)
+    put(P .. 'j:' .. id, raw)
+    handed[#handed + 1] = id
+    answer[#answer + 1] = id
+    answer[#answer + 1] = raw
+    answer[#answer + 1] = wide
+  else
+    -- It is out of its line now, and stays to be looked at. Its slot stays free for the one behind it.
+    broken[#broken + 1] = id
+    work = true
+  end
+end
+if #handed > 0 then
+  into(hsets, P .. 'v:' .. server, 'c' .. ARGV[6], table.concat(handed))
+end
+if #answer > 2 or next(pops) or next(hdels) or next(hsets) then
+  commit()
+end
+answer[1] = table.concat(broken)
+return answer

@@ -1,0 +1,113 @@
+-- What every script begins with: the instant, a job's record, and clear errors.
+--
+-- KEYS[1]  the namespace's prefix, `{NAME}:`. It is no key that exists. Every key that a script touches is this prefix
+--          and a suffix, so all of them lie in the one hash slot of `{NAME}`. Because the prefix itself never exists, a
+--          Cluster that moves the slot answers ASK before a script begins, and never in the middle of one.
+-- ARGV[1]  the instant in milliseconds, or nothing for the server's own
+-- ARGV[2]  eight bytes that name the storage that calls, so that it knows its own messages
+--
+-- Suffixes, with raw ids of 16 bytes, states and modes as numbers:
+--   j:ID record     p:ID what never changes    h:ID history    r:ID result    w:ID progress    c:ID checkpoints
+--   o:ID log        s:STATE, q:QUEUE, h/:MODULE/HANDLER, t:TAG  jobs by the order of their making
+--   l:MODE:QUEUE    a line: score priority and instant, member number and id    d  the scheduled: score instant
+--   e:STATE ended jobs by their end    u:SERVER its runs    k:SERVER its runs that are to stop    v:SERVER a server
+--   y:MODULE/HANDLER jobs that wait for the handler
+
+local P, now, origin = KEYS[1], ARGV[1], ARGV[2]
+if now == '' then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+else
+  now = tonumber(now)
+end
+
+-- What stands for an instant that is not there.
+local NONE = -9007199254740992
+local SCHEDULED, AWAITING, ENQUEUED, PROCESSING, SUCCEEDED, FAILED, DELETED = 0, 1, 2, 3, 4, 5, 6
+local RECORD = '>BBBBBBI4I4I4I4I4I4I4i8i8i8i8i8Bc0Bc0Bc0Bc0I2c0I2c0'
+
+-- Lua writes a large number with an exponent where it is joined to a text.
+local function digits(number)
+  return string.format('%.0f', number)
+end
+
+local function damaged(why)
+  error({ err = 'DAMAGED ' .. why })
+end
+
+local function unpacked(raw)
+  local v, state, mode, priority, ask, born, attempt, max_attempts, run, losses, lines, ended, log_bytes, seq, created,
+    at, ready, started, server, version, queue, path, reason, asked_by, rest = struct.unpack(RECORD, raw)
+  if v ~= 1 then
+    error('its record has version ' .. v)
+  end
+  if state > DELETED or mode > 1 or priority > 9 or ask > 2 or born > DELETED or rest ~= #raw + 1
+    or (#server ~= 16 and (#server ~= 0 or state == PROCESSING)) or (#version ~= 0 and #version ~= 32) then
+    error('a field of its record is out of its range')
+  end
+  return {
+    state = state, mode = mode, priority = priority, ask = ask, born = born, attempt = attempt,
+    max_attempts = max_attempts, run = run, losses = losses, lines = lines, ended = ended, log_bytes = log_bytes,
+    seq = seq, created = created, at = at, ready = ready, started = started, server = server, version = version,
+    queue = queue, path = path, reason = reason, asked_by = asked_by,
+  }
+end
+
+-- Reads a record; nothing and the reason where it is damaged.
+local function read(raw, id)
+  local fine, job = pcall(unpacked, raw)
+  if not fine then
+    return nil, 'its record cannot be read'
+  end
+  job.id = id
+  return job
+end
+
+-- A job by its id; nothing where there is none, an error where its record is damaged.
+local function job_of(id)
+  local raw = redis.call('GET', P .. 'j:' .. id)
+  if not raw then
+    return nil
+  end
+  local job, why = read(raw, id)
+  if not job then
+    damaged(why)
+  end
+  return job
+end
+
+-- A call with many arguments in parts, since Lua's stack takes some thousands. Parts are even, for pairs.
+local function in_parts(command, key, args, answer)
+  local count = #args
+  if count <= 4000 then
+    if count > 0 then
+      local got
+      if key then got = redis.call(command, key, unpack(args)) else got = redis.call(command, unpack(args)) end
+      if answer then for _, one in ipairs(got) do answer[#answer + 1] = one end end
+    end
+    return
+  end
+  for first = 1, count, 4000 do
+    local last, got = math.min(first + 3999, count), nil
+    if key then
+      got = redis.call(command, key, unpack(args, first, last))
+    else
+      got = redis.call(command, unpack(args, first, last))
+    end
+    if answer then for _, one in ipairs(got) do answer[#answer + 1] = one end end
+  end
+end
+
+-- The values of `kind:ID` for many ids; false where there is none.
+local function values(kind, ids)
+  local keys, answer = {}, {}
+  local prefix = P .. kind
+  for at = 1, #ids do
+    keys[at] = prefix .. ids[at]
+  end
+  if #keys > 0 and #keys <= 4000 then
+    return redis.call('MGET', unpack(keys))
+  end
+  in_parts('MGET', nil, keys, answer)
+  return answer
+end

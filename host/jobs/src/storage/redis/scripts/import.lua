@@ -1,0 +1,139 @@
+-- Takes what another storage held, all or none; what is known already is left as it is.
+-- ARGV[3]   how many records
+-- ARGV[4…]  for each a letter and its arguments:
+--   V  module, digest, size, the author's version, what it was built with, handlers as JSON, when it was deployed,
+--      whether it is active (1 or 0), how many handlers, pairs of `module/handler` and mode; its bytes are there already
+--   Q  queue, whether it is paused (1 or 0)
+--   R  name, what is kept with its revision, when it is due or nothing
+--   N  `m` or `h`, the span's beginning, `MODULE/HANDLER`, how many, pairs of what happened and how often
+--   J  id, record, what never changes, history, whether there is a result (1 or 0), the result, progress or nothing,
+--      how many checkpoints, pairs of key and value, how many log lines, the lines
+-- Result    how many were new
+local at, new, logged, made, checkpoints = 4, 0, {}, {}, {}
+local counted, activated, modes = {}, {}, {}
+local numbering = {}
+for _ = 1, tonumber(ARGV[3]) do
+  local kind = ARGV[at]
+  if kind == 'V' then
+    local module, digest, handlers = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 9])
+    local key = P .. 'f:' .. module .. ':' .. digest
+    if redis.call('EXISTS', key) == 0 and not made[key] then
+      new, made[key] = new + 1, true
+      numbering.versions = (numbering.versions or tonumber(redis.call('HGET', P .. 'meta', 'versions') or 0)) + 1
+      hsets[key] = { 'size', ARGV[at + 3], 'version', ARGV[at + 4], 'sdk', ARGV[at + 5], 'handlers', ARGV[at + 6],
+        'deployed', ARGV[at + 7] }
+      into(zadds, P .. 'm:' .. module, numbering.versions, digest)
+      into(sadds, P .. 'modules', module)
+      if ARGV[at + 8] == '1' and not activated[module] and redis.call('HEXISTS', P .. 'active', module) == 0 then
+        activated[module] = true
+        into(hsets, P .. 'active', module, digest)
+        for n = 1, handlers do
+          into(hsets, P .. 'handlers', ARGV[at + 8 + 2 * n], ARGV[at + 9 + 2 * n])
+          modes[ARGV[at + 8 + 2 * n]] = tonumber(ARGV[at + 9 + 2 * n])
+        end
+        modules_changed = true
+      end
+    end
+    at = at + 10 + 2 * handlers
+  elseif kind == 'Q' then
+    if ARGV[at + 2] == '1' and redis.call('SISMEMBER', P .. 'paused', ARGV[at + 1]) == 0 and not made[ARGV[at + 1]] then
+      new, made[ARGV[at + 1]] = new + 1, true
+      into(sadds, P .. 'paused', ARGV[at + 1])
+    end
+    at = at + 3
+  elseif kind == 'R' then
+    local name = ARGV[at + 1]
+    if redis.call('HEXISTS', P .. 'recurring', name) == 0 and not made['R' .. name] then
+      new, made['R' .. name] = new + 1, true
+      into(hsets, P .. 'recurring', name, ARGV[at + 2])
+      into(zadds, P .. 'recurring:names', 0, name)
+      if ARGV[at + 3] ~= '' then
+        into(zadds, P .. 'recurring:due', ARGV[at + 3], name)
+        work = true
+      end
+    end
+    at = at + 4
+  elseif kind == 'N' then
+    local span, pairs_of_it = P .. 'n:' .. ARGV[at + 1] .. ':' .. ARGV[at + 2], tonumber(ARGV[at + 4])
+    local known = made[span .. ARGV[at + 3]] or false
+    for n = 1, pairs_of_it do
+      known = known or redis.call('HEXISTS', span, ARGV[at + 3] .. ' ' .. ARGV[at + 3 + 2 * n]) == 1
+    end
+    if not known then
+      new, made[span .. ARGV[at + 3]] = new + 1, true
+      for n = 1, pairs_of_it do
+        into(hsets, span, ARGV[at + 3] .. ' ' .. ARGV[at + 3 + 2 * n], ARGV[at + 4 + 2 * n])
+      end
+      into(zadds, P .. 'spans:' .. ARGV[at + 1], ARGV[at + 2], ARGV[at + 2])
+    end
+    at = at + 5 + 2 * pairs_of_it
+  else
+    local id, wide = ARGV[at + 1], ARGV[at + 3]
+    local keys = tonumber(ARGV[at + 8])
+    local lines_at = at + 9 + 2 * keys
+    local lines = tonumber(ARGV[lines_at])
+    if redis.call('EXISTS', P .. 'j:' .. id) == 0 and not made[id] then
+      new, made[id] = new + 1, true
+      local job, why = read(ARGV[at + 2], id)
+      if not job then damaged(why) end
+      if not last_seq then
+        local numbers = redis.call('HMGET', P .. 'meta', 'seq', 'ahead', 'imported')
+        last_seq, ahead = tonumber(numbers[1] or NONE), tonumber(numbers[2] or 0)
+        counted.last = tonumber(numbers[3] or NONE)
+      end
+      -- It takes the number that it would have had here when it was made, so that time is still found by number; jobs
+      -- of one millisecond keep their order.
+      local least = (job.created - EPOCH) * PER_MS
+      job.seq = counted.last >= least and counted.last < least + PER_MS and counted.last + 1 or least
+      counted.last = job.seq
+      ahead = math.max(ahead, job.seq - least)
+      hsets[P .. 'meta'] = { 'seq', digits(last_seq), 'ahead', digits(ahead), 'imported', digits(counted.last) }
+      put(P .. 'p:' .. id, wide)
+      if ARGV[at + 4] ~= '' then put(P .. 'h:' .. id, ARGV[at + 4]) end
+      if ARGV[at + 5] == '1' then put(P .. 'r:' .. id, ARGV[at + 6]) end
+      if ARGV[at + 7] ~= '' then put(P .. 'w:' .. id, ARGV[at + 7]) end
+      local bytes = 0
+      for n = 1, keys do
+        local key, value = ARGV[at + 7 + 2 * n], ARGV[at + 8 + 2 * n]
+        bytes = bytes + #key + #value
+        into(hsets, P .. 'c:' .. id, 'k' .. key, value)
+      end
+      if keys > 0 then into(hsets, P .. 'c:' .. id, 'n', digits(bytes)) end
+      local oldest
+      for n = 1, lines do
+        local _, _, instant = struct.unpack('>BI4i8', ARGV[lines_at + n])
+        oldest = oldest or instant
+        logged[#logged + 1] = { id, ARGV[lines_at + n] }
+      end
+      if oldest then into(zadds, P .. 'logs', oldest, id) end
+      if job.state == AWAITING and job.reason == 'handler-missing' then
+        -- It would wait for ever for a handler that is here already.
+        local mode = modes[job.path] or active_mode(job.path)
+        if mode then
+          job.mode = mode
+          become_ready(job, '')
+          record_step(job, AWAITING, 'import')
+        end
+      end
+      stand(job)
+      file(job, wide)
+      save(job)
+    end
+    at = lines_at + 1 + lines
+  end
+end
+if numbering.versions then
+  into(hsets, P .. 'meta', 'versions', digits(numbering.versions))
+end
+-- Nobody waits for the end of a job that was brought in.
+ends = {}
+if new > 0 then
+  commit()
+end
+if #logged > 0 then
+  local number = redis.call('HINCRBY', P .. 'meta', 'lines', #logged) - #logged
+  for n, line in ipairs(logged) do
+    redis.call('XADD', P .. 'o:' .. line[1], digits(number + n) .. '-0', 'l', line[2])
+  end
+end
+return new

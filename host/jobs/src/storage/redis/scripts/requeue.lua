@@ -1,0 +1,35 @@
+-- Enqueues a job anew.
+-- ARGV[3]  its id
+-- ARGV[4]  the state that it must be in, or nothing
+-- ARGV[5]  1 to forget checkpoints        ARGV[6]  1 for the version that is active now
+-- ARGV[7]  who asks
+-- Result   nothing where there is none; else `done` or `refused`, and the state
+local job = job_of(ARGV[3])
+if not job then
+  return {}
+end
+local from = job.state
+if from == ENQUEUED or from == PROCESSING or (ARGV[4] ~= '' and tonumber(ARGV[4]) ~= from) then
+  return { 'refused', from }
+end
+leave(job)
+job.attempt, job.losses, job.ask, job.asked_by = 0, 0, 0, ''
+-- The log has a limit of its own, which the runs from before must not have used up.
+job.ended, job.started, job.log_bytes = 0, NONE, 0
+for _, kind in ipairs({ 'r:', 'w:', 'o:' }) do
+  dels[#dels + 1] = P .. kind .. job.id
+end
+into(zrems, P .. 'logs', job.id)
+if ARGV[5] == '1' then
+  dels[#dels + 1] = P .. 'c:' .. job.id
+end
+if ARGV[6] == '1' then
+  job.version = ''
+  job.mode = active_mode(job.path) or job.mode
+end
+become_ready(job, 'requeued')
+record_step(job, from, ARGV[7])
+stand(job)
+save(job)
+commit()
+return { 'done', job.state }
