@@ -42,7 +42,7 @@ pub(super) async fn dispatch(
             async_free: slots.room(Mode::Async).min(MAX_CLAIM),
         };
         if request.sync_free + request.async_free == 0 {
-            tokio::select! { () = freed => {}, _ = claiming.changed() => {} }
+            tokio::select! { () = freed => {}, () = tokio::time::sleep(POLL) => {}, _ = claiming.changed() => {} }
             continue;
         }
         listener.forget();

@@ -36,6 +36,10 @@ impl Executor {
         };
         // Made here and not within the run: whatever becomes of that, the job is not left in the air.
         let unsettled = Unsettled { recorder: self.recorder.clone(), settlement: Some(not_started(&job)) };
+        if job.mode == Mode::Sync && !slots.threads.is_one_free() && !may_wait(&job) {
+            slots.threads.claim_none_ahead();
+            return;
+        }
         let executor = self.clone();
         slots.run(job.mode, async move { executor.execute(job, entry, unsettled).await });
     }
@@ -127,7 +131,13 @@ fn to_contract(job: &Claimed, timeout: Option<Duration>) -> contract::Job {
     }
 }
 
-/// It waited for a thread and found none in time.
+/// Whether it may wait for a thread on this server. If the server is lost meanwhile it counts as run: a last attempt
+/// would be gone, and after several such losses the job would pass for what kills servers.
+fn may_wait(job: &Claimed) -> bool {
+    job.fence.run == 1 && job.attempt < job.max_attempts
+}
+
+/// It found no thread in time.
 fn not_started(job: &Claimed) -> Settlement {
     let next = decide(Verdict::Released { reason: "not-started" }, job, 0.5);
     Settlement { fence: job.fence, next, usage: Usage::default(), follow_ups: Vec::new() }

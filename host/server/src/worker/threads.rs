@@ -5,7 +5,8 @@
 //!
 //! Where runs are short, a claim for just the free threads would cost more than the runs. So some jobs are claimed
 //! ahead: about as many as are run in 20 ms, and none where a run takes more than 5 ms. A job that has waited here for
-//! 100 ms is handed back, since another server may have a thread for it.
+//! 100 ms is handed back, since another server may have a thread for it. A job that waits here counts as running: it
+//! loses an attempt if this server is lost. So only jobs that can afford that wait here, and each of them once.
 
 use std::{
     collections::VecDeque,
@@ -36,6 +37,9 @@ const MAX_AHEAD: u32 = 500;
 /// How long a job waits here for a thread.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// How long no jobs are claimed ahead after some came that must not wait. They stand first in their line again.
+const ALONE: Duration = Duration::from_millis(50);
+
 /// How often to look whether a job has waited for too long.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
@@ -62,17 +66,20 @@ struct Line {
     waiting: VecDeque<(Instant, Run)>,
     running: u32,
     typical: Typical,
+    /// Until when no jobs are claimed ahead.
+    alone_until: Option<Instant>,
     closed: bool,
 }
 
 impl std::fmt::Debug for Line {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { waiting, running, typical, closed } = self;
+        let Self { waiting, running, typical, alone_until, closed } = self;
         let waiting = waiting.len();
         f.debug_struct("Line")
             .field("waiting", &waiting)
             .field("running", running)
             .field("typical", typical)
+            .field("alone_until", alone_until)
             .field("closed", closed)
             .finish()
     }
@@ -103,7 +110,8 @@ impl Line {
     /// How many more jobs to claim. While jobs wait, none are claimed until half of what is claimed ahead has been run,
     /// so that each claim brings many.
     fn room(&self, threads: u32) -> u32 {
-        let ahead = self.typical.ahead(threads);
+        let is_alone = self.alone_until.is_some_and(|until| Instant::now() < until);
+        let ahead = if is_alone { 0 } else { self.typical.ahead(threads) };
         let waiting = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
         if waiting > ahead / 2 {
             return 0;
@@ -172,6 +180,17 @@ impl Threads {
         self.shared.line().room(self.total)
     }
 
+    /// Whether something would run at once. The caller is the only one to fill the threads.
+    pub(super) fn is_one_free(&self) -> bool {
+        let line = self.shared.line();
+        line.running + u32::try_from(line.waiting.len()).unwrap_or(u32::MAX) < self.total
+    }
+
+    /// Has no jobs claimed ahead for a moment, since some came that must not wait.
+    pub(super) fn claim_none_ahead(&self) {
+        self.shared.line().alone_until = Some(Instant::now() + ALONE);
+    }
+
     /// Runs something as soon as a thread is free.
     pub(super) fn run(&self, run: Run) {
         self.shared.line().waiting.push_back((Instant::now(), run));
@@ -211,6 +230,8 @@ impl Threads {
         drop(line);
         tracing::debug!(jobs = given_back.len(), "handing back jobs that found no thread in time");
         drop(given_back);
+        // They took the room of others; the run that ended meanwhile saw none.
+        self.shared.freed.notify_one();
     }
 }
 
@@ -274,6 +295,20 @@ mod tests {
         assert_eq!(line.room(1), 0);
         line.waiting.pop_front();
         assert_eq!(line.room(1), 5);
+    }
+
+    #[tokio::test]
+    async fn after_a_job_that_must_not_wait_none_are_claimed_ahead_for_a_moment() {
+        let (done, dropped) = (Arc::default(), Arc::default());
+        let threads = Threads::start(1, &Handle::current(), Arc::default()).unwrap();
+        threads.shared.line().typical = Typical(Some(Duration::from_millis(1)));
+        assert_eq!((threads.room(), threads.is_one_free()), (21, true));
+        threads.claim_none_ahead();
+        assert_eq!(threads.room(), 1);
+        threads.run(tell(&done, &dropped, Duration::from_millis(400)));
+        assert_eq!((threads.room(), threads.is_one_free()), (0, false));
+        threads.shared.line().alone_until = Instant::now().checked_sub(ALONE);
+        assert!(threads.room() > 0);
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! `windlass jobs list`
 
+use anyhow::bail;
 use clap::Args;
 use windlass_api::{
     FilteredCount, HandlerName, HandlerPath, JobFilter, JobSummary, ModuleName, Page, QueueName, State, Timestamp,
@@ -54,7 +55,15 @@ pub(in super::super) struct List {
 pub(super) async fn run(command: List, global: &Global) -> anyhow::Result<Exit> {
     let List { state, queue, module, handler, tag, text, from, before, count, limit, cursor } = command;
     let (of_handler, handler) = handler.unzip();
-    let module = module.or(of_handler.flatten());
+    let of_handler = of_handler.flatten();
+    if let (Some(module), Some(of_handler)) = (&module, &of_handler)
+        && module != of_handler
+    {
+        bail!(
+            "--module names `{module}` and --handler one of `{of_handler}`: no job is of both; leave one of them out"
+        );
+    }
+    let module = module.or(of_handler);
     let filter = JobFilter { state, queue, module, handler, tag, created_from: from, created_before: before, text };
     let remote = global.remote()?;
     if count {

@@ -1,4 +1,4 @@
-//! A file that is there whole or not at all.
+//! A file that is there whole or not at all. What is no plain file, such as a pipe or a device, is written as it is.
 
 use std::{
     fs::File,
@@ -13,6 +13,8 @@ use tempfile::NamedTempFile;
 pub(super) enum Target {
     /// Standard output.
     Stdout(BufWriter<io::Stdout>),
+    /// A pipe or a device.
+    AsItIs(BufWriter<File>),
     /// A file beside the one that it becomes in the end. Dropped before that, it is removed.
     File { file: BufWriter<NamedTempFile>, path: PathBuf },
 }
@@ -24,6 +26,12 @@ impl Target {
             return Ok(Self::Stdout(BufWriter::new(io::stdout())));
         }
         let failed = || format!("failed to write {}", path.display());
+        // What a link names is replaced, not the link.
+        let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+            let file = File::options().write(true).open(path).with_context(failed)?;
+            return Ok(Self::AsItIs(BufWriter::with_capacity(1 << 20, file)));
+        }
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         let name =
             name.filter(|_| !path.is_dir()).ok_or_else(|| anyhow::anyhow!("it names a folder")).with_context(failed)?;
@@ -36,6 +44,7 @@ impl Target {
     pub(super) fn writer(&mut self) -> &mut dyn Write {
         match self {
             Self::Stdout(out) => out,
+            Self::AsItIs(file) => file,
             Self::File { file, .. } => file,
         }
     }
@@ -44,6 +53,7 @@ impl Target {
     pub(super) fn finish(self) -> anyhow::Result<()> {
         match self {
             Self::Stdout(mut out) => Ok(out.flush()?),
+            Self::AsItIs(mut file) => Ok(file.flush()?),
             Self::File { file, path } => {
                 let failed = || format!("failed to write {}", path.display());
                 let file = file.into_inner().map_err(io::IntoInnerError::into_error).with_context(failed)?;
@@ -84,6 +94,30 @@ mod tests {
         target.writer().write_all(b"after").unwrap();
         target.finish().unwrap();
         assert_eq!((fs::read(&path).unwrap(), names(folder.path())), (b"after".to_vec(), 1));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_link_names_is_replaced_and_not_the_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("all.jsonl"), folder.path().join("link"));
+        fs::write(&path, "before").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let mut target = Target::create(&link).unwrap();
+        target.writer().write_all(b"after").unwrap();
+        target.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"after");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_stays_one() {
+        let mut target = Target::create(Path::new("/dev/null")).unwrap();
+        assert!(matches!(target, Target::AsItIs(_)));
+        target.writer().write_all(b"away").unwrap();
+        target.finish().unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
     }
 
     #[test]

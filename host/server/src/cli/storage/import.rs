@@ -29,7 +29,8 @@ const BATCH_BYTES: usize = 8 << 20;
 /// Read an export into the storage.
 ///
 /// What the storage knows already, by its name or id, is left as it is, so that an import that broke off can be repeated
-/// with --merge. Jobs that were running when they were exported come back to their queues. A wrong line is named with its
+/// with --merge. Do not repeat one that is older than `[retention]` keeps ended jobs: the storage has forgotten them, and
+/// those that were waiting in the export would run again. Jobs that were running when they were exported come back to their queues. A wrong line is named with its
 /// number and field, and nothing of its batch is stored.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
