@@ -133,11 +133,11 @@ impl Faulty {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).get(verb).copied().unwrap_or(0)
     }
 
-    async fn call<T>(
-        &self,
-        verb: &'static str,
-        attempt: impl Fn() -> Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + '_>> + Send,
-    ) -> Result<T, StorageError> {
+    #[expect(clippy::needless_lifetimes, reason = "a bound of its arguments names it")]
+    async fn call<'a, T, F>(&'a self, verb: &'static str, attempt: F) -> Result<T, StorageError>
+    where
+        F: Fn() -> Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + 'a>> + Send,
+    {
         let number = {
             let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
             let number = calls.entry(verb).or_default();

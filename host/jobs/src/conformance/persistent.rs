@@ -27,11 +27,11 @@ impl Persistent {
         Arc::new(Self { inner })
     }
 
-    async fn call<T>(
-        &self,
-        _: &'static str,
-        attempt: impl Fn() -> Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + '_>> + Send,
-    ) -> Result<T, StorageError> {
+    #[expect(clippy::needless_lifetimes, reason = "a bound of its arguments names it")]
+    async fn call<'a, T, F>(&'a self, _: &'static str, attempt: F) -> Result<T, StorageError>
+    where
+        F: Fn() -> Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + 'a>> + Send,
+    {
         for _ in 1..ATTEMPTS {
             match attempt().await {
                 Err(StorageError::Unavailable(_)) => {}
