@@ -1,6 +1,9 @@
 //! Measurements of Windlass. Run them through `cargo xtask bench`, which builds what they need in release.
 
+mod drain;
 mod sandbox;
+mod stores;
+mod verbs;
 
 use std::path::PathBuf;
 
@@ -21,16 +24,26 @@ struct Arguments {
 enum What {
     /// One sandboxed run beside a bare loop of wasmtime, and the memory of parked async runs
     Sandbox(sandbox::Arguments),
+    /// The storage verbs beside the same statements or scripts driven raw, and a claim among a million jobs
+    Storage(verbs::Arguments),
+    /// Jobs that do nothing, drained through a real host on each store, and an idle host from enqueue to start
+    Drain(drain::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let figures = match arguments.what {
         What::Sandbox(arguments) => serde_json::to_value(sandbox::measure(&arguments)?)?,
+        What::Storage(arguments) => serde_json::to_value(wait_for(verbs::measure(&arguments))?)?,
+        What::Drain(arguments) => serde_json::to_value(wait_for(drain::measure(&arguments))?)?,
     };
     if let Some(file) = arguments.json {
         let text = serde_json::to_string_pretty(&figures)?;
         std::fs::write(&file, text + "\n").with_context(|| format!("failed to write {}", file.display()))?;
     }
     Ok(())
+}
+
+fn wait_for<T>(measurement: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Runtime::new().context("failed to start a runtime")?.block_on(measurement)
 }

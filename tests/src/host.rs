@@ -68,11 +68,33 @@ impl Site {
         self.start_as(&Launch::default(), arguments)
     }
 
+    /// Starts a host on a storage that lies elsewhere.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on(&self, storage: &str, arguments: &[&str]) -> Result<Host<'_>> {
+        self.start_as(&Launch { storage: Some(storage.to_owned()), ..Launch::default() }, arguments)
+    }
+
     /// Starts a host in another way, or on another storage, and waits until it is ready.
     ///
     /// # Errors
     /// Where it does not become ready; the error holds what it wrote.
     pub fn start_as(&self, launch: &Launch, arguments: &[&str]) -> Result<Host<'_>> {
+        let mut host = self.spawn_as(launch, arguments)?;
+        host.until_ready()?;
+        Ok(host)
+    }
+
+    /// Starts a host on a storage that lies elsewhere and does not wait until it is ready.
+    ///
+    /// # Errors
+    /// Where the process cannot be started.
+    pub fn spawn_on(&self, storage: &str, arguments: &[&str]) -> Result<Host<'_>> {
+        self.spawn_as(&Launch { storage: Some(storage.to_owned()), ..Launch::default() }, arguments)
+    }
+
+    fn spawn_as(&self, launch: &Launch, arguments: &[&str]) -> Result<Host<'_>> {
         let port = free_port()?;
         let log = self.path(&format!("host-{port}.log"));
         let file = File::create(&log)?;
@@ -87,9 +109,7 @@ impl Site {
             .stderr(file)
             .spawn()
             .context("failed to start the host")?;
-        let mut host = Host { site: self, child, port, log };
-        host.until_ready()?;
-        Ok(host)
+        Ok(Host { site: self, child, port, log })
     }
 }
 
@@ -260,7 +280,11 @@ impl Host<'_> {
         kill_process(pid, signal).context("failed to signal the host")
     }
 
-    fn until_ready(&mut self) -> Result<()> {
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// Where it ends before that, or takes too long; the error holds what it wrote.
+    pub fn until_ready(&mut self) -> Result<()> {
         let started = Instant::now();
         while started.elapsed() < PATIENCE {
             self.still_runs()?;

@@ -1,8 +1,12 @@
 //! Measuring. What is measured and how is the `bench` crate's business.
 
-use std::path::{Path, absolute};
+use std::{
+    path::{Path, absolute},
+    process::Command,
+};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use clap::ValueEnum;
 
 use crate::{
     build,
@@ -10,21 +14,54 @@ use crate::{
     workspace::Workspace,
 };
 
-/// Runs a benchmark in the release build, which is the only one whose figures mean anything.
-pub(crate) fn run(workspace: &Workspace, what: &str, json: Option<&Path>) -> Result<()> {
-    if what != "sandbox" {
-        bail!("there is no benchmark `{what}`: expected `sandbox`");
-    }
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum What {
+    /// One sandboxed run beside a bare loop of wasmtime, and the memory of parked async runs
+    Sandbox,
+    /// The storage verbs beside the same statements or scripts driven raw, and a claim among a million jobs
+    Storage,
+    /// Jobs that do nothing, drained through a real host on each store, and an idle host from enqueue to start
+    Drain,
+}
+
+/// Runs a benchmark in the release build, which is the only one whose figures mean anything. `more` goes to it as it is.
+pub(crate) fn run(workspace: &Workspace, what: What, json: Option<&Path>, more: &[String]) -> Result<()> {
     build::examples(workspace)?;
-    build::bench_guest(workspace)?;
+    build::bench_guests(workspace)?;
     let mut build = cargo(workspace);
-    build.args(["build", "--release", "--package", "windlass-bench", "--package", "windlass-wasm"]);
+    build.args([
+        "build",
+        "--release",
+        "--package",
+        "windlass-bench",
+        "--package",
+        "windlass-wasm",
+        "--package",
+        "windlass",
+    ]);
     step("building the benchmarks in release (from nothing this takes some minutes)", &mut build)?;
-    let mut measure = std::process::Command::new(workspace.release("windlass-bench"));
-    measure.arg(what).args(["noop.wasm", "faults.wasm"].map(|name| workspace.components().join(name)));
-    measure.arg("--compiler").arg(workspace.release("windlass-compile"));
+    let component = |name: &str| workspace.components().join(name);
+    let mut measure = Command::new(workspace.release("windlass-bench"));
+    let name = match what {
+        What::Sandbox => {
+            measure.arg("sandbox").args(["noop.wasm", "faults.wasm"].map(component));
+            measure.arg("--compiler").arg(workspace.release("windlass-compile"));
+            "one run"
+        }
+        What::Storage => {
+            measure.arg("storage");
+            "the storage verbs"
+        }
+        What::Drain => {
+            measure.arg("drain").arg("--host").arg(workspace.release("windlass"));
+            measure.arg("--component").arg(component("drain.wasm"));
+            "draining"
+        }
+    };
+    measure.args(more);
     if let Some(file) = json {
         measure.arg("--json").arg(absolute(file)?);
     }
-    step(&format!("measuring {what}"), &mut measure)
+    step(&format!("measuring {name}"), &mut measure)
 }

@@ -50,12 +50,14 @@ pub(crate) fn examples(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// The component that only measurements need.
-pub(crate) fn bench_guest(workspace: &Workspace) -> Result<()> {
+/// The components that only measurements need.
+pub(crate) fn bench_guests(workspace: &Workspace) -> Result<()> {
     let mut command = cargo(workspace);
-    command.args(["build", "--lib", "--target", TARGET, "--profile", PROFILE, "--package", "windlass-bench-guest"]);
-    step("building the benchmarks' handler", &mut command)?;
-    put(&output(workspace).join("windlass_bench_guest.wasm"), &workspace.components().join("noop.wasm"))
+    command.args(["build", "--lib", "--examples", "--target", TARGET, "--profile", PROFILE]);
+    command.args(["--package", "windlass-bench-guest"]);
+    step("building the benchmarks' handlers", &mut command)?;
+    put(&output(workspace).join("windlass_bench_guest.wasm"), &workspace.components().join("noop.wasm"))?;
+    put(&output(workspace).join("examples/drain.wasm"), &workspace.components().join("drain.wasm"))
 }
 
 /// The components of `tests/guests`, one for each file in its `src`.

@@ -46,10 +46,13 @@ enum Command {
     Bench {
         /// What to measure
         #[arg(default_value = "sandbox")]
-        what: String,
+        what: bench::What,
         /// Also write the figures to this file
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
+        /// Options of the measurement itself, such as `--stores redis --jobs 1000`
+        #[arg(last = true)]
+        more: Vec<String>,
     },
     /// Checks formatting, lints, documentation and unused dependencies
     Lint,
@@ -68,7 +71,7 @@ fn main() -> anyhow::Result<()> {
         Command::Build => build::everything(&workspace),
         Command::Demo { exit } => demo::run(&workspace, exit),
         Command::Test { suite } => test::run(&workspace, suite),
-        Command::Bench { what, json } => bench::run(&workspace, &what, json.as_deref()),
+        Command::Bench { what, json, more } => bench::run(&workspace, what, json.as_deref(), &more),
         Command::Lint => lint::run(&workspace),
     }
 }

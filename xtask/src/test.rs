@@ -55,7 +55,7 @@ fn unit(workspace: &Workspace, services: &Shared) -> Result<()> {
 }
 
 fn storage(workspace: &Workspace, services: &Shared) -> Result<()> {
-    step("storage tests", runner(workspace, services).args(["--package", "windlass-jobs"]))
+    step("storage tests", runner(workspace, services).args(["--package", "windlass-jobs", "--all-features"]))
 }
 
 fn end_to_end(workspace: &Workspace, services: &Shared) -> Result<()> {

@@ -154,6 +154,9 @@ pub struct Deployed {
     pub version: VersionView,
     /// Whether it was there before.
     pub already_known: bool,
+    /// The handlers that the version active before had and this one, active now, has not: their jobs wait.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub dropped_handlers: Vec<HandlerName>,
 }
 
 /// A version of a module to be activated.

@@ -7,8 +7,8 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 use windlass_api::{
-    Counts, Enqueued, JobDetail, JobFilter, JobId, JobRequest, JobSummary, LogLine, ModuleView, Page, QueueName,
-    QueueView, RequeueRequest, ServerView,
+    CounterQuery, CounterRow, Counts, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobRequest, JobSummary,
+    LogLine, ModuleView, Page, QueueName, QueueView, RequeueRequest, ServerView,
 };
 
 use crate::{
@@ -133,6 +133,65 @@ impl Client {
         Ok(self.storage.enqueue(jobs, &self.by).await?)
     }
 
+    /// Enqueues a job in a transaction of the application's own on the database that the storage is in: the job is there
+    /// when the transaction is committed, and never where it is rolled back.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use windlass_jobs::{
+    ///     Client,
+    ///     api::{JobRequest, Json},
+    ///     storage::postgres::{PostgresOptions, PostgresStorage},
+    /// };
+    ///
+    /// let url = "postgres://shop@localhost/shop";
+    /// let client = Client::new(PostgresStorage::connect(url, PostgresOptions::default()).await?);
+    /// let pool = sqlx::PgPool::connect(url).await?;
+    ///
+    /// let mut transaction = pool.begin().await?;
+    /// sqlx::query("INSERT INTO orders (id) VALUES ($1)").bind(7).execute(&mut *transaction).await?;
+    /// let bill = JobRequest::new("shop/bill".parse()?, Json::write(&7)?);
+    /// client.enqueue_in(&mut transaction, bill).await?;
+    /// transaction.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the job is not acceptable, or the storage is not PostgreSQL or does not answer. Roll the transaction back then.
+    #[cfg(feature = "postgres")]
+    pub async fn enqueue_in(
+        &self,
+        connection: &mut sqlx::PgConnection,
+        request: JobRequest,
+    ) -> Result<Enqueued, ClientError> {
+        let job = self.admission.admit(request).await?;
+        let id = job.id;
+        let enqueued = self.postgres()?.enqueue_in(connection, &[job], &self.by).await?;
+        Ok(enqueued.into_iter().next().unwrap_or(Enqueued { id, existing: false }))
+    }
+
+    /// Enqueues jobs in a transaction of the application's own, as [`Self::enqueue_in`] does: at most 10,000, and 16 MiB.
+    ///
+    /// # Errors
+    /// Where one of them is not acceptable, or the storage is not PostgreSQL or does not answer. Roll the transaction back
+    /// then.
+    #[cfg(feature = "postgres")]
+    pub async fn enqueue_many_in(
+        &self,
+        connection: &mut sqlx::PgConnection,
+        requests: Vec<JobRequest>,
+    ) -> Result<Vec<Enqueued>, ClientError> {
+        let jobs = self.admission.admit_all(requests).await?;
+        Ok(self.postgres()?.enqueue_in(connection, &jobs, &self.by).await?)
+    }
+
+    #[cfg(feature = "postgres")]
+    fn postgres(&self) -> Result<&crate::storage::postgres::PostgresStorage, StorageError> {
+        let why = "jobs can only be enqueued within a transaction where the storage is PostgreSQL: use `enqueue`";
+        self.storage.as_postgres().ok_or_else(|| StorageError::Unusable(why.to_owned()))
+    }
+
     /// One job with all that is known of it.
     ///
     /// # Errors
@@ -179,6 +238,22 @@ impl Client {
         limit: usize,
     ) -> Result<Page<JobSummary>, ClientError> {
         Ok(self.storage.jobs(filter, cursor, limit).await?)
+    }
+
+    /// How many jobs pass the filter: counted to 100,000, and for 50 ms where no index answers it.
+    ///
+    /// # Errors
+    /// Where the storage does not answer.
+    pub async fn count(&self, filter: &JobFilter) -> Result<FilteredCount, ClientError> {
+        Ok(self.storage.count(filter).await?)
+    }
+
+    /// What happened, by span and handler, oldest first; no more than the newest 3,000 spans.
+    ///
+    /// # Errors
+    /// Where the storage does not answer.
+    pub async fn counters(&self, query: &CounterQuery) -> Result<Vec<CounterRow>, ClientError> {
+        Ok(self.storage.counters(query).await?)
     }
 
     /// How many jobs there are, by state.

@@ -34,7 +34,7 @@ pub enum Next {
     /// It goes back to its line, the attempt given back, because its server could not run it to the end: `enqueued`.
     /// Deleted instead where a cancel was asked for.
     Released {
-        /// Why: `shutdown`, `lease-lost` or `other-mode`.
+        /// Why: `shutdown`, `lease-lost`, `other-mode` or `not-started`.
         reason: String,
         /// The line that it goes to.
         mode: Mode,

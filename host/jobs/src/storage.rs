@@ -5,6 +5,9 @@
 //! is settled by its [`Fence`]: a late writer changes nothing.
 
 mod finding;
+mod open;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod past;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod recurring;
@@ -14,11 +17,14 @@ mod retention;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod transfer;
+mod url;
 
 pub use finding::{Finding, Severity};
+pub use open::{Migration, OpenOptions, Role, migrate, open};
 pub use recurring::{Due, RecurringEntry, RecurringStore};
 pub use retention::Retention;
-pub use transfer::{CounterRecord, JobRecord, QueueRecord, Record, Transfer, VersionRecord};
+pub use transfer::{CounterRecord, InvalidRecord, JobRecord, QueueRecord, Record, Transfer, VersionRecord};
+pub use url::{InvalidStorageUrl, StorageKind, StorageUrl};
 
 use async_trait::async_trait;
 use tokio::sync::broadcast;
@@ -53,6 +59,13 @@ pub trait Storage: JobStore + ModuleStore + ServerStore + QueueStore + Recurring
 
     /// Tells of changes as they happen. A storage without this is polled.
     fn wake(&self) -> Option<&dyn Wake> {
+        None
+    }
+
+    /// The PostgreSQL storage itself, where it is one: for enqueueing within a transaction of the application's.
+    #[cfg(feature = "postgres")]
+    #[doc(hidden)]
+    fn as_postgres(&self) -> Option<&postgres::PostgresStorage> {
         None
     }
 

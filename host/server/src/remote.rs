@@ -5,8 +5,9 @@ use std::{sync::Once, time::Duration};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use windlass_api::{
-    ActivateRequest, CommandReply, Counts, Deployed, Digest, Enqueued, JobDetail, JobFilter, JobId, JobRequest,
-    JobSummary, LogLine, ModuleName, ModuleView, Page, Problem, QueueName, QueueView, RequeueRequest, ServerView,
+    ActivateRequest, CommandReply, Counts, Deployed, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId,
+    JobRequest, JobSummary, LogLine, ModuleName, ModuleView, Page, Problem, QueueName, QueueView, RequeueRequest,
+    ServerView,
 };
 
 /// A host that does not even take the connection in this time is not there.
@@ -91,6 +92,10 @@ impl Remote {
     pub(crate) async fn jobs(&self, filter: &JobFilter, cursor: Option<&str>, limit: u32) -> Answer<Page<JobSummary>> {
         let request = self.request(Method::GET, &["jobs"])?.query(filter).query(&[("limit", limit)]);
         self.ask(request.query(&[("cursor", cursor)])).await
+    }
+
+    pub(crate) async fn count(&self, filter: &JobFilter) -> Answer<FilteredCount> {
+        self.ask(self.request(Method::GET, &["jobs", "count"])?.query(filter)).await
     }
 
     pub(crate) async fn job(&self, id: JobId) -> Answer<JobDetail> {

@@ -9,7 +9,7 @@ use windlass_wasm::{Compiler, CompilerOptions, Engine, EngineOptions};
 
 use crate::{
     config::{Sandboxes, Settings},
-    http::{self, Api, Guard, Health},
+    http::{self, Api, Door, Guard, Health},
     modules::{self, Modules},
     signals::StopSignals,
     storage,
@@ -32,7 +32,18 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         bail!("the module folder {} is not a directory: create it or correct `modules`", folder.display());
     }
     let sandboxes = Arc::new(Sandboxes::new(&settings)?);
-    let storage = storage::open(&settings)?;
+    let door = Door::default();
+    let (close, closed) = tokio::sync::oneshot::channel::<()>();
+    let closing = async move { drop(closed.await) };
+    let server = axum::serve(listener, door.router()).with_graceful_shutdown(closing);
+    let server = tokio::spawn(server.into_future());
+    let storage = tokio::select! {
+        storage = storage::open(&settings) => storage?,
+        name = signals.next() => {
+            tracing::info!("{name} received while waiting for the storage; stopped");
+            return Ok(());
+        }
+    };
     let client = Client::new(storage.clone()).acting_as("api");
     let modules = Arc::new(Modules::new(storage.clone(), compiler(&settings)?));
     let worker = Worker::start(
@@ -48,11 +59,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
 
     let health = Health::default();
     let api = Api { client, modules, health: health.clone(), max_component_bytes: settings.compile.component.0 };
-    let (close, closed) = tokio::sync::oneshot::channel::<()>();
-    let closing = async move { drop(closed.await) };
-    let server = axum::serve(listener, http::router(api, guard)).with_graceful_shutdown(closing);
-    let server = tokio::spawn(server.into_future());
-    tracing::info!(url = %format_args!("http://{address}"), storage = settings.storage, "windlass is ready");
+    door.open(http::router(api, guard));
+    tracing::info!(url = %format_args!("http://{address}"), storage = %settings.storage, "windlass is ready");
 
     let name = signals.next().await;
     tracing::info!(

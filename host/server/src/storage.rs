@@ -1,49 +1,64 @@
-//! Opening the storage that a URL names.
+//! Opening the storage that the settings name, as a host or as a tool beside it.
 
-use std::{path::PathBuf, sync::Arc};
-
-use anyhow::bail;
-use windlass_jobs::storage::{
-    Storage,
-    sqlite::{Role, SqliteOptions, SqliteStorage},
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-use crate::config::{Settings, Synchronous};
+use windlass_jobs::storage::{self, OpenOptions, Role, Storage, StorageError, StorageUrl, sqlite};
 
-/// Opens the host's storage.
-pub(crate) fn open(settings: &Settings) -> anyhow::Result<Arc<dyn Storage>> {
-    let path = sqlite_path(&settings.storage)?;
-    let synchronous = match settings.sqlite.synchronous {
-        Synchronous::Full => windlass_jobs::storage::sqlite::Synchronous::Full,
-        Synchronous::Normal => windlass_jobs::storage::sqlite::Synchronous::Normal,
-    };
-    let options = SqliteOptions { role: Role::Host, synchronous, ..SqliteOptions::default() };
-    Ok(SqliteStorage::open(path, options)?)
-}
+use crate::{
+    config::{Settings, Synchronous},
+    worker::Backoff,
+};
 
-fn sqlite_path(url: &str) -> anyhow::Result<PathBuf> {
-    match url.split_once(':') {
-        Some(("sqlite", path)) if !path.is_empty() => Ok(PathBuf::from(path.strip_prefix("//").unwrap_or(path))),
-        _ => bail!(
-            "`{url}` is not a storage: expected `sqlite:FILE`, such as `sqlite:windlass.db` (PostgreSQL and Redis are yet to come)"
-        ),
-    }
-}
+/// How often it is said that the storage is still away.
+const SAID_EVERY: Duration = Duration::from_secs(30);
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sqlite_url_names_a_file() {
-        assert_eq!(sqlite_path("sqlite:a/b.db").unwrap(), PathBuf::from("a/b.db"));
-        assert_eq!(sqlite_path("sqlite:///var/b.db").unwrap(), PathBuf::from("/var/b.db"));
-    }
-
-    #[test]
-    fn another_scheme_is_refused_with_what_is_expected() {
-        for url in ["windlass.db", "mysql://x", "sqlite:"] {
-            assert!(sqlite_path(url).unwrap_err().to_string().contains("expected `sqlite:FILE`"), "{url}");
+/// Opens the host's storage. One that is away is waited for: after a reboot it may come up later than the host.
+///
+/// # Errors
+/// Where waiting would not help.
+pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Arc<dyn Storage>> {
+    let (url, begun_at) = (&settings.storage, Instant::now());
+    let (mut backoff, mut said_at) = (Backoff::default(), None::<Instant>);
+    loop {
+        match storage::open(url, options(settings, Role::Host)).await {
+            Ok(storage) => {
+                if said_at.is_some() {
+                    tracing::info!(storage = %url, waited_s = begun_at.elapsed().as_secs(), "the storage answers now");
+                }
+                return Ok(storage);
+            }
+            Err(StorageError::Unavailable(reason)) => {
+                if said_at.is_none_or(|at| at.elapsed() >= SAID_EVERY) {
+                    said_at = Some(Instant::now());
+                    tracing::warn!(storage = %url, %reason, "the storage cannot be reached; waiting for it");
+                }
+                backoff.wait().await;
+            }
+            Err(error) => return Err(not_opened(url, error)),
         }
     }
+}
+
+/// Opens the storage beside the host, without waiting. `prepare` makes one that is not there.
+///
+/// # Errors
+/// Where it cannot be opened now.
+pub(crate) async fn open_beside(settings: &Settings, prepare: bool) -> anyhow::Result<Arc<dyn Storage>> {
+    let options = OpenOptions { prepare, ..options(settings, Role::Client) };
+    storage::open(&settings.storage, options).await.map_err(|error| not_opened(&settings.storage, error))
+}
+
+fn options(settings: &Settings, role: Role) -> OpenOptions {
+    let synchronous = match settings.sqlite.synchronous {
+        Synchronous::Full => sqlite::Synchronous::Full,
+        Synchronous::Normal => sqlite::Synchronous::Normal,
+    };
+    OpenOptions { role, synchronous, retention: settings.retention.into(), ..OpenOptions::default() }
+}
+
+fn not_opened(url: &StorageUrl, error: StorageError) -> anyhow::Error {
+    anyhow::Error::new(error).context(format!("failed to open the storage {url}"))
 }

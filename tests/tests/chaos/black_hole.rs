@@ -30,11 +30,11 @@ fn black_hole(kind: Kind) -> Result<()> {
     let launches = [Some(through), store.url()].map(|storage| Launch { storage, ..Launch::default() });
     let mut hosts = Hosts::start(&site, &records, launches.into())?;
     // Some of the runs are longer than a host may live without a heartbeat.
-    let load = Load::new(scale.of(1_500, 400), 500..10_000, 100..400);
+    let load = Load::new(scale.of(800, 300), 500..10_000, 100..400);
     let addresses = hosts.addresses();
     thread::scope(|scope| -> Result<()> {
         let client = scope.spawn(|| load.run(&addresses, scale.dice(2)));
-        for round in 0..scale.of(3, 1) {
+        for round in 0..scale.of(2, 1) {
             thread::sleep(Duration::from_secs(2));
             // One that sends late what it held back is another failure than one that loses it.
             if round % 2 == 0 {

@@ -11,11 +11,11 @@ use windlass_tests::{
     guest,
 };
 
-/// A disk with room for a host's first steps and some jobs.
-const DISK: &str = "size=16m";
+/// A disk with room for a host's first steps and some jobs, and for what is given back.
+const DISK: &str = "size=48m";
 
-/// Room that is given back when the disk was full.
-const FILLER_BYTES: usize = 4 << 20;
+/// Room that is given back when the disk was full: twice what all jobs take, so that their history and SQLite's log fit.
+const FILLER_BYTES: usize = 32 << 20;
 
 #[test]
 fn a_full_disk_refuses_jobs_and_loses_none() -> Result<()> {
@@ -55,7 +55,10 @@ fn a_full_disk_refuses_jobs_and_loses_none() -> Result<()> {
     acknowledged.push(first);
     let acknowledged: std::collections::BTreeSet<JobId> = acknowledged.into_iter().collect();
     let expected = Expected { acknowledged, once: true, ..Expected::default() };
-    println!("{}", check(&host.address(), &records, &expected)?);
+    let report = check(&host.address(), &records, &expected);
+    let free = rustix::fs::statvfs(&seen)?;
+    println!("{} KiB are free on the disk", free.f_bavail * free.f_frsize / 1_024);
+    println!("{}", report.with_context(|| host.said())?);
     let database = rusqlite::Connection::open(seen.join("windlass.db"))?;
     let whole: String = database.query_row("pragma integrity_check", [], |row| row.get(0))?;
     ensure!(whole == "ok", "the database is damaged: {whole}");

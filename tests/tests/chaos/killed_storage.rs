@@ -25,12 +25,12 @@ fn killed_storage(kind: Kind) -> Result<()> {
     let mut store = Store::start(kind)?;
     let launches = vec![Launch { storage: store.url(), ..Launch::default() }; 2];
     let mut hosts = Hosts::start(&site, &records, launches)?;
-    let load = Load::new(scale.of(5_000, 600), 5..300, scale.of(0..400, 0..500));
+    let load = Load::new(scale.of(4_000, 600), 5..300, scale.of(0..400, 0..500));
     let addresses = hosts.addresses();
     let mut dice = scale.dice(1);
     thread::scope(|scope| -> Result<()> {
         let client = scope.spawn(|| load.run(&addresses, scale.dice(2)));
-        for kill in 1..=scale.of(6, 2) {
+        for kill in 1..=scale.of(5, 2) {
             thread::sleep(Duration::from_millis(dice.u64(500..2_500)));
             let away = Duration::from_millis(dice.u64(0..2_000));
             store.kill()?;

@@ -36,12 +36,12 @@ fn set_clocks(kind: Kind) -> Result<()> {
     let mut launches = vec![Launch { storage: store.url(), ..Launch::default() }; store.hosts(2)];
     launches[0].environment = clock.environment();
     let mut hosts = Hosts::start(&site, &records, launches)?;
-    let load = Load::new(scale.of(2_000, 300), 5..500, 50..300);
+    let load = Load::new(scale.of(1_000, 300), 5..500, 50..300);
     let addresses = hosts.addresses();
     thread::scope(|scope| -> Result<()> {
         let client = scope.spawn(|| load.run(&addresses, scale.dice(2)));
         for offset_s in [HOUR_S, -HOUR_S, 20, -20, 0] {
-            thread::sleep(scale.of(Duration::from_secs(4), Duration::from_millis(1_500)));
+            thread::sleep(scale.of(Duration::from_secs(2), Duration::from_millis(1_500)));
             clock.set(offset_s)?;
         }
         join(client)

@@ -34,12 +34,12 @@ fn suspended_host(kind: Kind) -> Result<()> {
     let launches = vec![Launch { storage: store.url(), ..Launch::default() }; store.hosts(2)];
     let mut hosts = Hosts::start(&site, &records, launches)?;
     // Long enough that a run is going on in nearly every slot, and goes on after the host does.
-    let load = Load::new(scale.of(1_500, 400), 500..1_500, 100..400);
+    let load = Load::new(scale.of(800, 400), 500..1_500, 100..400);
     let addresses = hosts.addresses();
     let mut suspensions = Vec::new();
     thread::scope(|scope| -> Result<()> {
         let client = scope.spawn(|| load.run(&addresses, scale.dice(2)));
-        for _ in 0..scale.of(3, 1) {
+        for _ in 0..scale.of(2, 1) {
             thread::sleep(Duration::from_secs(2));
             // The client knows nothing of it: its requests to this host take longer than it waits.
             let from_ms = now_ms();

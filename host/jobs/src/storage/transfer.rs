@@ -11,8 +11,9 @@ use windlass_api::{
 
 use super::{RecurringEntry, StorageError};
 
-/// One thing that a storage holds. Servers are not among them: they belong to the processes that run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One thing that a storage holds. Servers are not among them: they belong to the processes that run. It is written as a
+/// JSON object whose `kind` says what it is, and read back by [`Record::from_json`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Record {
     /// A version of a module.
@@ -69,7 +70,7 @@ pub struct CounterRecord {
 }
 
 /// A job with all that belongs to it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct JobRecord {
     /// What is shown of it.
     #[serde(flatten)]
@@ -83,6 +84,68 @@ pub struct JobRecord {
     /// What its runs logged, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub logs: Vec<LogLine>,
+}
+
+/// Text that is no record; it names the field and what was expected there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidRecord(String);
+
+impl Record {
+    /// Reads a record as it was written.
+    ///
+    /// # Errors
+    /// Where the text is not JSON, its `kind` is none of these, or a field is missing or not as it must be.
+    pub fn from_json(text: &str) -> Result<Self, InvalidRecord> {
+        // JSON that is passed on as it was written can only be read where its text still is: the kind is looked at first,
+        // and then the text is read again as what it is.
+        match read::<Kind>(text)?.kind.as_str() {
+            "version" => read(text).map(Self::Version),
+            "queue" => read(text).map(Self::Queue),
+            "recurring" => read(text).map(Self::Recurring),
+            "counter" => read(text).map(Self::Counter),
+            "job" => {
+                let JobParts { losses, checkpoints, logs } = read(text)?;
+                Ok(Self::Job(Box::new(JobRecord { detail: read(text)?, losses, checkpoints, logs })))
+            }
+            other => Err(InvalidRecord(format!(
+                "kind: `{}` is not one of version, queue, recurring, counter, job",
+                other.chars().take(40).collect::<String>()
+            ))),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    kind: String,
+}
+
+/// What belongs to a job beyond what is shown of it.
+#[derive(Deserialize)]
+struct JobParts {
+    #[serde(default)]
+    losses: u32,
+    #[serde(default)]
+    checkpoints: BTreeMap<String, Json>,
+    #[serde(default)]
+    logs: Vec<LogLine>,
+}
+
+fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, InvalidRecord> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let read = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        // Where the text ends early, the place is not known to its end.
+        let place = error.path().to_string();
+        let place = place.trim_end_matches(['.', '?']);
+        // The text is one line of a file, whose number whoever read it knows.
+        let problem = error.inner().to_string().replace(" at line 1 column ", " at column ");
+        InvalidRecord(if place.is_empty() { problem } else { format!("{place}: {problem}") })
+    })?;
+    deserializer
+        .end()
+        .map_err(|error| InvalidRecord(error.to_string().replace(" at line 1 column ", " at column ")))?;
+    Ok(read)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
@@ -121,5 +184,85 @@ mod base64_bytes {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn job() -> Value {
+        json!({
+            "kind": "job",
+            "job": {
+                "id": "0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55", "module": "images", "handler": "thumbnail", "mode": "sync",
+                "queue": "default", "priority": 5, "state": "failed", "attempt": 1, "max_attempts": 3, "run": 2,
+                "created_at": "2026-11-23T15:49:53.120Z"
+            },
+            "payload": { "b": 1.0, "a": [true] },
+            "retry": { "kind": "fixed", "delay_ms": 1 },
+            "history": [{
+                "to": "failed", "at": "2026-11-23T15:49:53.120Z", "by": "ann",
+                "failure": { "cause": "handler", "message": "no", "details": [1] }
+            }],
+            "losses": 2,
+            "checkpoints": { "step": { "z": 1, "a": [null] } },
+            "logs": [{ "run": 2, "at": "2026-11-23T15:49:53.120Z", "level": "info", "message": "m", "fields": { "k": "v" } }]
+        })
+    }
+
+    fn back(record: &Record) -> Record {
+        Record::from_json(&serde_json::to_string(record).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_kind_is_read_as_it_was_written() {
+        let at = "2026-11-23T15:49:00.000Z";
+        let records = [
+            json!({ "kind": "version", "module": "images", "digest": "ab".repeat(32), "version": "1", "sdk": "rust",
+                "handlers": [{ "name": "thumbnail", "mode": "sync", "payload_schema": { "type": "object", "a": 1 } }],
+                "deployed_at": at, "active": true, "component": "AGFzbQ==" }),
+            json!({ "kind": "queue", "name": "mail", "paused": true }),
+            json!({ "kind": "recurring", "name": "nightly", "definition": { "z": 1, "a": 2 }, "paused": false,
+                "next_at": at, "last_at": null, "last_job": null, "revision": 3 }),
+            json!({ "kind": "counter", "grain": "minute", "at": at, "module": "images", "handler": "thumbnail", "made": 1,
+                "succeeded": 2, "failed": 3, "retried": 4, "deleted": 5, "runs": 6, "run_us": 7, "fuel": 8 }),
+            job(),
+        ];
+        for record in records {
+            let read = Record::from_json(&record.to_string()).unwrap_or_else(|error| panic!("{record}: {error}"));
+            assert_eq!(back(&read), read);
+            assert_eq!(serde_json::to_value(&read).unwrap()["kind"], record["kind"]);
+        }
+    }
+
+    #[test]
+    fn what_a_job_holds_as_json_is_kept_to_the_letter() {
+        let text = job().to_string().replace("\"payload\":", "\"payload\": { \"z\": 1.0, \"a\":  2e5 },\"x\":");
+        let Record::Job(read) = Record::from_json(&text).unwrap() else { panic!("not a job") };
+        assert_eq!(read.detail.payload.as_str(), "{ \"z\": 1.0, \"a\":  2e5 }");
+        assert_eq!((read.losses, read.logs.len(), read.checkpoints.len()), (2, 1, 1));
+        assert_eq!(back(&Record::Job(read.clone())), Record::Job(read));
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused_by_its_field() {
+        let with = |at: &str, value: Value| {
+            let mut record = job();
+            *record.pointer_mut(at).unwrap() = value;
+            Record::from_json(&record.to_string()).unwrap_err().to_string()
+        };
+        let error = with("/job/state", json!("gone"));
+        assert!(error.starts_with("job.state: unknown variant `gone`"), "{error}");
+        let error = with("/logs/0/run", json!("two"));
+        assert!(error.starts_with("logs[0].run: invalid type: string \"two\""), "{error}");
+        let error = with("/kind", json!("jobs"));
+        assert_eq!(error, "kind: `jobs` is not one of version, queue, recurring, counter, job");
+        let error = Record::from_json("{ \"kind\": \"queue\", \"name\": \"a b\"").unwrap_err().to_string();
+        assert!(error.contains("at column"), "{error}");
+        let error = Record::from_json("{ \"kind\": \"queue\", \"name\": \"a\" }").unwrap_err().to_string();
+        assert!(error.contains("missing field `paused`"), "{error}");
     }
 }

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{deploy::Deploy, enqueue::Enqueue, jobs, modules, queues, run::Run, serve::Serve};
+use super::{check::Check, deploy::Deploy, enqueue::Enqueue, jobs, modules, queues, run::Run, serve::Serve, storage};
 
 /// A background-job runner whose job handlers are WebAssembly components.
 #[derive(Debug, Parser)]
@@ -44,7 +44,7 @@ pub(super) struct Global {
     pub(super) log: Option<String>,
 }
 
-/// The file of settings, for the commands that run components.
+/// The file of settings, for the commands that need more than a host to talk to.
 #[derive(Args, Debug)]
 pub(super) struct Config {
     /// The file of settings [default: windlass.toml, where there is one].
@@ -75,6 +75,12 @@ pub(super) enum Command {
     },
     /// List the host processes that take jobs.
     Servers,
+    Check(Check),
+    /// Migrate the storage, export all that it holds, or import an export.
+    Storage {
+        #[command(subcommand)]
+        command: storage::Command,
+    },
     /// Compile the component on standard input; what the host starts to compile under limits.
     #[command(hide = true)]
     CompileComponent {
@@ -121,6 +127,14 @@ mod tests {
             "jobs cancel 0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55",
             "jobs requeue 0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55 --fresh --newest",
             "jobs delete 0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55 --url http://host:1",
+            "jobs list --text invoice --from 2h --before 2026-11-23 --count",
+            "check",
+            "check --config w.toml --storage redis://localhost --json --strict",
+            "storage migrate --storage sqlite:a.db",
+            "storage export",
+            "storage export --storage sqlite:a.db -o all.jsonl --while-running",
+            "storage import all.jsonl --storage sqlite:b.db --merge",
+            "storage import - --config w.toml",
             "queues",
             "queues pause q",
             "queues resume q",
@@ -143,6 +157,8 @@ mod tests {
             "enqueue a/b --retry often",
             "jobs show 1",
             "jobs list --state gone",
+            "jobs list --from tomorrow",
+            "storage",
         ] {
             let words = std::iter::once("windlass").chain(line.split_whitespace());
             assert!(Cli::try_parse_from(words).is_err(), "{line}");

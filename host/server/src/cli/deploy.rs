@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use windlass_api::{Deployed, ModuleName};
 
-use super::{Exit, Global, format, modules};
+use super::{Exit, Global, format, modules, output::say};
 
 /// Deploy a component to a running host.
 ///
@@ -30,13 +30,29 @@ pub(super) async fn run(command: Deploy, global: &Global) -> anyhow::Result<Exit
     let deployed = global.remote()?.deploy(bytes, command.name.as_ref(), !command.no_activate).await;
     let deployed = deployed.with_context(|| format!("failed to deploy {file}"))?;
     global.output().show(&deployed, describe)?;
+    if let Some(warning) = warning(&deployed) {
+        say(&warning);
+    }
     Ok(Exit::Fine)
 }
 
 fn describe(deployed: &Deployed) -> String {
-    let Deployed { module, version, already_known } = deployed;
+    let Deployed { module, version, already_known, dropped_handlers: _ } = deployed;
     let what = if *already_known { "already there" } else { "deployed" };
     let state = if version.active { "active" } else { "not active" };
     let size = format::size(version.size_bytes);
     format!("{module} {} ({size}) is {what} and {state}\n\n{}", version.digest.short(), modules::handlers(version))
+}
+
+/// What a deploy took away.
+fn warning(deployed: &Deployed) -> Option<String> {
+    let Deployed { module, dropped_handlers, .. } = deployed;
+    let paths: Vec<_> = dropped_handlers.iter().map(|handler| format!("{module}/{handler}")).collect();
+    (!paths.is_empty()).then(|| {
+        format!(
+            "warning: the version that was active before had {}, and this one has not; their jobs wait until a version \
+             has them again (`windlass modules activate {module} DIGEST` goes back to the one before)",
+            paths.join(", ")
+        )
+    })
 }

@@ -5,21 +5,26 @@
 //! for wrongly.
 
 mod arguments;
+mod check;
 mod compile_component;
 mod deploy;
 mod enqueue;
 mod exit;
 mod format;
+mod instant;
 mod jobs;
 mod logging;
 mod modules;
 mod output;
 mod payload;
+mod progress;
 mod queues;
 mod retry;
 mod run;
 mod serve;
 mod servers;
+mod settings;
+mod storage;
 mod table;
 
 use std::process::ExitCode;
@@ -71,6 +76,8 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Jobs { command } => jobs::run(command, &global).await,
         Command::Queues { command } => queues::run(command.unwrap_or_default(), &global).await,
         Command::Servers => servers::run(&global).await,
+        Command::Check(command) => check::run(command, &global).await,
+        Command::Storage { command } => storage::run(command, &global).await,
         // It never gets a runtime: `main` has run it.
         Command::CompileComponent { .. } => Ok(Exit::Fine),
     }

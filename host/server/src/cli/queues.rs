@@ -4,7 +4,8 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use windlass_api::{QueueName, QueueView};
 
-use super::{Exit, Global, format, table};
+use super::{Exit, Global, format, output::say, table};
+use crate::remote::Remote;
 
 #[derive(Debug, Default, Subcommand)]
 pub(super) enum Command {
@@ -33,10 +34,34 @@ pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exi
         Command::Pause { name } => (name, true),
         Command::Resume { name } => (name, false),
     };
+    if paused && let Some(warning) = unknown(&remote, &name).await? {
+        say(&warning);
+    }
     let verb = if paused { "pause" } else { "resume" };
     let queue = remote.set_paused(&name, paused).await.with_context(|| format!("failed to {verb} queue {name}"))?;
     global.output().show(&queue, |queue| list(std::slice::from_ref(queue)))?;
     Ok(Exit::Fine)
+}
+
+/// What to tell about a queue that nothing is known of: its name may be a slip. It is paused all the same, since its first
+/// job may yet come.
+async fn unknown(remote: &Remote, name: &QueueName) -> anyhow::Result<Option<String>> {
+    let queues = remote.queues().await?.into_iter().map(|queue| queue.name);
+    let modules = remote.modules().await?;
+    let handlers = modules.into_iter().flat_map(|module| module.versions).flat_map(|version| version.handlers);
+    let servers = remote.servers().await?.into_iter().flat_map(|server| server.queues);
+    let known = queues.chain(handlers.filter_map(|handler| handler.queue)).chain(servers).chain([QueueName::default()]);
+    Ok(warning(name, &known.collect::<Vec<_>>()))
+}
+
+fn warning(name: &QueueName, known: &[QueueName]) -> Option<String> {
+    if known.contains(name) {
+        return None;
+    }
+    let rated = known.iter().map(|known| (strsim::jaro_winkler(name.as_str(), known.as_str()), known));
+    let best = rated.max_by(|(left, _), (right, _)| left.total_cmp(right)).filter(|(likeness, _)| *likeness >= 0.8);
+    let meant = best.map_or_else(String::new, |(_, meant)| format!(": did you mean `{meant}`?"));
+    Some(format!("warning: no job, handler or server knows a queue `{name}` yet{meant}"))
 }
 
 fn list(queues: &[QueueView]) -> String {
@@ -54,4 +79,21 @@ fn list(queues: &[QueueView]) -> String {
         ]
     });
     table::table(&["QUEUE", "STATE", "ENQUEUED", "PROCESSING", "LONGEST WAIT"], &[0], &[2, 3], rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_that_nobody_knows_may_be_a_slip() {
+        let queue = |name: &str| name.parse::<QueueName>().unwrap();
+        let known = [queue("default"), queue("images")];
+        assert_eq!(warning(&queue("images"), &known), None);
+        assert_eq!(
+            warning(&queue("image"), &known).unwrap(),
+            "warning: no job, handler or server knows a queue `image` yet: did you mean `images`?"
+        );
+        assert_eq!(warning(&queue("zz"), &known).unwrap(), "warning: no job, handler or server knows a queue `zz` yet");
+    }
 }

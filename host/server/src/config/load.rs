@@ -12,6 +12,7 @@ use toml::{Table, Value};
 use super::{
     Settings,
     keys::{self, nearest},
+    meant,
     sources::{self, Source, lay_over},
 };
 
@@ -124,10 +125,7 @@ fn unknown_key(path: &[String], place: impl Fn(&[String]) -> Option<String>) -> 
 
 fn wrong(path: &[String], problem: &str, place: impl Fn(&[String]) -> Option<String>) -> ConfigError {
     let place = place(path).map(|place| format!(" ({place})")).unwrap_or_default();
-    let mut problem = problem.to_owned();
-    for number in ["u16", "u32", "u64"] {
-        problem = problem.replace(&format!("expected {number}"), "expected a whole number");
-    }
+    let problem = meant::explained(problem);
     ConfigError(format!("failed to read the setting `{}`{place}: {problem}", path.join(".")))
 }
 

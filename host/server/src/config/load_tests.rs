@@ -83,14 +83,17 @@ fn a_wrong_value_is_named_with_what_was_expected() {
     insta::assert_snapshot!(refusal("sync_slots = \"many\""), @r#"failed to read the setting `sync_slots` (windlass.toml, line 1): invalid type: string "many", expected a whole number"#);
     insta::assert_snapshot!(refusal("sync_slots = -1"), @"failed to read the setting `sync_slots` (windlass.toml, line 1): invalid value: integer `-1`, expected a whole number");
     insta::assert_snapshot!(refusal("listen = \"localhost\""), @r#"failed to read the setting `listen` (windlass.toml, line 1): invalid value: string "localhost", expected an address with its port, such as "127.0.0.1:7878" or "[::1]:7878""#);
-    insta::assert_snapshot!(refusal("heartbeat = 5"), @r#"failed to read the setting `heartbeat` (windlass.toml, line 1): invalid type: integer `5`, expected a span of time such as "30s", "5min" or "1h 30min""#);
+    insta::assert_snapshot!(refusal("sync_slots = \"4\""), @r#"failed to read the setting `sync_slots` (windlass.toml, line 1): invalid type: string "4", expected a whole number: write 4, without quotes"#);
+    insta::assert_snapshot!(refusal("[module.a]\nhttp = \"example.com\""), @r#"failed to read the setting `module.a.http` (windlass.toml, line 2): invalid type: string "example.com", expected a list, such as ["a", "b"]: write ["example.com"]"#);
+    insta::assert_snapshot!(refusal("storage = \"windlass.db\""), @"failed to read the setting `storage` (windlass.toml, line 1): `windlass.db` is not a storage: write `sqlite:windlass.db` for a file of that name; expected sqlite:FILE, postgres://USER:PASSWORD@HOST:PORT/DATABASE or redis://USER:PASSWORD@HOST:PORT/NUMBER");
+    insta::assert_snapshot!(refusal("heartbeat = 5"), @r#"failed to read the setting `heartbeat` (windlass.toml, line 1): invalid type: integer `5`, expected a span of time such as "30s", "5min" or "1h 30min": write "5s" for seconds"#);
     insta::assert_snapshot!(refusal("[limits]\nmemory = \"lots\""), @r#"failed to read the setting `limits.memory` (windlass.toml, line 2): `lots` is not a size such as "128MiB", "64kB" or a number of bytes"#);
     insta::assert_snapshot!(refusal("[limits]\ntimeout = \"soon\""), @r#"failed to read the setting `limits.timeout` (windlass.toml, line 2): `soon` is not a span of time such as "30s", "5min" or "1h 30min""#);
     insta::assert_snapshot!(refusal("queues = \"a:x\""), @"failed to read the setting `queues` (windlass.toml, line 1): `a:x`: expected `queue` or `queue:weight` with a weight from 1 to 1000");
     insta::assert_snapshot!(refusal("concurrency_mode = \"fibres\""), @"failed to read the setting `concurrency_mode` (windlass.toml, line 1): unknown variant `fibres`, expected one of `threaded`, `async`, `both`");
     insta::assert_snapshot!(refusal("limits = 3"), @"failed to read the setting `limits` (windlass.toml, line 1): invalid type: integer `3`, expected a table of limits");
     insta::assert_snapshot!(refusal("[module.'a b']"), @"failed to read the setting `module.a b` (windlass.toml, line 1): `a b` is not a module name: expected 1 to 100 of a-z, A-Z, 0-9, `_`, `-` and `.`, not beginning with `-` or `.`");
-    insta::assert_snapshot!(refusal("[module.a]\nprivate_networks = 1"), @"failed to read the setting `module.a.private_networks` (windlass.toml, line 2): invalid type: integer `1`, expected a boolean");
+    insta::assert_snapshot!(refusal("[module.a]\nprivate_networks = 1"), @"failed to read the setting `module.a.private_networks` (windlass.toml, line 2): invalid type: integer `1`, expected true or false");
 }
 
 #[test]

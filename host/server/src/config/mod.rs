@@ -7,8 +7,10 @@ mod grants;
 mod keys;
 mod limits;
 mod load;
+mod meant;
 mod paths;
 mod queues;
+mod retention;
 mod sandboxes;
 mod settings;
 mod sources;
@@ -20,6 +22,7 @@ pub use self::{
     grants::{DirectorySettings, ModuleSettings, SecretSource},
     limits::{Bounded, LimitSettings, MaxLimitSettings, RunBounds},
     load::{ConfigError, Overrides, load, unknown_variables},
+    retention::RetentionSettings,
     sandboxes::{Sandbox, Sandboxes},
     settings::{ConcurrencyMode, Settings},
     sqlite::{SqliteSettings, Synchronous},

@@ -13,8 +13,11 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 use windlass_api::ModuleName;
+use windlass_jobs::storage::StorageUrl;
 
-use super::{CompileSettings, LimitSettings, ModuleSettings, RunBounds, Span, SqliteSettings, paths, queues};
+use super::{
+    CompileSettings, LimitSettings, ModuleSettings, RetentionSettings, RunBounds, Span, SqliteSettings, paths, queues,
+};
 use crate::worker::WeightedQueue;
 
 /// How long before it would be lost a server stops its own sandboxes; fixed by the design.
@@ -26,7 +29,8 @@ const STOPS_BEFORE_LOST: Duration = Duration::from_secs(5);
 #[serde(default, expecting = "a table of settings")]
 pub struct Settings {
     /// Where jobs are kept. Default: `sqlite:windlass.db`.
-    pub storage: String,
+    #[schemars(with = "String")]
+    pub storage: StorageUrl,
     /// The address that the API is served on. Default: `127.0.0.1:7878`.
     #[serde(deserialize_with = "address")]
     #[schemars(with = "String")]
@@ -63,6 +67,8 @@ pub struct Settings {
     /// Whether async handlers are offered WASI 0.3, which lies outside the engine's promise of security fixes. Default:
     /// yes.
     pub wasi_p3: bool,
+    /// How long ended jobs and logs are kept.
+    pub retention: RetentionSettings,
     /// Settings of the SQLite storage.
     pub sqlite: SqliteSettings,
     /// What compiling a component may take.
@@ -91,7 +97,7 @@ impl Default for Settings {
     fn default() -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         Self {
-            storage: "sqlite:windlass.db".to_owned(),
+            storage: StorageUrl::sqlite("windlass.db"),
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7878),
             insecure_listen: false,
             queues: Vec::new(),
@@ -104,6 +110,7 @@ impl Default for Settings {
             heartbeat: Duration::from_secs(5),
             lost_after: Duration::from_secs(20),
             wasi_p3: true,
+            retention: RetentionSettings::default(),
             sqlite: SqliteSettings::default(),
             compile: CompileSettings::default(),
             limits: LimitSettings::default(),

@@ -95,7 +95,16 @@ macro_rules! unreadable {
     };
 }
 
-unreadable!(BytesRejection, JsonRejection, PathRejection, QueryRejection);
+unreadable!(BytesRejection, JsonRejection, PathRejection);
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        // The framework's text names the parameter and what was expected of it, after words about how it was read.
+        let text = rejection.body_text();
+        let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+        Self::new(ProblemCode::BadRequest, text)
+    }
+}
 
 pub(super) async fn no_such_route(uri: Uri) -> ApiError {
     ApiError::new(ProblemCode::NotFound, format!("there is nothing at {}", uri.path()))

@@ -8,6 +8,7 @@ pub(super) async fn index() -> &'static str {
         "\n\n",
         "/api/v1/jobs     jobs, newest first; ?state=failed and the like\n",
         "/api/v1/counts   how many there are by state\n",
+        "/api/v1/stats/counters  what happened, by minute or hour and handler\n",
         "/api/v1/modules  modules and their versions\n",
         "/api/v1/queues   queues and what waits in them\n",
         "/api/v1/servers  servers and their slots\n",

@@ -13,8 +13,8 @@ use axum::{
 };
 use serde::Deserialize;
 use windlass_api::{
-    CommandReply, Counts, Enqueued, JobDetail, JobFilter, JobId, JobRequest, JobSummary, LogLine, Page, ProblemCode,
-    RequeueRequest, State as JobState,
+    CommandReply, Counts, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobRequest, JobSummary, LogLine, Page,
+    ProblemCode, RequeueRequest, State as JobState, Timestamp,
 };
 use windlass_jobs::storage::Commanded;
 
@@ -28,6 +28,9 @@ const MAX_LIMIT: usize = 1_000;
 
 /// How long a page is where the request does not say.
 const DEFAULT_LIMIT: usize = 50;
+
+/// No text to look for is longer.
+const MAX_TEXT_BYTES: usize = 1_000;
 
 /// No request waits longer for a job to end: the caller asks again.
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -56,6 +59,9 @@ pub(super) struct ListQuery {
     module: Option<windlass_api::ModuleName>,
     handler: Option<windlass_api::HandlerName>,
     tag: Option<String>,
+    created_from: Option<Timestamp>,
+    created_before: Option<Timestamp>,
+    text: Option<String>,
     cursor: Option<String>,
     limit: Option<usize>,
 }
@@ -64,9 +70,33 @@ pub(super) async fn list(
     State(api): State<Api>,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> ApiResult<Json<Page<JobSummary>>> {
-    let Query(ListQuery { state, queue, module, handler, tag, cursor, limit }) = query?;
-    let filter = JobFilter { state, queue, module, handler, tag };
+    let Query(ListQuery { state, queue, module, handler, tag, created_from, created_before, text, cursor, limit }) =
+        query?;
+    let filter = checked(JobFilter { state, queue, module, handler, tag, created_from, created_before, text })?;
     Ok(Json(api.client.list(&filter, cursor.as_deref(), page_limit(limit)?).await?))
+}
+
+pub(super) async fn count(
+    State(api): State<Api>,
+    query: Result<Query<JobFilter>, QueryRejection>,
+) -> ApiResult<Json<FilteredCount>> {
+    Ok(Json(api.client.count(&checked(query?.0)?).await?))
+}
+
+/// A filter that asks for something. Empty text is what a search field sends that nobody has filled in.
+fn checked(mut filter: JobFilter) -> ApiResult<JobFilter> {
+    filter.text = filter.text.filter(|text| !text.is_empty());
+    if filter.text.as_ref().is_some_and(|text| text.len() > MAX_TEXT_BYTES) {
+        let detail = format!("text: expected at most {MAX_TEXT_BYTES} bytes to look for");
+        return Err(ApiError::new(ProblemCode::BadRequest, detail));
+    }
+    if let (Some(from), Some(before)) = (filter.created_from, filter.created_before)
+        && from >= before
+    {
+        let detail = format!("created_before: expected an instant after created_from, which is {from}, not {before}");
+        return Err(ApiError::new(ProblemCode::BadRequest, detail));
+    }
+    Ok(filter)
 }
 
 pub(super) async fn counts(State(api): State<Api>) -> ApiResult<Json<Counts>> {
@@ -162,7 +192,7 @@ fn page_limit(limit: Option<usize>) -> ApiResult<usize> {
         None => Ok(DEFAULT_LIMIT),
         Some(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
         Some(limit) => {
-            Err(ApiError::new(ProblemCode::InvalidField, format!("limit: expected 1 to {MAX_LIMIT}, not {limit}")))
+            Err(ApiError::new(ProblemCode::BadRequest, format!("limit: expected 1 to {MAX_LIMIT}, not {limit}")))
         }
     }
 }

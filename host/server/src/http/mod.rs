@@ -1,5 +1,6 @@
 //! The HTTP API. The router is the table of contents.
 
+mod door;
 mod error;
 mod guard;
 mod health;
@@ -8,6 +9,7 @@ mod jobs;
 mod modules;
 mod queues;
 mod servers;
+mod stats;
 
 use std::sync::Arc;
 
@@ -19,7 +21,7 @@ use axum::{
 };
 use windlass_jobs::Client;
 
-pub(crate) use self::{guard::Guard, health::Health};
+pub(crate) use self::{door::Door, guard::Guard, health::Health};
 use crate::modules::Modules;
 
 /// No request but an upload carries more: a bulk call's 16 MiB and what is around it.
@@ -41,6 +43,7 @@ pub(crate) fn router(api: Api, guard: Guard) -> Router {
     Router::new()
         .route("/", get(index::index))
         .route("/api/v1/jobs", get(jobs::list).post(jobs::enqueue))
+        .route("/api/v1/jobs/count", get(jobs::count))
         .route("/api/v1/jobs/bulk", post(jobs::enqueue_many))
         .route("/api/v1/jobs/{id}", get(jobs::show).delete(jobs::delete))
         .route("/api/v1/jobs/{id}/logs", get(jobs::logs))
@@ -48,6 +51,7 @@ pub(crate) fn router(api: Api, guard: Guard) -> Router {
         .route("/api/v1/jobs/{id}/cancel", post(jobs::cancel))
         .route("/api/v1/jobs/{id}/requeue", post(jobs::requeue))
         .route("/api/v1/counts", get(jobs::counts))
+        .route("/api/v1/stats/counters", get(stats::counters))
         .route("/api/v1/modules", get(modules::list).post(modules::deploy).layer(DefaultBodyLimit::max(max_upload)))
         .route("/api/v1/modules/{name}", get(modules::show))
         .route("/api/v1/modules/{name}/activate", post(modules::activate))

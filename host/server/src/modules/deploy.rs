@@ -1,6 +1,6 @@
 //! Taking in a component: check, compile in a child process, ask it what it is, keep it, and only then activate it.
 
-use windlass_api::{Deployed, Digest, ModuleName};
+use windlass_api::{Deployed, Digest, HandlerName, HandlerSpec, ModuleName, VersionView};
 use windlass_jobs::storage::{NewVersion, StorageError};
 use windlass_wasm::Refusal;
 
@@ -69,6 +69,7 @@ impl Modules {
             Some(name) => name,
             None => described.name.parse().map_err(|error| DeployError::Description(format!("{error}")))?,
         };
+        let kept: Vec<_> = described.handlers.iter().map(|handler| handler.name.clone()).collect();
         let version = NewVersion {
             module: module.clone(),
             digest,
@@ -83,12 +84,30 @@ impl Modules {
             Activation::Never => false,
             Activation::IfNew => !already_known,
         };
+        let mut dropped_handlers = Vec::new();
         if activated {
+            let before = self.active(&module).await?;
             self.storage.activate(&module, digest).await?;
+            dropped_handlers = before.map(|before| dropped(&before.handlers, &kept)).unwrap_or_default();
         }
         let version = self.storage.version(&module, digest).await?;
         let version = version.ok_or_else(|| StorageError::Damaged(format!("version {digest} of module {module}")))?;
         tracing::info!(%module, version = %digest.short(), active = version.active, handlers = version.handlers.len(), "deployed");
-        Ok(Deployed { module, version, already_known })
+        if !dropped_handlers.is_empty() {
+            let handlers: Vec<_> = dropped_handlers.iter().map(ToString::to_string).collect();
+            tracing::warn!(%module, handlers = handlers.join(", "), "the version that was active before had more handlers: their jobs wait until a version has them again");
+        }
+        Ok(Deployed { module, version, already_known, dropped_handlers })
     }
+
+    async fn active(&self, module: &ModuleName) -> Result<Option<VersionView>, StorageError> {
+        let modules = self.storage.modules().await?;
+        let module = modules.into_iter().find(|known| known.name == *module);
+        Ok(module.and_then(|module| module.versions.into_iter().find(|version| version.active)))
+    }
+}
+
+/// The handlers that are no longer there.
+fn dropped(before: &[HandlerSpec], kept: &[HandlerName]) -> Vec<HandlerName> {
+    before.iter().map(|handler| handler.name.clone()).filter(|name| !kept.contains(name)).collect()
 }

@@ -1,4 +1,4 @@
-//! Free slots first, then a claim for exactly those, then the runs.
+//! Room first, then a claim for exactly that, then the runs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,8 +38,8 @@ pub(super) async fn dispatch(
         let request = ClaimRequest {
             server,
             queues: queues::order(&queues),
-            sync_free: slots.free(Mode::Sync).min(MAX_CLAIM),
-            async_free: slots.free(Mode::Async).min(MAX_CLAIM),
+            sync_free: slots.room(Mode::Sync).min(MAX_CLAIM),
+            async_free: slots.room(Mode::Async).min(MAX_CLAIM),
         };
         if request.sync_free + request.async_free == 0 {
             tokio::select! { () = freed => {}, _ = claiming.changed() => {} }

@@ -28,16 +28,17 @@ impl Executor {
         Self { parts, running, recorder }
     }
 
-    /// Starts a claimed job in a slot that is free for it.
-    pub(super) fn start(self: &Arc<Self>, slots: &Arc<Slots>, job: Claimed) {
+    /// Starts a claimed job where there is room for it.
+    pub(super) fn start(self: &Arc<Self>, slots: &Slots, job: Claimed) {
         let entry = self.running.add(job.fence);
         // Made here and not within the run: whatever becomes of that, the job is not left in the air.
-        let unsettled = Unsettled { recorder: self.recorder.clone(), settlement: Some(host_failed(&job)) };
+        let unsettled = Unsettled { recorder: self.recorder.clone(), settlement: Some(not_started(&job)) };
         let executor = self.clone();
         slots.run(job.mode, async move { executor.execute(job, entry, unsettled).await });
     }
 
     async fn execute(&self, job: Claimed, entry: Arc<Entry>, mut unsettled: Unsettled) {
+        unsettled.settlement = Some(host_failed(&job));
         // Loading may take a while where the component has to be compiled first; a stop does not wait for it.
         let resolved = tokio::select! {
             resolved = self.resolve(&job) => resolved,
@@ -121,6 +122,12 @@ fn to_contract(job: &Claimed, timeout: Option<Duration>) -> contract::Job {
         headers: job.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         parents: Vec::new(),
     }
+}
+
+/// It waited for a thread and found none in time.
+fn not_started(job: &Claimed) -> Settlement {
+    let next = decide(Verdict::Released { reason: "not-started" }, job, 0.5);
+    Settlement { fence: job.fence, next, usage: Usage::default(), follow_ups: Vec::new() }
 }
 
 fn host_failed(job: &Claimed) -> Settlement {

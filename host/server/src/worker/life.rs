@@ -97,6 +97,8 @@ async fn serve_as(
         claiming_stopped,
     ));
     let cancelling = tokio::spawn(housekeeping::pass_on_cancels(parts.storage.clone(), running.clone()));
+    let slots = guests.slots.clone();
+    let giving_back = tokio::spawn(async move { slots.threads.give_back_the_late().await });
     let keeping = housekeeping::start(parts.storage.clone(), server, options.lost_after);
 
     let ended = tokio::select! {
@@ -107,6 +109,8 @@ async fn serve_as(
     if dispatching.await.is_err() {
         tracing::error!("the dispatcher panicked");
     }
+    giving_back.abort();
+    guests.slots.threads.give_back();
     match ended {
         Ended::ShutDown => {
             drain(&running, &mut stage, options.shutdown_grace, &mut refused).await;

@@ -24,6 +24,7 @@ mod recorder;
 mod run_host;
 mod running;
 mod slots;
+mod threads;
 pub(crate) mod verdict;
 mod wake;
 
@@ -33,6 +34,7 @@ use anyhow::Context as _;
 use tokio::sync::watch;
 use windlass_jobs::{admission::Admission, storage::Storage};
 
+pub(crate) use self::backoff::Backoff;
 use self::guests::Guests;
 pub use self::queues::WeightedQueue;
 use crate::{config::Sandboxes, modules::Modules};

@@ -37,5 +37,7 @@ mod stores;
 
 mod url;
 
+pub(super) use open::FORMAT;
+
 pub use options::RedisOptions;
 pub use stores::RedisStorage;

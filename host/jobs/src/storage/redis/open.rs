@@ -21,7 +21,7 @@ use crate::storage::StorageError;
 
 /// The version of what is stored. A host reads and writes this one, and refuses a newer one. Version 1 is the first, so
 /// there is none to be upgraded from yet.
-const FORMAT: u32 = 1;
+pub(in crate::storage) const FORMAT: u32 = 1;
 
 /// How long to wait until listening has begun; where it takes longer, it begins later.
 const LISTENS: Duration = Duration::from_secs(2);

@@ -10,14 +10,16 @@ use super::{
     enqueue::{HANDLER_MISSING, Texts, insert_payload},
     fault::Fault,
     modules, notes,
-    past::{self, Past},
     record::{Job, RunEnd},
     recurring,
     settle::{delete_reason, keep_result},
     tx::Tx,
     words::{Ask, Word, signed},
 };
-use crate::storage::{JobRecord, NewVersion, QueueRecord, Record, VersionRecord};
+use crate::storage::{
+    JobRecord, NewVersion, QueueRecord, Record, VersionRecord,
+    past::{self, Past},
+};
 
 /// Who changes jobs on their way in.
 const IMPORT: &str = "import";

@@ -30,7 +30,6 @@ mod number;
 mod open;
 mod operation;
 mod options;
-mod past;
 mod payload;
 mod pen;
 mod promote;
@@ -47,6 +46,8 @@ mod stores;
 mod tx;
 mod words;
 mod writer;
+
+pub(super) use schema::VERSION as SCHEMA_VERSION;
 
 pub use options::{Role, SqliteOptions, Synchronous};
 pub use stores::SqliteStorage;

@@ -11,6 +11,11 @@ const APPLICATION_ID: i32 = 0x576e_646c;
 /// Each brings a database from the version before to its own; the first one starts with an empty file.
 const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
 
+/// The version that this program knows.
+pub(in crate::storage) const VERSION: u32 = 1;
+
+const _: () = assert!(MIGRATIONS.len() == VERSION as usize, "each migration makes a version");
+
 /// Makes the database's schema the one that this program knows.
 pub(super) fn prepare(db: &mut Connection, name: &str) -> Result<(), StorageError> {
     let unusable = |text: String| Err(StorageError::Unusable(text));

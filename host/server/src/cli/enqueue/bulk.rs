@@ -8,11 +8,11 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use uuid::Uuid;
 use windlass_api::{Enqueued, JobId, JobRequest};
 
-use super::super::{Exit, Global, exit::Usage, format, output::say};
+use super::super::{Exit, Global, exit::Usage, format, output::say, progress};
 use crate::remote::RemoteError;
 
 /// A batch is small enough that one refused job takes few others along, and big enough that the network matters little.
@@ -46,19 +46,13 @@ pub(super) async fn run(path: &Path, global: &Global) -> anyhow::Result<Exit> {
 
 fn open(path: &Path) -> anyhow::Result<(Lines<Box<dyn BufRead>>, ProgressBar)> {
     if path == Path::new("-") {
-        let bar = ProgressBar::new_spinner();
-        return Ok((Lines::new("standard input", Box::new(BufReader::new(io::stdin()))), bar));
+        return Ok((Lines::new("standard input", Box::new(BufReader::new(io::stdin()))), progress::bar(None)));
     }
     let name = path.display().to_string();
     let file = File::open(path).with_context(|| format!("failed to read the jobs in {name}"))?;
     // What is no plain file, such as a named pipe, has no length that tells anything.
     let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
-    let bar = length.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-    if length.is_some() {
-        let style = ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}  {eta} left");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    }
-    Ok((Lines::new(&name, Box::new(BufReader::with_capacity(1 << 20, file))), bar))
+    Ok((Lines::new(&name, Box::new(BufReader::with_capacity(1 << 20, file))), progress::bar(length)))
 }
 
 /// What was enqueued so far.
@@ -88,7 +82,10 @@ impl Sent {
 
     /// Says with an error what was done before it, since that stays.
     fn explain(&self, error: anyhow::Error) -> anyhow::Error {
-        say(&format!("{}; none of the lines after them", self.summary()));
+        match self.jobs {
+            0 => say("no job was enqueued"),
+            _ => say(&format!("{}; none of the lines after them", self.summary())),
+        }
         error
     }
 }
@@ -161,11 +158,13 @@ impl<R: BufRead> Lines<R> {
         }
         loop {
             let Some(text) = self.read_line()? else { return Ok(None) };
-            if text.trim().is_empty() {
+            // Without its line break: what is missing is then missing on this line.
+            let text = text.trim();
+            if text.is_empty() {
                 continue;
             }
             let wrong = |error| Usage(format!("failed to read line {} of {}: {error}", self.line, self.name));
-            let mut request: JobRequest = serde_json::from_str(&text).map_err(|error| wrong(within_line(&error)))?;
+            let mut request: JobRequest = serde_json::from_str(text).map_err(|error| wrong(within_line(&error)))?;
             request.id.get_or_insert_with(|| JobId(Uuid::now_v7()));
             return Ok(Some((self.line, serde_json::to_string(&request)?)));
         }
@@ -189,7 +188,8 @@ impl<R: BufRead> Lines<R> {
 
 /// serde_json counts lines within the text, which is one line here.
 fn within_line(error: &serde_json::Error) -> String {
-    error.to_string().replace(" at line 1 column ", " at column ")
+    let problem = error.to_string().replace(" at line 1 column ", " at column ");
+    if error.is_eof() { format!("{problem}: each job stands wholly on a line of its own") } else { problem }
 }
 
 #[cfg(test)]
@@ -240,7 +240,9 @@ mod tests {
         );
         let no_path = error("\n\n{\"handler\":\"a\"}");
         assert!(no_path.starts_with("failed to read line 3 of jobs.jsonl: `a` is not a handler path"), "{no_path}");
-        assert!(error("{").starts_with("failed to read line 1 of jobs.jsonl: EOF while parsing an object at column 1"));
+        let half =
+            "failed to read line 1 of jobs.jsonl: EOF while parsing an object at column 1: each job stands wholly on";
+        assert!(error("{\n\"handler\":\"a/b\"}\n").starts_with(half), "{}", error("{\n"));
     }
 
     #[test]

@@ -1,12 +1,20 @@
 //! `windlass jobs list`
 
 use clap::Args;
-use windlass_api::{HandlerName, HandlerPath, JobFilter, JobSummary, ModuleName, Page, QueueName, State, Timestamp};
+use windlass_api::{
+    FilteredCount, HandlerName, HandlerPath, JobFilter, JobSummary, ModuleName, Page, QueueName, State, Timestamp,
+};
 
-use super::super::{Exit, Global, format, output::say, table};
+use super::super::{Exit, Global, format, instant, output::say, table};
 
 /// List jobs, the newest first.
+///
+/// A search for text looks at jobs one by one, and stops after a while to say how far it came.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  windlass jobs list --state failed --from 2h
+  windlass jobs list --text invoice-4711 --from 2026-11-01 --before 2026-12-01
+  windlass jobs list --queue mail --state enqueued --count")]
 pub(in super::super) struct List {
     /// Those in this state: scheduled, awaiting, enqueued, processing, succeeded, failed or deleted.
     #[arg(long)]
@@ -23,6 +31,18 @@ pub(in super::super) struct List {
     /// Those with this tag.
     #[arg(long)]
     tag: Option<String>,
+    /// Those with this text in their payload, or in the message of their failure; upper and lower case differ.
+    #[arg(long)]
+    text: Option<String>,
+    /// Those made since then: an instant such as `2026-11-23T15:00:00Z`, a day, or how long ago, such as `2h`.
+    #[arg(long, value_name = "INSTANT", value_parser = instant::parse)]
+    from: Option<Timestamp>,
+    /// Those made before then, given likewise.
+    #[arg(long, value_name = "INSTANT", value_parser = instant::parse)]
+    before: Option<Timestamp>,
+    /// Print only how many there are, counted to 100,000.
+    #[arg(long, conflicts_with_all = ["limit", "cursor"])]
+    count: bool,
     /// How many to list, 1 to 1000.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
@@ -32,15 +52,38 @@ pub(in super::super) struct List {
 }
 
 pub(super) async fn run(command: List, global: &Global) -> anyhow::Result<Exit> {
-    let List { state, queue, module, handler, tag, limit, cursor } = command;
+    let List { state, queue, module, handler, tag, text, from, before, count, limit, cursor } = command;
     let (of_handler, handler) = handler.unzip();
-    let filter = JobFilter { state, queue, module: module.or(of_handler.flatten()), handler, tag };
-    let page = global.remote()?.jobs(&filter, cursor.as_deref(), limit).await?;
+    let module = module.or(of_handler.flatten());
+    let filter = JobFilter { state, queue, module, handler, tag, created_from: from, created_before: before, text };
+    let remote = global.remote()?;
+    if count {
+        global.output().show(&remote.count(&filter).await?, counted)?;
+        return Ok(Exit::Fine);
+    }
+    let page = remote.jobs(&filter, cursor.as_deref(), limit).await?;
     global.output().show(&page, |page| list(page, format::now()))?;
-    if let Some(next) = page.next.as_ref().filter(|_| !global.json) {
-        say(&format!("\nthere are more: add --cursor {next}"));
+    if let Some(more) = more(&page).filter(|_| !global.json) {
+        say(&format!("\n{more}"));
     }
     Ok(Exit::Fine)
+}
+
+/// A number, with a `+` where there may be more.
+fn counted(count: &FilteredCount) -> String {
+    format!("{}{}", format::count(count.count), if count.more { "+" } else { "" })
+}
+
+/// What to do to see what is not on the page.
+fn more(page: &Page<JobSummary>) -> Option<String> {
+    match (&page.next, page.searched_to) {
+        (Some(next), Some(searched_to)) => {
+            Some(format!("searched back to {searched_to}, which took its time; go on with --cursor {next}"))
+        }
+        (Some(next), None) => Some(format!("there are more: add --cursor {next}")),
+        (None, Some(searched_to)) => Some(format!("searched back to {searched_to}")),
+        (None, None) => None,
+    }
 }
 
 pub(super) async fn counts(global: &Global) -> anyhow::Result<Exit> {
@@ -61,7 +104,7 @@ fn handler(text: &str) -> Result<(Option<ModuleName>, HandlerName), String> {
 
 fn list(page: &Page<JobSummary>, now: Timestamp) -> String {
     if page.items.is_empty() {
-        return "no such jobs".to_owned();
+        return if page.searched_to.is_some() { "no such jobs so far" } else { "no such jobs" }.to_owned();
     }
     let rows = page.items.iter().map(|job| {
         vec![
@@ -152,6 +195,21 @@ mod tests {
     0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55  images/thumbnail  default  failed        1/10  1 min 5 s ago     -  handler: line\u{1b}[31m break
     0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55  images/thumbnail  default  succeeded     1/10  1 min 5 s ago     -
     "#);
+    }
+
+    #[test]
+    fn a_search_that_was_cut_short_says_how_far_it_came() {
+        let page =
+            |next: Option<&str>, searched_to| Page { items: Vec::new(), next: next.map(str::to_owned), searched_to };
+        let at = Some(Timestamp(0));
+        assert_eq!(
+            more(&page(Some("c"), at)).unwrap(),
+            "searched back to 1970-01-01T00:00:00.000Z, which took its time; go on with --cursor c"
+        );
+        assert_eq!(more(&page(Some("c"), None)).unwrap(), "there are more: add --cursor c");
+        assert_eq!(more(&page(None, None)), None);
+        assert_eq!(list(&page(Some("c"), at), Timestamp(0)), "no such jobs so far");
+        assert_eq!(counted(&FilteredCount { count: 100_000, more: true }), "100,000+");
     }
 
     #[test]

@@ -3,21 +3,21 @@
 use windlass_api::{HistoryLine, JobDetail, ServerId, State, Timestamp};
 
 /// A job's history, taken apart.
-pub(super) struct Past<'a> {
+pub(crate) struct Past<'a> {
     /// The state that the job was made in.
-    pub(super) born: State,
+    pub(crate) born: State,
     /// Who made it.
-    pub(super) made_by: &'a str,
+    pub(crate) made_by: &'a str,
     /// Since when it is in its state.
-    pub(super) since: Timestamp,
+    pub(crate) since: Timestamp,
     /// When it came into its line last.
-    pub(super) ready_at: Timestamp,
+    pub(crate) ready_at: Timestamp,
     /// The lines after the first one.
     lines: &'a [HistoryLine],
 }
 
 /// What is kept as one line.
-pub(super) enum Step<'a> {
+pub(crate) enum Step<'a> {
     /// A step in which no run ended.
     Plain(&'a HistoryLine),
     /// A run: its beginning, where the history still has it, and its end.
@@ -25,7 +25,7 @@ pub(super) enum Step<'a> {
 }
 
 impl<'a> Past<'a> {
-    pub(super) fn of(detail: &'a JobDetail) -> Self {
+    pub(crate) fn of(detail: &'a JobDetail) -> Self {
         let created_at = detail.job.created_at;
         let (first, lines) = match detail.history.split_first() {
             Some((first, lines)) if first.from.is_none() => (Some(first), lines),
@@ -43,7 +43,7 @@ impl<'a> Past<'a> {
     }
 
     /// The lines as they are kept: the beginning of a run is not one by itself.
-    pub(super) fn steps(&self) -> impl Iterator<Item = Step<'a>> + use<'a> {
+    pub(crate) fn steps(&self) -> impl Iterator<Item = Step<'a>> + use<'a> {
         let mut start = None;
         self.lines.iter().filter_map(move |line| match (line.from, line.run) {
             (_, Some(_)) if line.to == State::Processing => {
@@ -59,12 +59,12 @@ impl<'a> Past<'a> {
     }
 
     /// The server of the run that goes on.
-    pub(super) fn open_server(&self) -> Option<ServerId> {
+    pub(crate) fn open_server(&self) -> Option<ServerId> {
         self.lines.last().filter(|line| line.to == State::Processing).and_then(server_of)
     }
 }
 
 /// The server that a line was written by.
-pub(super) fn server_of(line: &HistoryLine) -> Option<ServerId> {
+pub(crate) fn server_of(line: &HistoryLine) -> Option<ServerId> {
     line.by.strip_prefix("server ")?.parse().ok()
 }

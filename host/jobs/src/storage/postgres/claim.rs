@@ -1,0 +1,160 @@
+//! Handing jobs over to a server.
+
+use std::collections::BTreeMap;
+
+use sqlx::{Row, postgres::PgRow};
+use uuid::Uuid;
+use windlass_api::{JobId, Json, Mode, RetryPolicy, Timestamp};
+
+use super::{
+    fault::Fault,
+    tx::Tx,
+    words::{Word, count, unsigned},
+};
+use crate::{Claimed, Fence, storage::ClaimRequest};
+
+/// The whole of a claim.
+///
+/// `me` holds the server's row, so that a sweep that takes it for lost comes wholly before or wholly after. `lines` are
+/// the lines to look at: those named, or every one in which something waits, found by a step each. Where there is more
+/// than one for a kind of slot, `heads` reads as much of each as could be taken and sees how the slots fall to them; so
+/// `quota` says how many come from which line. `picked` holds the first of each line that nobody else holds.
+const CLAIM: &str = "
+WITH RECURSIVE t AS MATERIALIZED (SELECT @now AS now),
+me AS MATERIALIZED (SELECT n FROM @servers WHERE id = $2 AND alive FOR KEY SHARE),
+room (mode, free) AS MATERIALIZED (
+    SELECT v.mode, v.free FROM me, (VALUES (0::smallint, $3::bigint), (1::smallint, $4::bigint)) AS v (mode, free)
+    WHERE v.free > 0
+),
+present (mode, free, queue) AS (
+    SELECT r.mode, r.free,
+        (SELECT l.queue FROM @live l WHERE l.state = 2 AND l.mode = r.mode ORDER BY l.queue LIMIT 1)
+    FROM room r WHERE $5::text[] IS NULL
+    UNION ALL
+    SELECT p.mode, p.free,
+        (SELECT l.queue FROM @live l WHERE l.state = 2 AND l.mode = p.mode AND l.queue > p.queue
+         ORDER BY l.queue LIMIT 1)
+    FROM present p WHERE p.queue IS NOT NULL
+),
+lines (mode, free, queue, place) AS MATERIALIZED (
+    SELECT p.mode, p.free, p.queue, 0::bigint FROM present p
+    CROSS JOIN LATERAL (SELECT 1 FROM @queues WHERE n = p.queue AND NOT paused LIMIT 1) open
+    UNION ALL
+    SELECT r.mode, r.free, open.n, w.place FROM room r CROSS JOIN unnest($5::text[]) WITH ORDINALITY AS w (name, place)
+    CROSS JOIN LATERAL (SELECT n FROM @queues WHERE name = w.name AND NOT paused LIMIT 1) open
+),
+heads AS MATERIALIZED (
+    SELECT l.mode, l.free, l.queue, row_number() OVER (
+        PARTITION BY l.mode ORDER BY l.place, h.priority, h.ready_at, h.seq) AS nth
+    FROM lines l CROSS JOIN LATERAL (
+        SELECT priority, ready_at, seq FROM @live WHERE state = 2 AND mode = l.mode AND queue = l.queue
+        ORDER BY priority, ready_at, seq LIMIT l.free) h
+    WHERE (SELECT count(*) FROM lines o WHERE o.mode = l.mode) > 1
+),
+quota (mode, queue, amount) AS MATERIALIZED (
+    SELECT mode, queue, count(*) FROM heads WHERE nth <= free GROUP BY mode, queue
+    UNION ALL
+    SELECT l.mode, l.queue, l.free FROM lines l WHERE (SELECT count(*) FROM lines o WHERE o.mode = l.mode) = 1
+),
+picked AS MATERIALIZED (
+    SELECT w.spot FROM quota q CROSS JOIN LATERAL (
+        SELECT ctid AS spot FROM @live WHERE state = 2 AND mode = q.mode AND queue = q.queue
+        ORDER BY priority, ready_at, seq LIMIT q.amount FOR UPDATE SKIP LOCKED) w
+),
+taken AS (
+    UPDATE @live l SET state = 3, at = t.now, run = l.run + 1, attempt = l.attempt + 1, server = me.n,
+        started_at = t.now, reason = NULL,
+        version = coalesce(l.version, (
+            SELECT m.active FROM (SELECT module FROM @handlers WHERE n = l.handler LIMIT 1) h
+            CROSS JOIN LATERAL (SELECT active FROM @modules WHERE name = h.module LIMIT 1) m))
+    FROM t, me WHERE l.ctid = ANY (ARRAY(SELECT spot FROM picked))
+    RETURNING l.id, l.seq, l.handler, l.queue, l.mode, l.priority, l.ready_at, l.run, l.attempt, l.version
+),
+counted AS (
+    INSERT INTO @changes (queue, handler, at, enqueued, processing)
+    SELECT queue, handler, t.now, -count(*), count(*) FROM taken, t GROUP BY queue, handler, t.now
+)
+SELECT k.id, k.handler, k.queue, k.mode, k.run, k.attempt, k.version, k.priority, k.ready_at, k.seq,
+    j.max_attempts, j.created_at, j.timeout_ms, j.retry, j.headers, j.payload
+FROM taken k LEFT JOIN LATERAL (
+    SELECT max_attempts, created_at, timeout_ms, retry, headers, payload FROM @jobs WHERE seq = k.seq LIMIT 1) j ON true";
+
+/// What a claim gave.
+pub(super) struct Catch {
+    pub(super) claimed: Vec<Claimed>,
+    /// Runs of jobs that cannot be read.
+    pub(super) damaged: Vec<(Fence, String)>,
+}
+
+/// Where a job stood: the place of its queue, then as it is taken.
+type Standing = (usize, i16, i64, i64);
+
+pub(super) async fn claim(tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Catch, Fault> {
+    let mut catch = Catch { claimed: Vec::new(), damaged: Vec::new() };
+    if request.sync_free == 0 && request.async_free == 0 {
+        return Ok(catch);
+    }
+    let mut names = Vec::<&str>::new();
+    for queue in &request.queues {
+        if !names.contains(&queue.as_str()) {
+            names.push(queue.as_str());
+        }
+    }
+    let query = tx
+        .query(CLAIM)
+        .bind(tx.instant())
+        .bind(request.server.0)
+        .bind(i64::from(request.sync_free))
+        .bind(i64::from(request.async_free))
+        .bind((!names.is_empty()).then(|| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()));
+    let rows = tx.all(query).await?;
+    let mut places = BTreeMap::<i32, usize>::new();
+    let mut standing = Vec::<(Mode, Standing, Claimed)>::with_capacity(rows.len());
+    for row in &rows {
+        let fence =
+            Fence { job: JobId(row.try_get::<Uuid, _>(0)?), run: count(row.try_get(4)?), server: request.server };
+        let number = row.try_get::<i32, _>(2)?;
+        match read(tx, row, fence).await {
+            Ok(job) => {
+                let place = *places
+                    .entry(number)
+                    .or_insert_with(|| names.iter().position(|name| *name == job.queue.as_str()).unwrap_or_default());
+                let stood = (place, row.try_get(7)?, row.try_get(8)?, row.try_get(9)?);
+                standing.push((job.mode, stood, job));
+            }
+            Err(Fault::Damaged(why)) => catch.damaged.push((fence, why)),
+            Err(fault) => return Err(fault),
+        }
+    }
+    standing.sort_unstable_by_key(|(mode, stood, _)| (*mode, *stood));
+    catch.claimed = standing.into_iter().map(|(_, _, job)| job).collect();
+    Ok(catch)
+}
+
+async fn read(tx: &mut Tx<'_>, row: &PgRow, fence: Fence) -> Result<Claimed, Fault> {
+    let damaged = |why: &dyn std::fmt::Display| Fault::damaged(format_args!("job {}", fence.job), why);
+    let path = tx.handler_path(row.try_get(1)?).await?;
+    let queue = tx.queue_name(row.try_get(2)?).await?;
+    let version = match row.try_get::<Option<i32>, _>(6)? {
+        Some(n) => Some(tx.digest(n).await?),
+        None => None,
+    };
+    let max_attempts = row.try_get::<Option<i64>, _>(10)?.ok_or_else(|| damaged(&"its payload is not there"))?;
+    let retry = row.try_get::<Option<&str>, _>(13)?.map(serde_json::from_str::<RetryPolicy>).transpose();
+    let headers = row.try_get::<Option<&str>, _>(14)?.map(serde_json::from_str::<BTreeMap<_, _>>).transpose();
+    Ok(Claimed {
+        fence,
+        module: path.module,
+        handler: path.handler,
+        mode: Mode::from_number(row.try_get(3)?)?,
+        queue,
+        version,
+        payload: serde_json::from_str::<Json>(row.try_get(15)?).map_err(|error| damaged(&error))?,
+        headers: headers.map_err(|error| damaged(&error))?.unwrap_or_default(),
+        attempt: count(row.try_get(5)?),
+        max_attempts: count(max_attempts),
+        retry: retry.map_err(|error| damaged(&error))?.unwrap_or_default(),
+        timeout_ms: row.try_get::<Option<i64>, _>(12)?.map(unsigned),
+        created_at: Timestamp(row.try_get(11)?),
+    })
+}

@@ -1,0 +1,110 @@
+//! What operators and applications ask of one job.
+
+use sqlx::Row;
+use uuid::Uuid;
+use windlass_api::{JobId, RequeueRequest, ServerId, State};
+
+use super::{
+    fault::Fault,
+    modules,
+    record::{self, Job},
+    settle::delete_reason,
+    tx::Tx,
+    words::{Ask, Word, count, plain},
+};
+use crate::{
+    Fence,
+    storage::{Commanded, Signal},
+};
+
+pub(super) async fn remove(tx: &mut Tx<'_>, id: JobId, by: &str, ask: Ask) -> Result<Commanded, Fault> {
+    let Some(job) = Job::held(tx, id).await? else { return Ok(Commanded::NotFound) };
+    let (now, from) = (tx.now(), job.state);
+    match (from, ask) {
+        (State::Processing, _) => {
+            let server = job.server.ok_or_else(|| Fault::damaged(format_args!("job {id}"), "nobody runs it"))?;
+            // Changed in place: whoever is about to settle the run must still find it.
+            let query = tx.query("UPDATE @live SET ask = $2, asked_by = $3 WHERE id = $1");
+            let query = query.bind(id.0).bind(ask.number()).bind(plain(by));
+            tx.run(query).await?;
+            let fence = job.fence(tx.server_id(server).await?);
+            tx.told.signals.push(Signal::Cancel(fence));
+            Ok(Commanded::Requested(fence))
+        }
+        (State::Deleted, _) | (State::Succeeded | State::Failed, Ask::Cancel) => Ok(Commanded::Refused(from)),
+        _ => {
+            let result = result_of(tx, &job).await?;
+            let mut change = job.change();
+            change.result = result;
+            change.job.become_now(now, State::Deleted, Some(delete_reason(ask).as_str()));
+            change.record_step(now, from, by);
+            record::save(tx, &[change]).await?;
+            Ok(Commanded::Done(State::Deleted))
+        }
+    }
+}
+
+/// What a job gave that is deleted now: it is kept as long as the job.
+async fn result_of(tx: &mut Tx<'_>, job: &Job) -> Result<Option<String>, Fault> {
+    if job.state != State::Succeeded {
+        return Ok(None);
+    }
+    let query = tx.query("SELECT result FROM @ended WHERE state = 4 AND seq = $1").bind(job.seq);
+    Ok(tx.first(query).await?.map(|row| row.try_get(0)).transpose()?.flatten())
+}
+
+pub(super) async fn requeue(tx: &mut Tx<'_>, id: JobId, how: RequeueRequest, by: &str) -> Result<Commanded, Fault> {
+    let Some(job) = Job::held(tx, id).await? else { return Ok(Commanded::NotFound) };
+    let (now, from) = (tx.now(), job.state);
+    let unexpected = how.expected_state.is_some_and(|expected| expected != from);
+    if unexpected || matches!(from, State::Enqueued | State::Processing) {
+        return Ok(Commanded::Refused(from));
+    }
+    let mut change = job.change();
+    let job = &mut change.job;
+    (job.attempt, job.losses) = (0, 0);
+    (job.ask, job.asked_by) = (None, None);
+    (job.ended_line, job.started_at) = (None, None);
+    // The log has a limit of its own, which the runs from before must not have used up.
+    for forget in [
+        "DELETE FROM @progress WHERE seq = $1",
+        "DELETE FROM @logs WHERE seq = $1",
+        "DELETE FROM @log_sizes WHERE seq = $1",
+    ] {
+        let query = tx.query(forget).bind(job.seq);
+        tx.run(query).await?;
+    }
+    if how.fresh {
+        let query = tx.query("DELETE FROM @checkpoints WHERE seq = $1").bind(job.seq);
+        tx.run(query).await?;
+    }
+    if how.newest {
+        job.version = None;
+        let path = tx.handler_path(job.handler).await?;
+        job.mode = modules::active_mode(tx, &path).await?.unwrap_or(job.mode);
+    }
+    job.become_ready(now, Some("requeued"));
+    change.record_step(now, from, by);
+    record::save(tx, &[change]).await?;
+    Ok(Commanded::Done(State::Enqueued))
+}
+
+/// The runs whose cancel was asked for, of one server or of all.
+pub(super) async fn asked_runs(tx: &mut Tx<'_>, server: Option<ServerId>) -> Result<Vec<Fence>, Fault> {
+    let query = tx
+        .query(
+            "SELECT l.id, l.run, s.id FROM (SELECT n, id FROM @servers WHERE alive AND ($1::uuid IS NULL OR id = $1)) s
+             CROSS JOIN LATERAL (SELECT id, run FROM @live WHERE state = 3 AND server = s.n AND ask IS NOT NULL
+             OFFSET 0) l",
+        )
+        .bind(server.map(|server| server.0));
+    let mut runs = Vec::new();
+    for row in tx.all(query).await? {
+        runs.push(Fence {
+            job: JobId(row.try_get::<Uuid, _>(0)?),
+            run: count(row.try_get(1)?),
+            server: ServerId(row.try_get::<Uuid, _>(2)?),
+        });
+    }
+    Ok(runs)
+}

@@ -1,0 +1,262 @@
+//! Everything that the database holds, as records.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sqlx::Row;
+use windlass_api::{Grain, Json, LogLevel, LogLine, Page, Timestamp};
+
+use super::{
+    fault::Fault,
+    queues::{COUNTER, read_counter},
+    schedule, show,
+    tx::Tx,
+    words::{self, Word, amount, count},
+};
+use crate::storage::{CounterRecord, JobRecord, QueueRecord, Record, VersionRecord};
+
+/// No part of an export carries more, in bytes of what is large in it, except for a single record that does.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// No part of an export has more records.
+const MAX_RECORDS: usize = 1_000;
+
+/// How many jobs are read at once: few enough that they fit into memory whatever they hold.
+const JOBS: usize = 25;
+
+/// Where an export goes on: after which record of which kind.
+enum Position {
+    Versions(i32),
+    Queues(i32),
+    Recurring(String),
+    Counters(i16, i64, i32),
+    Jobs(i64),
+}
+
+impl Position {
+    fn read(cursor: &str) -> Result<Self, Fault> {
+        let parsed = || {
+            let (kind, rest) = cursor.split_once(':')?;
+            Some(match kind {
+                "versions" => Self::Versions(rest.parse().ok()?),
+                "queues" => Self::Queues(rest.parse().ok()?),
+                "recurring" => Self::Recurring(rest.to_owned()),
+                "counters" => {
+                    let mut numbers = rest.splitn(3, ':');
+                    let (grain, at) = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
+                    Self::Counters(grain, at, numbers.next()?.parse().ok()?)
+                }
+                "jobs" => Self::Jobs(rest.parse().ok()?),
+                _ => return None,
+            })
+        };
+        parsed().ok_or_else(|| Fault::cursor(cursor))
+    }
+
+    fn write(&self) -> String {
+        match self {
+            Self::Versions(n) => format!("versions:{n}"),
+            Self::Queues(n) => format!("queues:{n}"),
+            Self::Recurring(name) => format!("recurring:{name}"),
+            Self::Counters(grain, at, handler) => format!("counters:{grain}:{at}:{handler}"),
+            Self::Jobs(n) => format!("jobs:{n}"),
+        }
+    }
+
+    /// Before the first record of the next kind.
+    fn next_kind(&self) -> Option<Self> {
+        match self {
+            Self::Versions(_) => Some(Self::Queues(0)),
+            Self::Queues(_) => Some(Self::Recurring(String::new())),
+            Self::Recurring(_) => Some(Self::Counters(-1, 0, 0)),
+            Self::Counters(..) => Some(Self::Jobs(-1)),
+            Self::Jobs(_) => None,
+        }
+    }
+}
+
+/// A part of an export on its way.
+struct Part {
+    records: Vec<Record>,
+    bytes: usize,
+    limit: usize,
+}
+
+impl Part {
+    fn is_full(&self) -> bool {
+        self.records.len() >= self.limit || self.bytes >= MAX_BYTES
+    }
+
+    fn room(&self) -> i64 {
+        amount(self.limit - self.records.len())
+    }
+
+    fn add(&mut self, record: Record, bytes: usize) {
+        self.records.push(record);
+        self.bytes += bytes;
+    }
+}
+
+pub(super) async fn export(tx: &mut Tx<'_>, cursor: Option<&str>, limit: usize) -> Result<Page<Record>, Fault> {
+    let mut position = cursor.map_or(Ok(Position::Versions(0)), Position::read)?;
+    let mut part = Part { records: Vec::new(), bytes: 0, limit: limit.clamp(1, MAX_RECORDS) };
+    loop {
+        let reached = match &position {
+            Position::Versions(after) => versions(tx, *after, &mut part).await?,
+            Position::Queues(after) => queues(tx, *after, &mut part).await?,
+            Position::Recurring(after) => entries(tx, after, &mut part).await?,
+            Position::Counters(grain, at, handler) => counters(tx, (*grain, *at, *handler), &mut part).await?,
+            Position::Jobs(after) => jobs(tx, *after, &mut part).await?,
+        };
+        // Where the part is full, the next one finds out whether there is more of this kind.
+        match reached.or_else(|| position.next_kind()) {
+            Some(next) if part.is_full() => return Ok(Page::new(part.records, Some(next.write()))),
+            Some(next) => position = next,
+            None => return Ok(Page::new(part.records, None)),
+        }
+    }
+}
+
+async fn versions(tx: &mut Tx<'_>, after: i32, part: &mut Part) -> Result<Option<Position>, Fault> {
+    let mut last = after;
+    loop {
+        // One at a time: a component may be large.
+        let query = tx
+            .query(
+                "SELECT v.n, v.module, v.digest, v.version, v.sdk, v.handlers, v.deployed_at,
+                     coalesce(v.n = m.active, false), c.bytes
+                 FROM (SELECT * FROM @versions WHERE n > $1 ORDER BY n LIMIT 1) v
+                 LEFT JOIN LATERAL (SELECT active FROM @modules WHERE name = v.module LIMIT 1) m ON true
+                 LEFT JOIN LATERAL (SELECT bytes FROM @components WHERE digest = v.digest LIMIT 1) c ON true",
+            )
+            .bind(last);
+        let Some(row) = tx.first(query).await? else { return Ok(None) };
+        last = row.try_get(0)?;
+        let digest = words::digest(row.try_get(2)?)?;
+        let damaged = |why: &dyn std::fmt::Display| Fault::damaged(format_args!("version {digest}"), why);
+        let component = row.try_get::<Option<Vec<u8>>, _>(8)?.ok_or_else(|| damaged(&"its component is not there"))?;
+        let bytes = component.len();
+        let record = VersionRecord {
+            module: row.try_get::<&str, _>(1)?.parse().map_err(|error| damaged(&error))?,
+            digest,
+            version: row.try_get(3)?,
+            sdk: row.try_get(4)?,
+            handlers: serde_json::from_str(row.try_get(5)?).map_err(|error| damaged(&error))?,
+            deployed_at: Timestamp(row.try_get(6)?),
+            active: row.try_get(7)?,
+            component,
+        };
+        part.add(Record::Version(record), bytes);
+        if part.is_full() {
+            return Ok(Some(Position::Versions(last)));
+        }
+    }
+}
+
+async fn queues(tx: &mut Tx<'_>, after: i32, part: &mut Part) -> Result<Option<Position>, Fault> {
+    let query = tx.query("SELECT n, name FROM @queues WHERE paused AND n > $1 ORDER BY n LIMIT $2");
+    let query = query.bind(after).bind(part.room());
+    for row in tx.all(query).await? {
+        let name = row.try_get::<&str, _>(1)?.parse().map_err(|error| Fault::damaged("a queue", error))?;
+        part.add(Record::Queue(QueueRecord { name, paused: true }), 0);
+        if part.is_full() {
+            return Ok(Some(Position::Queues(row.try_get(0)?)));
+        }
+    }
+    Ok(None)
+}
+
+async fn entries(tx: &mut Tx<'_>, after: &str, part: &mut Part) -> Result<Option<Position>, Fault> {
+    let (entries, has_more) = schedule::after(tx, after, part.limit - part.records.len()).await?;
+    let mut last = None;
+    for entry in entries {
+        let (name, bytes) = (entry.name.to_string(), entry.definition.as_str().len());
+        part.add(Record::Recurring(entry), bytes);
+        if part.is_full() {
+            return Ok(Some(Position::Recurring(name)));
+        }
+        last = Some(name);
+    }
+    Ok(last.filter(|_| has_more).map(Position::Recurring))
+}
+
+async fn counters(tx: &mut Tx<'_>, after: (i16, i64, i32), part: &mut Part) -> Result<Option<Position>, Fault> {
+    let sql = format!(
+        "SELECT {COUNTER}, c.grain, c.handler
+         FROM (SELECT * FROM @counters WHERE (grain, at, handler) > ($1, $2, $3) ORDER BY grain, at, handler LIMIT $4) c
+         CROSS JOIN LATERAL (SELECT module, name FROM @handlers WHERE n = c.handler LIMIT 1) h
+         ORDER BY c.grain, c.at, c.handler"
+    );
+    let query = tx.query_of(&sql).bind(after.0).bind(after.1).bind(after.2).bind(part.room());
+    for row in tx.all(query).await? {
+        let (grain, handler) = (row.try_get(11)?, row.try_get(12)?);
+        let counted = read_counter(&row)?;
+        let position = Position::Counters(grain, counted.at.0, handler);
+        part.add(Record::Counter(CounterRecord { grain: Grain::from_number(grain)?, row: counted }), 0);
+        if part.is_full() {
+            return Ok(Some(position));
+        }
+    }
+    Ok(None)
+}
+
+async fn jobs(tx: &mut Tx<'_>, after: i64, part: &mut Part) -> Result<Option<Position>, Fault> {
+    let mut last = after;
+    loop {
+        let query = tx.query("SELECT seq FROM @jobs WHERE seq > $1 ORDER BY seq LIMIT $2");
+        let query = query.bind(last).bind(part.room().min(amount(JOBS)));
+        let mut seqs = Vec::<i64>::new();
+        for row in tx.all(query).await? {
+            seqs.push(row.try_get(0)?);
+        }
+        if seqs.is_empty() {
+            return Ok(None);
+        }
+        let mut checkpoints = checkpoints(tx, &seqs).await?;
+        let mut logs = logs(tx, &seqs).await?;
+        for whole in show::details(tx, &seqs).await? {
+            let (detail, seq) = (whole.detail, whole.seq);
+            let checkpoints = checkpoints.remove(&seq).unwrap_or_default();
+            let logs = logs.remove(&seq).unwrap_or_default();
+            let mut bytes =
+                detail.payload.as_str().len() + detail.result.as_ref().map_or(0, |result| result.as_str().len());
+            bytes += checkpoints.iter().map(|(key, value)| key.len() + value.as_str().len()).sum::<usize>();
+            bytes += logs.iter().map(|line| line.message.len()).sum::<usize>();
+            part.add(Record::Job(Box::new(JobRecord { detail, losses: whole.losses, checkpoints, logs })), bytes);
+            last = seq;
+            if part.is_full() {
+                return Ok(Some(Position::Jobs(last)));
+            }
+        }
+        last = seqs.last().copied().unwrap_or(last);
+    }
+}
+
+async fn checkpoints(tx: &mut Tx<'_>, seqs: &[i64]) -> Result<HashMap<i64, BTreeMap<String, Json>>, Fault> {
+    let query = tx.query("SELECT seq, key, value FROM @checkpoints WHERE seq = ANY($1::bigint[])").bind(seqs.to_vec());
+    let mut checkpoints = HashMap::<i64, BTreeMap<String, Json>>::new();
+    for row in tx.all(query).await? {
+        let damaged = |why: &dyn std::fmt::Display| Fault::damaged("a checkpoint", why);
+        let key = String::from_utf8(row.try_get(1)?).map_err(|error| damaged(&error))?;
+        let value = serde_json::from_str(row.try_get(2)?).map_err(|error| damaged(&error))?;
+        checkpoints.entry(row.try_get(0)?).or_default().insert(key, value);
+    }
+    Ok(checkpoints)
+}
+
+async fn logs(tx: &mut Tx<'_>, seqs: &[i64]) -> Result<HashMap<i64, Vec<LogLine>>, Fault> {
+    let query = tx
+        .query("SELECT seq, run, at, level, message, fields FROM @logs WHERE seq = ANY($1::bigint[]) ORDER BY seq, n")
+        .bind(seqs.to_vec());
+    let mut logs = HashMap::<i64, Vec<LogLine>>::new();
+    for row in tx.all(query).await? {
+        let fields = row.try_get::<Option<&str>, _>(5)?.map(serde_json::from_str).transpose();
+        logs.entry(row.try_get(0)?).or_default().push(LogLine {
+            run: count(row.try_get(1)?),
+            at: Timestamp(row.try_get(2)?),
+            level: LogLevel::from_number(row.try_get(3)?)?,
+            message: row.try_get(4)?,
+            fields: fields.map_err(|error| Fault::damaged("a log line", error))?,
+        });
+    }
+    Ok(logs)
+}

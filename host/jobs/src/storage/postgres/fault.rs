@@ -1,0 +1,110 @@
+//! What goes wrong with PostgreSQL, in the words of a storage.
+
+use std::time::Duration;
+
+use sqlx::{Error, postgres::PgDatabaseError};
+
+use crate::storage::StorageError;
+
+/// What went wrong inside of a step.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// PostgreSQL, or the way to it.
+    Sql(Error),
+    /// It did not answer in time.
+    Late(Duration),
+    /// A record does not make sense; the text names it.
+    Damaged(String),
+    /// The cursor that was given is none.
+    Cursor(String),
+    /// What was to be kept is over a limit.
+    TooLarge(String),
+    /// Another step came in between; the whole is to be tried again.
+    Again,
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl Fault {
+    pub(super) fn damaged(what: impl std::fmt::Display, why: impl std::fmt::Display) -> Self {
+        Self::Damaged(format!("{what}: {why}"))
+    }
+
+    pub(super) fn cursor(given: &str) -> Self {
+        Self::Cursor(given.chars().take(80).collect())
+    }
+
+    fn code(&self) -> Option<&str> {
+        match self {
+            Self::Sql(Error::Database(error)) => error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::code),
+            _ => None,
+        }
+    }
+
+    /// Whether the step may be carried out again from its beginning, because it has surely had no effect.
+    pub(super) fn is_worth_repeating(&self) -> bool {
+        // Serialization failure, deadlock, and the division by zero with which a statement gives itself up.
+        matches!(self, Self::Again) || matches!(self.code(), Some("40001" | "40P01" | "22012"))
+    }
+
+    /// Whether the connection may be used again, once what goes on in it is rolled back.
+    pub(super) fn leaves_connection_whole(&self) -> bool {
+        match self {
+            Self::Sql(Error::Database(_)) => {
+                // Shutting down, or thrown out.
+                !self.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08") || code == "25P03")
+            }
+            Self::Sql(Error::ColumnDecode { .. } | Error::Decode(_) | Error::Encode(_) | Error::RowNotFound) => true,
+            Self::Sql(_) | Self::Late(_) => false,
+            Self::Damaged(_) | Self::Cursor(_) | Self::TooLarge(_) | Self::Again => true,
+        }
+    }
+
+    /// The same where it kept the database from being opened. `name` names it.
+    pub(super) fn on_open(self, name: &str) -> StorageError {
+        let unusable = |why: &str| StorageError::Unusable(format!("{name} cannot be used: {why}"));
+        match self.code() {
+            Some("28P01") => unusable("the password is wrong, or there is no such user"),
+            Some("28000") => unusable("the server does not let this user in; see its `pg_hba.conf`"),
+            Some("3D000") => unusable("there is no such database; create it first"),
+            Some("42501") => unusable("the user may not create or use the namespace's schema; grant it `CREATE`"),
+            _ => match StorageError::from(self) {
+                StorageError::Unavailable(why) => StorageError::Unavailable(format!("{name} cannot be reached: {why}")),
+                StorageError::Damaged(why) => unusable(&why),
+                error => error,
+            },
+        }
+    }
+}
+
+impl From<Fault> for StorageError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Damaged(text) => Self::Damaged(text),
+            Fault::Cursor(given) => Self::InvalidCursor(given),
+            Fault::TooLarge(text) => Self::TooLarge(text),
+            Fault::Late(limit) => Self::Unavailable(format!("no answer within {} s", limit.as_secs())),
+            Fault::Again => Self::Unavailable("too many others write to the same jobs; try again".to_owned()),
+            Fault::Sql(Error::ColumnDecode { index, source }) => {
+                Self::Damaged(format!("the column {index} of a row: {source}"))
+            }
+            Fault::Sql(Error::Database(error)) => match error.code().as_deref() {
+                Some("XX001" | "XX002") => Self::Damaged(format!("{}; restore the database", error.message())),
+                Some("42P01" | "3F000") => {
+                    Self::Unusable(format!("{}: the namespace was removed while it is in use", error.message()))
+                }
+                Some("53100") => Self::Unavailable("the disk of the database is full; make room on it".to_owned()),
+                Some("53300") => {
+                    Self::Unavailable("the server has no connection left; raise `max_connections`".to_owned())
+                }
+                _ => Self::Unavailable(error.message().to_owned()),
+            },
+            Fault::Sql(Error::Protocol(text)) => Self::Unavailable(format!("the connection broke: {text}")),
+            Fault::Sql(error) => Self::Unavailable(error.to_string()),
+        }
+    }
+}

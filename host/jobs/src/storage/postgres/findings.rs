@@ -1,0 +1,166 @@
+//! What an operator should know of how a database is set up.
+
+use std::cmp::Reverse;
+
+use sqlx::Row;
+use windlass_api::Timestamp;
+
+use super::{fault::Fault, tx::Tx};
+use crate::{
+    Clock, SystemClock,
+    storage::{Finding, Severity},
+};
+
+/// A clock that differs more shows in what people see.
+const CLOCKS_MS: i64 = 2_000;
+
+/// A transaction that is open longer keeps what is deleted from being cleared away.
+const LONG_S: f64 = 60.0;
+
+/// What is known of the connection.
+pub(super) struct Ways {
+    pub(super) pooled: bool,
+    pub(super) may_listen: bool,
+    pub(super) is_listening: bool,
+    /// How many connections this process may use.
+    pub(super) connections: u32,
+    /// Whether the clock is the database's.
+    pub(super) uses_its_clock: bool,
+}
+
+fn finding(severity: Severity, what: impl Into<String>, mend: impl Into<String>) -> Finding {
+    Finding { severity, what: what.into(), mend: mend.into() }
+}
+
+/// What is found, the worst first.
+pub(super) async fn findings(tx: &mut Tx<'_>, ways: &Ways) -> Result<Vec<Finding>, Fault> {
+    let query = tx.query(
+        "SELECT current_setting('server_version_num')::integer, current_setting('fsync'),
+             current_setting('synchronous_commit'), current_setting('full_page_writes'),
+             current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer,
+             (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+             (SELECT max(extract(epoch FROM clock_timestamp() - xact_start))::double precision FROM pg_stat_activity
+              WHERE state LIKE 'idle in transaction%' AND datname = current_database()),
+             floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, pg_is_in_recovery(),
+             (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database())",
+    );
+    let row = tx.first(query).await?.ok_or(Fault::Again)?;
+    let mut findings = Vec::new();
+    let version = row.try_get::<i32, _>(0)?;
+    if version < 150_000 {
+        let what = format!("PostgreSQL {}.{} nears the end of its support", version / 10_000, version % 10_000);
+        findings.push(finding(Severity::Note, what, "plan to upgrade it"));
+    }
+    if row.try_get::<bool, _>(8)? {
+        let what = "the database is a standby that only reads: no job can be stored";
+        findings.push(finding(Severity::Error, what, "give windlass the address of the primary"));
+    }
+    findings.extend(durability(row.try_get(1)?, row.try_get(2)?, row.try_get(3)?));
+    findings.extend(room(i64::from(row.try_get::<i32, _>(4)?), row.try_get(5)?, ways.connections));
+    if let Some(age_s) = row.try_get::<Option<f64>, _>(6)?.filter(|age_s| *age_s > LONG_S) {
+        let what = format!(
+            "a session has been idle in a transaction for {age_s:.0} s: nothing that was deleted since can be cleared \
+             away, and claims become slower"
+        );
+        let mend = "end it (`pg_stat_activity` shows it), and set `idle_in_transaction_session_timeout`";
+        findings.push(finding(Severity::Warning, what, mend));
+    }
+    if row.try_get::<i64, _>(9)? > 0 {
+        let what = "there are prepared transactions: as long as they are open, nothing deleted can be cleared away";
+        findings.push(finding(Severity::Note, what, "end them (`pg_prepared_xacts` shows them)"));
+    }
+    if ways.uses_its_clock {
+        findings.extend(clocks(row.try_get(7)?, SystemClock.now()));
+    }
+    findings.extend(waking(ways));
+    findings.sort_by_key(|finding| Reverse(finding.severity));
+    Ok(findings)
+}
+
+fn durability(fsync: &str, synchronous_commit: &str, full_page_writes: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if fsync == "off" {
+        let what = "`fsync` is off: a power cut or a crash of the operating system may destroy the database";
+        findings.push(finding(Severity::Warning, what, "set `fsync = on`"));
+    }
+    if synchronous_commit == "off" {
+        let what = "`synchronous_commit` is off: a crash of the server may take back the last moments, with jobs whose \
+                    storing was acknowledged and with ends of runs, which are then run again";
+        findings.push(finding(Severity::Warning, what, "set `synchronous_commit = on` for windlass's user"));
+    }
+    if full_page_writes == "off" {
+        let what = "`full_page_writes` is off: a power cut may leave torn pages, and with them damaged records";
+        findings.push(finding(
+            Severity::Warning,
+            what,
+            "set `full_page_writes = on` unless the file system prevents it",
+        ));
+    }
+    findings
+}
+
+fn room(allowed: i64, used: i64, wanted: u32) -> Option<Finding> {
+    let left = allowed - used;
+    if left >= i64::from(wanted) {
+        return None;
+    }
+    let what = format!(
+        "{used} of the server's {allowed} connections are in use, and this process may want {wanted} of its own"
+    );
+    Some(finding(Severity::Warning, what, "raise `max_connections`, or put PgBouncer before the server"))
+}
+
+fn clocks(theirs: i64, ours: Timestamp) -> Option<Finding> {
+    let difference = theirs.saturating_sub(ours.0);
+    if difference.abs() <= CLOCKS_MS {
+        return None;
+    }
+    let ahead = if difference > 0 { "ahead of" } else { "behind" };
+    let what = format!(
+        "the database's clock is {} s {ahead} this machine's: jobs are due by the database's",
+        difference.abs() / 1_000
+    );
+    Some(finding(Severity::Warning, what, "let both keep time by NTP"))
+}
+
+fn waking(ways: &Ways) -> Option<Finding> {
+    if ways.pooled {
+        let what = "a pooler such as PgBouncer stands before the database: hosts are not told of work but look each \
+                    second, and statements are not kept prepared";
+        let mend = "give hosts the address of PostgreSQL itself where jobs must start at once";
+        return Some(finding(Severity::Note, what, mend));
+    }
+    if !ways.may_listen {
+        return Some(finding(Severity::Note, "the URL says `listen=false`: hosts look for work each second", ""));
+    }
+    if ways.is_listening {
+        return None;
+    }
+    let what = "notifications have not come through so far: hosts look for work each second";
+    Some(finding(Severity::Note, what, "see whether something between here and the database drops them"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_may_lose_what_was_acknowledged_is_warned_of() {
+        assert!(durability("on", "on", "on").is_empty());
+        assert_eq!(durability("off", "off", "off").len(), 3);
+        assert!(durability("on", "remote_apply", "on").is_empty());
+    }
+
+    #[test]
+    fn clocks_that_differ_are_told_with_which_one_is_ahead() {
+        assert_eq!(clocks(10_000, Timestamp(9_000)), None);
+        assert!(clocks(10_000, Timestamp(0)).unwrap().what.contains("10 s ahead of"));
+        assert!(clocks(0, Timestamp(5_000)).unwrap().what.contains("5 s behind"));
+    }
+
+    #[test]
+    fn too_few_connections_are_told_of() {
+        assert_eq!(room(100, 10, 9), None);
+        assert!(room(20, 18, 9).is_some());
+    }
+}

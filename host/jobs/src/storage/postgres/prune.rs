@@ -1,0 +1,167 @@
+//! What is removed when its time is over, and the folding of what has changed into the tallies and counters.
+
+use sqlx::Row;
+use windlass_api::{Grain, State};
+
+use super::{
+    fault::Fault,
+    record,
+    tx::Tx,
+    words::{Word, amount, signed},
+};
+
+/// No step removes more jobs.
+const MAX_JOBS: usize = 1_000;
+
+/// How many log lines one step removes.
+const MAX_LINES: i64 = 10_000;
+
+/// How many old counters one step removes.
+const MAX_COUNTERS: i64 = 1_000;
+
+/// How many changes one step folds in.
+const MAX_CHANGES: i64 = 50_000;
+
+/// Everything that belongs to a job besides the job itself.
+const BELONGINGS: [&str; 7] = [
+    "DELETE FROM @history WHERE seq = ANY($1::bigint[])",
+    "DELETE FROM @tags WHERE seq = ANY($1::bigint[])",
+    "DELETE FROM @progress WHERE seq = ANY($1::bigint[])",
+    "DELETE FROM @checkpoints WHERE seq = ANY($1::bigint[])",
+    "DELETE FROM @logs WHERE seq = ANY($1::bigint[])",
+    "DELETE FROM @log_sizes WHERE seq = ANY($1::bigint[])",
+    "DELETE FROM @jobs WHERE seq = ANY($1::bigint[])",
+];
+
+pub(super) async fn prune(tx: &mut Tx<'_>, limit: usize) -> Result<usize, Fault> {
+    let most = limit.min(MAX_JOBS);
+    let mut removed = 0;
+    for state in [State::Succeeded, State::Failed, State::Deleted] {
+        removed += remove(tx, state, most - removed).await?;
+    }
+    let all = removed < most || limit == 0;
+    let all_lines = remove_old_lines(tx).await?;
+    let all_counters = remove_old_counters(tx).await?;
+    let all_folded = fold(tx).await?;
+    // Where there is more to do than was done, the answer is `limit`; that is what was removed where only jobs are left.
+    let is_cut = (!all && most < limit) || !all_lines || !all_counters || !all_folded;
+    Ok(if is_cut { limit } else { removed })
+}
+
+async fn remove(tx: &mut Tx<'_>, state: State, limit: usize) -> Result<usize, Fault> {
+    if limit == 0 {
+        return Ok(0);
+    }
+    let kept_ms = tx.retention.of(state).map_or(i64::MAX, |kept| i64::try_from(kept.as_millis()).unwrap_or(i64::MAX));
+    let until = tx.now().0.saturating_sub(kept_ms);
+    // Several hosts may do this at once: each takes what no other one holds.
+    let query = tx
+        .query(
+            "WITH old AS MATERIALIZED (
+                 SELECT seq FROM @ended WHERE state = $1 AND at <= $2 ORDER BY at LIMIT $3 FOR UPDATE SKIP LOCKED)
+             DELETE FROM @ended WHERE state = $1 AND seq = ANY (ARRAY(SELECT seq FROM old)) RETURNING seq",
+        )
+        .bind(state.number())
+        .bind(until)
+        .bind(amount(limit));
+    let mut seqs = Vec::<i64>::new();
+    for row in tx.all(query).await? {
+        seqs.push(row.try_get(0)?);
+    }
+    if seqs.is_empty() {
+        return Ok(0);
+    }
+    let query = tx
+        .query("SELECT queue, handler, count(*) FROM @jobs WHERE seq = ANY($1::bigint[]) GROUP BY queue, handler")
+        .bind(&seqs);
+    let mut changes = Vec::new();
+    for row in tx.all(query).await? {
+        let mut change = [0; 15];
+        change[state as usize] = -row.try_get::<i64, _>(2)?;
+        changes.push((row.try_get(0)?, row.try_get(1)?, change));
+    }
+    for statement in BELONGINGS {
+        let query = tx.query(statement).bind(&seqs);
+        tx.run(query).await?;
+    }
+    record::append(tx, changes).await?;
+    Ok(seqs.len())
+}
+
+/// Removes lines whose time is over; gives whether that was all of them.
+async fn remove_old_lines(tx: &mut Tx<'_>) -> Result<bool, Fault> {
+    let kept_ms = i64::try_from(tx.retention.logs.as_millis()).unwrap_or(i64::MAX);
+    let query = tx
+        .query(
+            "WITH old AS MATERIALIZED (
+                 SELECT ctid AS spot FROM @logs WHERE at <= $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED)
+             DELETE FROM @logs WHERE ctid = ANY (ARRAY(SELECT spot FROM old))",
+        )
+        .bind(tx.now().0.saturating_sub(kept_ms))
+        .bind(MAX_LINES);
+    let removed = tx.run(query).await?;
+    Ok(removed < MAX_LINES.unsigned_abs())
+}
+
+/// Removes counters whose time is over; gives whether that was all of them.
+async fn remove_old_counters(tx: &mut Tx<'_>) -> Result<bool, Fault> {
+    let mut all = true;
+    for grain in Grain::VALUES {
+        let over = tx.now().0.saturating_sub(signed(grain.kept_ms() + grain.span_ms()));
+        let query = tx
+            .query(
+                "WITH old AS MATERIALIZED (
+                     SELECT ctid AS spot FROM @counters WHERE grain = $1 AND at <= $2 ORDER BY at LIMIT $3
+                     FOR UPDATE SKIP LOCKED)
+                 DELETE FROM @counters WHERE ctid = ANY (ARRAY(SELECT spot FROM old))",
+            )
+            .bind(grain.number())
+            .bind(over)
+            .bind(MAX_COUNTERS);
+        all &= tx.run(query).await? < MAX_COUNTERS.unsigned_abs();
+    }
+    Ok(all)
+}
+
+/// Folds what has changed into the tallies and counters, unless somebody else does; gives whether that was all.
+pub(super) async fn fold(tx: &mut Tx<'_>) -> Result<bool, Fault> {
+    // For as long as the transaction: a lock of a session would stay with a pooler's connection.
+    let query = tx.query("SELECT pg_try_advisory_xact_lock(hashtextextended('@changes', 0))");
+    let alone = tx.first(query).await?.ok_or(Fault::Again)?.try_get::<bool, _>(0)?;
+    if !alone {
+        return Ok(true);
+    }
+    let query = tx
+        .query(
+            "WITH gone AS (
+                 DELETE FROM @changes WHERE ctid = ANY (ARRAY(SELECT ctid FROM @changes LIMIT $1)) RETURNING *),
+             tallied AS (
+                 INSERT INTO @tally AS t (queue, handler, scheduled, awaiting, enqueued, processing, succeeded, failed,
+                     deleted)
+                 SELECT queue, handler, sum(scheduled), sum(awaiting), sum(enqueued), sum(processing), sum(succeeded),
+                     sum(failed), sum(deleted) FROM gone GROUP BY queue, handler
+                 ON CONFLICT (queue, handler) DO UPDATE SET scheduled = t.scheduled + excluded.scheduled,
+                     awaiting = t.awaiting + excluded.awaiting, enqueued = t.enqueued + excluded.enqueued,
+                     processing = t.processing + excluded.processing, succeeded = t.succeeded + excluded.succeeded,
+                     failed = t.failed + excluded.failed, deleted = t.deleted + excluded.deleted),
+             counted AS (
+                 INSERT INTO @counters AS c (grain, at, handler, made, succeeded, failed, retried, deleted, runs, run_us,
+                     fuel)
+                 SELECT g.grain, gone.at - mod(gone.at, g.span), handler, sum(n_made), sum(n_succeeded), sum(n_failed),
+                     sum(n_retried), sum(n_deleted), sum(runs), least(sum(run_us), 9223372036854775807)::bigint,
+                     least(sum(fuel), 9223372036854775807)::bigint
+                 FROM gone, (VALUES (0::smallint, 60000::bigint), (1::smallint, 3600000::bigint)) AS g (grain, span)
+                 WHERE n_made + n_succeeded + n_failed + n_retried + n_deleted + runs > 0
+                 GROUP BY g.grain, gone.at - mod(gone.at, g.span), handler
+                 ON CONFLICT (grain, at, handler) DO UPDATE SET made = c.made + excluded.made,
+                     succeeded = c.succeeded + excluded.succeeded, failed = c.failed + excluded.failed,
+                     retried = c.retried + excluded.retried, deleted = c.deleted + excluded.deleted,
+                     runs = c.runs + excluded.runs,
+                     run_us = least(c.run_us::numeric + excluded.run_us, 9223372036854775807)::bigint,
+                     fuel = least(c.fuel::numeric + excluded.fuel, 9223372036854775807)::bigint)
+             SELECT count(*) FROM gone",
+        )
+        .bind(MAX_CHANGES);
+    let folded = tx.first(query).await?.ok_or(Fault::Again)?.try_get::<i64, _>(0)?;
+    Ok(folded < MAX_CHANGES)
+}

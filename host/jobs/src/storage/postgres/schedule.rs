@@ -1,0 +1,139 @@
+//! Recurring jobs.
+
+use sqlx::{Row, postgres::PgRow};
+use uuid::Uuid;
+use windlass_api::{JobId, Page, RecurringName, Timestamp};
+
+use super::{
+    enqueue::{self, Incoming},
+    fault::Fault,
+    search::page_size,
+    tx::Tx,
+    words::{amount, signed, unsigned},
+};
+use crate::{
+    NewJob,
+    storage::{Due, RecurringEntry},
+};
+
+fn read(row: &PgRow) -> Result<RecurringEntry, Fault> {
+    let name = row.try_get::<&str, _>(0)?;
+    let damaged = |why: &dyn std::fmt::Display| Fault::damaged(format_args!("the recurring job {name}"), why);
+    let instant = |at: usize| row.try_get::<Option<i64>, _>(at).map(|at| at.map(Timestamp));
+    Ok(RecurringEntry {
+        name: name.parse().map_err(|error| damaged(&error))?,
+        definition: serde_json::from_str(row.try_get(1)?).map_err(|error| damaged(&error))?,
+        paused: row.try_get(2)?,
+        next_at: instant(3)?,
+        last_at: instant(4)?,
+        last_job: row.try_get::<Option<Uuid>, _>(5)?.map(JobId),
+        revision: unsigned(row.try_get(6)?),
+    })
+}
+
+pub(super) async fn put(
+    tx: &mut Tx<'_>,
+    entry: &RecurringEntry,
+    expected: Option<u64>,
+    jobs: &[NewJob],
+) -> Result<Option<u64>, Fault> {
+    let revision = expected.unwrap_or(0).saturating_add(1);
+    let written = match expected {
+        None => write(tx, &RecurringEntry { revision, ..entry.clone() }).await?,
+        Some(expected) => {
+            let query = tx
+                .query(
+                    "UPDATE @recurring SET definition = $2, paused = $3, next_at = $4, last_at = $5, last_job = $6,
+                     revision = $7 WHERE name = $1 AND revision = $8",
+                )
+                .bind(entry.name.as_str())
+                .bind(entry.definition.as_str())
+                .bind(entry.paused)
+                .bind(entry.next_at.map(|at| at.0))
+                .bind(entry.last_at.map(|at| at.0))
+                .bind(entry.last_job.map(|id| id.0))
+                .bind(signed(revision))
+                .bind(signed(expected));
+            tx.run(query).await? > 0
+        }
+    };
+    if !written {
+        return Ok(None);
+    }
+    let by = format!("recurring {}", entry.name);
+    let incoming = jobs.iter().map(|job| Incoming { job, by: &by }).collect::<Vec<_>>();
+    enqueue::enqueue(tx, &incoming).await?;
+    tx.told.work |= entry.next_at.is_some() && !entry.paused;
+    Ok(Some(revision))
+}
+
+/// Keeps a new entry, unless there is one of its name; gives whether it was kept.
+pub(super) async fn write(tx: &mut Tx<'_>, entry: &RecurringEntry) -> Result<bool, Fault> {
+    let query = tx
+        .query(
+            "INSERT INTO @recurring (name, definition, paused, next_at, last_at, last_job, revision)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+        )
+        .bind(entry.name.as_str())
+        .bind(entry.definition.as_str())
+        .bind(entry.paused)
+        .bind(entry.next_at.map(|at| at.0))
+        .bind(entry.last_at.map(|at| at.0))
+        .bind(entry.last_job.map(|id| id.0))
+        .bind(signed(entry.revision));
+    Ok(tx.run(query).await? > 0)
+}
+
+pub(super) async fn remove(tx: &mut Tx<'_>, name: &RecurringName) -> Result<bool, Fault> {
+    let query = tx.query("DELETE FROM @recurring WHERE name = $1").bind(name.as_str());
+    Ok(tx.run(query).await? > 0)
+}
+
+macro_rules! entries {
+    ($rest:literal) => {
+        concat!("SELECT name, definition, paused, next_at, last_at, last_job, revision FROM @recurring ", $rest)
+    };
+}
+
+pub(super) async fn one(tx: &mut Tx<'_>, name: &RecurringName) -> Result<Option<RecurringEntry>, Fault> {
+    let query = tx.query(entries!("WHERE name = $1")).bind(name.as_str());
+    tx.first(query).await?.as_ref().map(read).transpose()
+}
+
+/// Entries by name, from after `after`, and whether there are more.
+pub(super) async fn after(tx: &mut Tx<'_>, after: &str, limit: usize) -> Result<(Vec<RecurringEntry>, bool), Fault> {
+    let query =
+        tx.query(entries!("WHERE name > $1 ORDER BY name LIMIT $2")).bind(after.to_owned()).bind(amount(limit + 1));
+    let mut entries = tx.all(query).await?.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let has_more = entries.len() > limit;
+    entries.truncate(limit);
+    Ok((entries, has_more))
+}
+
+pub(super) async fn page(tx: &mut Tx<'_>, cursor: Option<&str>, limit: usize) -> Result<Page<RecurringEntry>, Fault> {
+    if let Some(cursor) = cursor {
+        cursor.parse::<RecurringName>().map_err(|_| Fault::cursor(cursor))?;
+    }
+    let limit = usize::try_from(page_size(limit)).unwrap_or(1);
+    let (entries, has_more) = after(tx, cursor.unwrap_or_default(), limit).await?;
+    let next = entries.last().filter(|_| has_more).map(|entry| entry.name.to_string());
+    Ok(Page::new(entries, next))
+}
+
+pub(super) async fn due(tx: &mut Tx<'_>, limit: usize) -> Result<Due, Fault> {
+    let now = tx.now();
+    let query = tx
+        .query(entries!("WHERE NOT paused AND next_at IS NOT NULL ORDER BY next_at, name LIMIT $1"))
+        .bind(amount(limit.saturating_add(1)));
+    let mut due = Due::default();
+    for row in tx.all(query).await? {
+        let entry = read(&row)?;
+        let next_at = entry.next_at.unwrap_or(now);
+        if due.entries.len() == limit || next_at > now {
+            due.next_in_ms = Some(next_at.ms_since(now));
+            break;
+        }
+        due.entries.push(entry);
+    }
+    Ok(due)
+}

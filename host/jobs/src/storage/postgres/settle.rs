@@ -1,0 +1,242 @@
+//! The ends of runs.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use sqlx::Row;
+use uuid::Uuid;
+use windlass_api::{Cause, DeleteReason, Failure, HandlerPath, JobId, Json, State, Timestamp};
+
+use super::{
+    enqueue::{self, HANDLER_MISSING, Incoming},
+    fault::Fault,
+    modules,
+    record::{self, Change, Job},
+    tx::Tx,
+    words::{Ask, count, signed},
+};
+use crate::{Fence, Next, Settlement, storage::Superseded};
+
+/// Runs that succeeded, in one statement: those whose fence holds leave the living, are kept as ended with their
+/// history, and are counted. It gives itself up, by a division by zero, where a row changed between its being seen and
+/// its being held; then the whole is tried again.
+const SUCCEED: &str = "
+WITH t AS MATERIALIZED (SELECT @now AS now),
+held AS MATERIALIZED (
+    SELECT l.*, i.result, i.fuel, i.peak_memory, i.wall_us, i.log_bytes, i.sent_bytes, i.received_bytes
+    FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
+        $9::bigint[], $10::bigint[], $11::bigint[])
+        AS i (id, run, server, result, fuel, peak_memory, wall_us, log_bytes, sent_bytes, received_bytes)
+    CROSS JOIN LATERAL (
+        SELECT ctid AS spot, id, seq, handler, queue, mode, attempt, run, losses, lines, ready_at, started_at, server,
+            version
+        FROM @live WHERE id = i.id AND run = i.run AND server = i.server AND state = 3 LIMIT 1 FOR UPDATE) l
+),
+gone AS (DELETE FROM @live WHERE ctid = ANY (ARRAY(SELECT spot FROM held)) RETURNING 1),
+kept AS (
+    INSERT INTO @ended (seq, state, mode, attempt, run, losses, lines, at, ready_at, started_at, version, ended_line,
+        result)
+    SELECT seq, 4, mode, attempt, run, losses, lines + 1, t.now, ready_at, started_at, version, lines + 1, result
+    FROM held, t
+),
+told AS (
+    INSERT INTO @history (seq, n, from_state, to_state, at, run, attempt, started_at, server, fuel, peak_memory, wall_us,
+        log_bytes, sent_bytes, received_bytes)
+    SELECT seq, lines + 1, 3, 4, t.now, run, attempt, started_at, server, fuel, peak_memory, wall_us, log_bytes,
+        sent_bytes, received_bytes
+    FROM held, t
+),
+counted AS (
+    INSERT INTO @changes (queue, handler, at, processing, succeeded, n_succeeded, runs, run_us, fuel)
+    SELECT queue, handler, t.now, -count(*), count(*), count(*), count(*),
+        least(sum(wall_us), 9223372036854775807)::bigint, least(sum(fuel), 9223372036854775807)::bigint
+    FROM held, t GROUP BY queue, handler, t.now
+)
+SELECT id, run, server, seq, lines + 1,
+    1 / CASE WHEN (SELECT count(*) FROM gone) = (SELECT count(*) FROM held) THEN 1 ELSE 0 END
+FROM held";
+
+/// Whether settlements need nothing but the one statement.
+pub(super) fn is_plain(settlements: &[Settlement]) -> bool {
+    settlements.iter().all(is_plain_success)
+}
+
+fn is_plain_success(settlement: &Settlement) -> bool {
+    matches!(settlement.next, Next::Succeeded { .. }) && settlement.follow_ups.is_empty()
+}
+
+pub(super) async fn settle(
+    tx: &mut Tx<'_>,
+    settlements: &[Settlement],
+) -> Result<Vec<Result<State, Superseded>>, Fault> {
+    // Of several for one run, the first is its end.
+    let mut seen = HashSet::new();
+    let first = settlements.iter().map(|settlement| seen.insert(settlement.fence)).collect::<Vec<_>>();
+    let chosen = |wants_plain: bool| {
+        let both = settlements.iter().zip(&first);
+        both.filter(|(settlement, first)| **first && is_plain_success(settlement) == wants_plain)
+            .map(|(settlement, _)| settlement)
+            .collect::<Vec<_>>()
+    };
+    let mut ended = HashMap::new();
+    succeed(tx, &chosen(true), &mut ended).await?;
+    end_others(tx, &chosen(false), &mut ended).await?;
+    let outcome = |(settlement, first): (&Settlement, &bool)| {
+        ended.get(&settlement.fence).filter(|_| *first).copied().ok_or(Superseded)
+    };
+    Ok(settlements.iter().zip(&first).map(outcome).collect())
+}
+
+async fn succeed(tx: &mut Tx<'_>, settlements: &[&Settlement], ended: &mut HashMap<Fence, State>) -> Result<(), Fault> {
+    if settlements.is_empty() {
+        return Ok(());
+    }
+    let mut sorted = settlements.to_vec();
+    // Always in the same order, so that no two steps wait for each other.
+    sorted.sort_unstable_by_key(|settlement| (settlement.fence.job, settlement.fence.run));
+    let mut servers = Vec::with_capacity(sorted.len());
+    let mut by_number = BTreeMap::new();
+    for settlement in &sorted {
+        let fence = settlement.fence;
+        // No server has the number 0.
+        let server = tx.server(fence.server).await?.unwrap_or(0);
+        by_number.insert(server, fence.server);
+        servers.push(server);
+    }
+    macro_rules! column {
+        (|$settlement:ident| $value:expr) => {
+            sorted.iter().map(|$settlement| $value).collect::<Vec<_>>()
+        };
+    }
+    let query = tx
+        .query(SUCCEED)
+        .bind(tx.instant())
+        .bind(column!(|settlement| settlement.fence.job.0))
+        .bind(column!(|settlement| i64::from(settlement.fence.run)))
+        .bind(servers)
+        .bind(column!(|settlement| match &settlement.next {
+            Next::Succeeded { result } => result.as_ref().map(Json::as_str),
+            _ => None,
+        }))
+        .bind(column!(|settlement| signed(settlement.usage.fuel)))
+        .bind(column!(|settlement| signed(settlement.usage.peak_memory_bytes)))
+        .bind(column!(|settlement| signed(settlement.usage.wall_us)))
+        .bind(column!(|settlement| signed(settlement.usage.log_bytes)))
+        .bind(column!(|settlement| signed(settlement.usage.sent_bytes)))
+        .bind(column!(|settlement| signed(settlement.usage.received_bytes)));
+    for row in tx.all(query).await? {
+        let job = JobId(row.try_get::<Uuid, _>(0)?);
+        let Some(server) = by_number.get(&row.try_get::<i32, _>(2)?) else { continue };
+        ended.insert(Fence { job, run: count(row.try_get(1)?), server: *server }, State::Succeeded);
+        tx.told.ends.push(job);
+        record::trim_history(tx, row.try_get(3)?, row.try_get(4)?).await?;
+    }
+    Ok(())
+}
+
+async fn end_others(
+    tx: &mut Tx<'_>,
+    settlements: &[&Settlement],
+    ended: &mut HashMap<Fence, State>,
+) -> Result<(), Fault> {
+    if settlements.is_empty() {
+        return Ok(());
+    }
+    if settlements.iter().any(|settlement| settlement.next == Next::HandlerMissing) {
+        modules::hold_activations(tx).await?;
+    }
+    let fences = settlements.iter().map(|settlement| settlement.fence).collect::<Vec<_>>();
+    let mut held = Job::fenced(tx, &fences).await?.into_iter().collect::<HashMap<_, _>>();
+    let mut changes = Vec::new();
+    let mut follow_ups = Vec::new();
+    for settlement in settlements {
+        let Some(job) = held.remove(&settlement.fence) else { continue };
+        let change = end(tx, job, settlement).await?;
+        if change.job.state == State::Succeeded && !settlement.follow_ups.is_empty() {
+            follow_ups.push((format!("job {}", change.job.id), &settlement.follow_ups));
+        }
+        ended.insert(settlement.fence, change.job.state);
+        changes.push(change);
+    }
+    record::save(tx, &changes).await?;
+    let incoming =
+        follow_ups.iter().flat_map(|(by, jobs)| jobs.iter().map(move |job| Incoming { job, by })).collect::<Vec<_>>();
+    enqueue::enqueue(tx, &incoming).await?;
+    Ok(())
+}
+
+async fn end(tx: &mut Tx<'_>, job: Job, settlement: &Settlement) -> Result<Change, Fault> {
+    let (now, run) = (tx.now(), job.current_run());
+    let mut change = job.change();
+    let job = &mut change.job;
+    let (failure, gives_back) = match &settlement.next {
+        Next::Retry { failure, .. } | Next::Failed { failure } => (Some(failure), false),
+        Next::Snooze { .. } | Next::Released { .. } | Next::HandlerMissing => (None, true),
+        Next::Succeeded { .. } | Next::Cancelled => (None, false),
+    };
+    if gives_back {
+        job.give_attempt_back();
+    }
+    let mut by = None;
+    match (&settlement.next, job.ask) {
+        (Next::Succeeded { result }, _) => {
+            // It was too late to stop it, so nothing is asked any more.
+            (job.ask, job.asked_by) = (None, None);
+            job.become_now(now, State::Succeeded, None);
+            change.result = result.as_ref().map(|result| result.as_str().to_owned());
+        }
+        (_, Some(ask)) => {
+            by = job.asked_by.clone();
+            job.become_now(now, State::Deleted, Some(delete_reason(ask).as_str()));
+        }
+        (Next::Failed { failure }, None) => job.become_now(now, State::Failed, Some(failure.cause.as_str())),
+        (Next::Cancelled, None) => job.become_now(now, State::Deleted, Some(DeleteReason::Cancelled.as_str())),
+        (Next::Retry { delay_ms, .. }, None) => {
+            postpone(now, job, *delay_ms, "retry");
+            change.happened.retried += 1;
+        }
+        (Next::Snooze { delay_ms }, None) => postpone(now, job, *delay_ms, "snooze"),
+        (Next::Released { reason, mode }, None) => {
+            job.mode = *mode;
+            // It keeps its place in the line.
+            job.become_now(now, State::Enqueued, Some(reason));
+        }
+        (Next::HandlerMissing, None) => await_handler(tx, job).await?,
+    }
+    let usage = settlement.usage;
+    change.happened.runs += 1;
+    change.happened.run_us = signed(usage.wall_us);
+    change.happened.fuel = signed(usage.fuel);
+    change.record_run(now, run, usage, failure, by.as_deref())?;
+    Ok(change)
+}
+
+pub(super) fn delete_reason(ask: Ask) -> DeleteReason {
+    match ask {
+        Ask::Cancel => DeleteReason::Cancelled,
+        Ask::Delete => DeleteReason::Deleted,
+    }
+}
+
+fn postpone(now: Timestamp, job: &mut Job, delay_ms: u64, reason: &str) {
+    job.become_now(now, State::Scheduled, Some(reason));
+    job.at = now.plus_ms(delay_ms);
+}
+
+/// Lets a job wait for its handler, unless another version has brought it since the run began.
+async fn await_handler(tx: &mut Tx<'_>, job: &mut Job) -> Result<(), Fault> {
+    let path: HandlerPath = tx.handler_path(job.handler).await?;
+    let moved_on = modules::active(tx, &path.module).await? != job.version.take();
+    match modules::active_mode(tx, &path).await? {
+        Some(mode) if moved_on => {
+            job.mode = mode;
+            job.become_now(tx.now(), State::Enqueued, None);
+        }
+        _ => job.become_now(tx.now(), State::Awaiting, Some(HANDLER_MISSING)),
+    }
+    Ok(())
+}
+
+/// A failure that the host itself finds.
+pub(super) fn host_failure(cause: Cause, message: String) -> Failure {
+    Failure { cause, code: None, message, details: None, backtrace: None }
+}

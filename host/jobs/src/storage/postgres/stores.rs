@@ -1,0 +1,330 @@
+//! The storage traits, each method a step on one of the connections.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use sqlx::PgConnection;
+use tokio::{sync::oneshot, task::JoinHandle};
+use windlass_api::{
+    CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobSummary, Json,
+    LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RecurringName, RequeueRequest, ServerId, ServerView,
+    SlotUse, State, VersionView,
+};
+
+use super::{
+    claim, commands,
+    core::{Core, attempt, step},
+    damage,
+    enqueue::Incoming,
+    export, findings, guest, import,
+    intake::{self, FEW, Request},
+    listen, modules, notes,
+    options::Role,
+    promote, prune, queues, schedule, search, servers, settle, show,
+    tx::Kind,
+    words::Ask,
+};
+use crate::{
+    Claimed, Fence, NewJob, Settlement,
+    storage::{
+        ClaimRequest, Commanded, Due, Finding, Heartbeat, JobStore, Migration, ModuleStore, NewServer, NewVersion,
+        Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore, Storage, StorageError,
+        Superseded, Transfer, Wake,
+    },
+};
+
+/// A storage in a PostgreSQL database, shared by any number of processes.
+#[derive(Debug)]
+pub struct PostgresStorage {
+    pub(super) core: Arc<Core>,
+    pub(super) intake: intake::Sender,
+    pub(super) tasks: Mutex<Vec<JoinHandle<()>>>,
+    pub(super) connections: u32,
+    pub(super) role: Role,
+    pub(super) migration: Migration,
+}
+
+impl Drop for PostgresStorage {
+    fn drop(&mut self) {
+        for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            task.abort();
+        }
+    }
+}
+
+/// A step of which `$work` is the body, with `$tx` to work with.
+macro_rules! work {
+    ($self:ident, $kind:ident, |$tx:ident| $work:expr) => {
+        step!(&*$self.core, Kind::$kind, |$tx| $work)
+    };
+}
+
+impl PostgresStorage {
+    /// What opening it did to its schema.
+    #[must_use]
+    pub fn migration(&self) -> Migration {
+        self.migration
+    }
+
+    /// Stores jobs in a transaction of the application's: they are there when it is committed, and never where it is rolled
+    /// back. The connection must lead to the database that this storage is in. `by` goes into the history.
+    ///
+    /// # Errors
+    /// Where the database refuses; the transaction cannot be committed then.
+    pub async fn enqueue_in(
+        &self,
+        connection: &mut PgConnection,
+        jobs: &[NewJob],
+        by: &str,
+    ) -> Result<Vec<Enqueued>, StorageError> {
+        guest::enqueue(&self.core, connection, jobs, by).await
+    }
+}
+
+#[async_trait]
+impl Storage for PostgresStorage {
+    async fn findings(&self) -> Result<Vec<Finding>, StorageError> {
+        let ways = findings::Ways {
+            pooled: self.core.lanes.pooled,
+            may_listen: self.core.may_listen,
+            // A process that has not begun to listen has nothing to say of it.
+            is_listening: self.core.hub.is_listening() || !self.core.hub.is_heard(),
+            connections: self.connections + u32::from(self.role == Role::Host),
+            uses_its_clock: self.core.clock.is_none(),
+        };
+        work!(self, Single, |tx| findings::findings(tx, &ways))
+    }
+
+    fn wake(&self) -> Option<&dyn Wake> {
+        Some(&self.core.hub)
+    }
+
+    async fn close(&self) {
+        // What was acknowledged is committed already.
+        listen::forget(&self.core).await;
+    }
+
+    fn as_postgres(&self) -> Option<&PostgresStorage> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl JobStore for PostgresStorage {
+    async fn enqueue(&self, jobs: Vec<NewJob>, by: &str) -> Result<Vec<Enqueued>, StorageError> {
+        if jobs.is_empty() {
+            return Ok(Vec::new());
+        }
+        if jobs.len() > FEW {
+            let incoming = jobs.iter().map(|job| Incoming { job, by }).collect::<Vec<_>>();
+            return intake::store_incoming(&self.core, &incoming).await;
+        }
+        let closed = || StorageError::Unavailable("the storage is closed".to_owned());
+        let (reply, answered) = oneshot::channel();
+        self.intake.send(Request { jobs, by: by.to_owned(), reply }).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+
+    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError> {
+        let caught = work!(self, Single, |tx| claim::claim(tx, request))?;
+        if !caught.damaged.is_empty() {
+            work!(self, Several, |tx| damage::set_aside(tx, &caught.damaged))?;
+        }
+        let asked_for = u64::from(request.sync_free) + u64::from(request.async_free);
+        if u64::try_from(caught.claimed.len()).unwrap_or(u64::MAX) < asked_for {
+            listen::ask_for_work(&self.core);
+        }
+        Ok(caught.claimed)
+    }
+
+    async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Result<State, Superseded>>, StorageError> {
+        if settle::is_plain(&settlements) {
+            return work!(self, Single, |tx| settle::settle(tx, &settlements));
+        }
+        work!(self, Several, |tx| settle::settle(tx, &settlements))
+    }
+
+    async fn note(&self, notes: Vec<Note>) -> Result<Vec<Result<(), Superseded>>, StorageError> {
+        work!(self, Several, |tx| notes::note(tx, &notes))
+    }
+
+    async fn checkpoint(&self, job: JobId, key: &str) -> Result<Option<Json>, StorageError> {
+        work!(self, Single, |tx| notes::checkpoint(tx, job, key))
+    }
+
+    async fn put_checkpoint(
+        &self,
+        fence: Fence,
+        key: &str,
+        value: &Json,
+    ) -> Result<Result<(), Superseded>, StorageError> {
+        work!(self, Several, |tx| notes::put_checkpoint(tx, &fence, key, value))
+    }
+
+    async fn promote(&self, limit: usize) -> Result<Promoted, StorageError> {
+        work!(self, Several, |tx| promote::promote(tx, limit))
+    }
+
+    async fn cancel(&self, job: JobId, by: &str) -> Result<Commanded, StorageError> {
+        work!(self, Several, |tx| commands::remove(tx, job, by, Ask::Cancel))
+    }
+
+    async fn delete(&self, job: JobId, by: &str) -> Result<Commanded, StorageError> {
+        work!(self, Several, |tx| commands::remove(tx, job, by, Ask::Delete))
+    }
+
+    async fn requeue(&self, job: JobId, how: RequeueRequest, by: &str) -> Result<Commanded, StorageError> {
+        work!(self, Several, |tx| commands::requeue(tx, job, how, by))
+    }
+
+    async fn prune(&self, limit: usize) -> Result<usize, StorageError> {
+        work!(self, Long, |tx| prune::prune(tx, limit))
+    }
+
+    async fn job(&self, job: JobId) -> Result<Option<JobDetail>, StorageError> {
+        work!(self, Look, |tx| show::job(tx, job))
+    }
+
+    async fn jobs(
+        &self,
+        filter: &JobFilter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<JobSummary>, StorageError> {
+        work!(self, Look, |tx| search::jobs(tx, filter, cursor, limit))
+    }
+
+    async fn count(&self, filter: &JobFilter) -> Result<FilteredCount, StorageError> {
+        work!(self, Look, |tx| search::count(tx, filter))
+    }
+
+    async fn counts(&self) -> Result<Counts, StorageError> {
+        work!(self, Single, |tx| queues::counts(tx))
+    }
+
+    async fn logs(&self, job: JobId, cursor: Option<&str>, limit: usize) -> Result<Page<LogLine>, StorageError> {
+        work!(self, Single, |tx| notes::logs(tx, job, cursor, limit))
+    }
+}
+
+#[async_trait]
+impl ModuleStore for PostgresStorage {
+    async fn add_version(&self, version: NewVersion) -> Result<bool, StorageError> {
+        work!(self, Long, |tx| modules::add_version(tx, &version))
+    }
+
+    async fn activate(&self, module: &ModuleName, digest: Digest) -> Result<bool, StorageError> {
+        work!(self, Long, |tx| modules::activate(tx, module, digest))
+    }
+
+    async fn modules(&self) -> Result<Vec<ModuleView>, StorageError> {
+        work!(self, Single, |tx| modules::modules(tx))
+    }
+
+    async fn active_version(&self, module: &ModuleName) -> Result<Option<VersionView>, StorageError> {
+        work!(self, Single, |tx| modules::active_version(tx, module))
+    }
+
+    async fn version(&self, module: &ModuleName, digest: Digest) -> Result<Option<VersionView>, StorageError> {
+        work!(self, Single, |tx| modules::version(tx, module, digest))
+    }
+
+    async fn component(&self, digest: Digest) -> Result<Option<Vec<u8>>, StorageError> {
+        work!(self, Long, |tx| modules::component(tx, digest))
+    }
+}
+
+#[async_trait]
+impl ServerStore for PostgresStorage {
+    async fn register(&self, server: NewServer) -> Result<(), StorageError> {
+        work!(self, Single, |tx| servers::register(tx, &server))
+    }
+
+    async fn heartbeat(
+        &self,
+        server: ServerId,
+        sync_slots: SlotUse,
+        async_slots: SlotUse,
+    ) -> Result<Heartbeat, StorageError> {
+        let answer = work!(self, Single, |tx| servers::heartbeat(tx, server, sync_slots, async_slots))?;
+        // Whoever beats next will do it where this fails.
+        let _ = attempt!(&*self.core, Kind::Several, |tx| prune::fold(tx)).0;
+        Ok(answer)
+    }
+
+    async fn pulses(&self) -> Result<Vec<Pulse>, StorageError> {
+        work!(self, Single, |tx| servers::pulses(tx))
+    }
+
+    async fn sweep(&self, lost: Pulse) -> Result<Option<usize>, StorageError> {
+        work!(self, Long, |tx| servers::sweep(tx, lost))
+    }
+
+    async fn leave(&self, server: ServerId) -> Result<(), StorageError> {
+        work!(self, Long, |tx| servers::leave(tx, server))
+    }
+
+    async fn servers(&self) -> Result<Vec<ServerView>, StorageError> {
+        work!(self, Single, |tx| servers::servers(tx))
+    }
+}
+
+#[async_trait]
+impl QueueStore for PostgresStorage {
+    async fn queues(&self) -> Result<Vec<QueueView>, StorageError> {
+        work!(self, Look, |tx| queues::queues(tx))
+    }
+
+    async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), StorageError> {
+        work!(self, Several, |tx| queues::set_paused(tx, queue, paused))
+    }
+
+    async fn counters(&self, query: &CounterQuery) -> Result<Vec<CounterRow>, StorageError> {
+        work!(self, Single, |tx| queues::counters(tx, query))
+    }
+}
+
+#[async_trait]
+impl RecurringStore for PostgresStorage {
+    async fn put_recurring(
+        &self,
+        entry: RecurringEntry,
+        expected: Option<u64>,
+        jobs: Vec<NewJob>,
+    ) -> Result<Option<u64>, StorageError> {
+        work!(self, Several, |tx| schedule::put(tx, &entry, expected, &jobs))
+    }
+
+    async fn remove_recurring(&self, name: &RecurringName) -> Result<bool, StorageError> {
+        work!(self, Single, |tx| schedule::remove(tx, name))
+    }
+
+    async fn recurring(&self, name: &RecurringName) -> Result<Option<RecurringEntry>, StorageError> {
+        work!(self, Single, |tx| schedule::one(tx, name))
+    }
+
+    async fn recurring_entries(
+        &self,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<RecurringEntry>, StorageError> {
+        work!(self, Single, |tx| schedule::page(tx, cursor, limit))
+    }
+
+    async fn due_recurring(&self, limit: usize) -> Result<Due, StorageError> {
+        work!(self, Look, |tx| schedule::due(tx, limit))
+    }
+}
+
+#[async_trait]
+impl Transfer for PostgresStorage {
+    async fn export(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Record>, StorageError> {
+        // Counters are exported from where they are folded in.
+        while cursor.is_none() && !work!(self, Several, |tx| prune::fold(tx))? {}
+        work!(self, Long, |tx| export::export(tx, cursor, limit))
+    }
+
+    async fn import(&self, records: Vec<Record>) -> Result<usize, StorageError> {
+        work!(self, Long, |tx| import::import(tx, &records))
+    }
+}

@@ -1,0 +1,91 @@
+//! The storage: whether it answers, what it says of itself, and whether the settings go with what it holds.
+
+use std::{fs, io, path::Path, time::Duration};
+
+use tokio::time::timeout;
+use windlass_api::ModuleName;
+use windlass_jobs::storage::Storage;
+
+use super::{super::format, folders, report::Report};
+use crate::{config::Settings, storage};
+
+const ABOUT: &str = "storage";
+
+/// Longer than any storage's own limits on connecting.
+const LONGEST: Duration = Duration::from_secs(30);
+
+pub(super) async fn look(settings: &Settings, report: &mut Report) {
+    let url = &settings.storage;
+    if let Some(file) = url.file().filter(|file| is_absent(file)) {
+        return absent(file, report);
+    }
+    let storage = match timeout(LONGEST, storage::open_beside(settings, false)).await {
+        Ok(Ok(storage)) => storage,
+        Ok(Err(error)) => return report.error(ABOUT, format!("{error:#}"), ""),
+        Err(_) => {
+            return report.error(
+                ABOUT,
+                format!("{url} does not answer within 30 seconds"),
+                "start it, or correct `storage`",
+            );
+        }
+    };
+    if let Err(error) = ask(&*storage, settings, report).await {
+        report.error(ABOUT, format!("{url} answers with an error: {error:#}"), "");
+    }
+    storage.close().await;
+}
+
+async fn ask(storage: &dyn Storage, settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
+    let jobs: u64 = storage.counts().await?.0.values().sum();
+    let servers = storage.servers().await?.len();
+    let what = format!("{} answers: {} jobs, {servers} servers", settings.storage, format::count(jobs));
+    report.ok(ABOUT, what);
+    let findings = storage.findings().await?;
+    if findings.is_empty() {
+        report.ok(ABOUT, "it is set up so that it loses nothing");
+    }
+    for finding in findings {
+        report.finding(ABOUT, finding);
+    }
+    let known: Vec<_> = storage.modules().await?.into_iter().map(|module| module.name).collect();
+    for name in settings.module.keys().filter(|name| !known.contains(name)) {
+        let mend = match nearest(name, &known) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("deploy it with `windlass deploy FILE --name {name}`, or correct the name"),
+        };
+        report.warning(&format!("[module.{name}]"), "no module of this name is deployed", &mend);
+    }
+    Ok(())
+}
+
+fn nearest<'a>(name: &ModuleName, known: &'a [ModuleName]) -> Option<&'a ModuleName> {
+    let rated = known.iter().map(|known| (strsim::jaro_winkler(name.as_str(), known.as_str()), known));
+    let best = rated.max_by(|(left, _), (right, _)| left.total_cmp(right))?;
+    (best.0 >= 0.8).then_some(best.1)
+}
+
+/// Whether a host would make the storage: no file, or an empty one.
+fn is_absent(file: &Path) -> bool {
+    match fs::metadata(file) {
+        Ok(metadata) => metadata.is_file() && metadata.len() == 0,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+fn absent(file: &Path, report: &mut Report) {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let shown = file.display();
+    if !folder.is_dir() {
+        let what = format!("{shown} cannot be made, since there is no folder {}", folder.display());
+        return report.error(ABOUT, what, "make the folder, or correct `storage`");
+    }
+    match folders::can_be_made(folder) {
+        Ok(()) => report.note(ABOUT, format!("{shown} does not exist yet; the host makes it when it starts"), ""),
+        Err(problem) => report.error(
+            ABOUT,
+            format!("{shown} cannot be made: {problem}"),
+            "let this user write there, or correct `storage`",
+        ),
+    }
+}
