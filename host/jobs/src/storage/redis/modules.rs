@@ -8,7 +8,7 @@ use windlass_api::{Digest, HandlerSpec, ModuleName, ModuleView, Timestamp, Versi
 use super::{
     RedisStorage,
     answer::{self, List},
-    bytes::{NONE, mode_number},
+    bytes::mode_number,
     fault::damaged,
     record::digest,
     script,
@@ -25,15 +25,6 @@ const STEP: usize = 500;
 pub(super) struct VersionRow {
     pub(super) module: ModuleName,
     pub(super) view: VersionView,
-}
-
-/// Which jobs are moved when a handler has come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rehomed {
-    /// Those that wait for it.
-    Waiting,
-    /// Those as well that stand in the line of its former mode.
-    All,
 }
 
 pub(super) fn handlers_json(handlers: &[HandlerSpec]) -> Result<String, StorageError> {
@@ -87,24 +78,28 @@ impl RedisStorage {
         if answer.is_empty() {
             return Ok(false);
         }
-        answer.next()?;
+        let activation = answer.text()?;
         self.hub.tell(Signal::Modules);
-        while !answer.is_empty() {
-            let (path, mode) = (answer.text()?, answer.number::<i64>()?);
-            self.rehome(&path, mode, Rehomed::All).await?;
-        }
+        self.rehome_all(&activation, answer).await?;
         Ok(true)
     }
 
-    pub(super) async fn rehome(&self, path: &str, mode: i64, which: Rehomed) -> Result<(), StorageError> {
-        let mut from = Some(NONE.to_string());
-        while let Some(at) = from {
-            let mut call = self.call(&script::REHOME);
-            call.arg(path).arg(mode).arg(at).arg(STEP).arg(u8::from(which == Rehomed::Waiting));
-            from = answer::optional_number::<i64>(self.run(call).await?)?.map(|at| at.to_string());
-            self.hub.tell(Signal::Work);
+    /// Moves all jobs of these handlers that an activation wants in other lines.
+    pub(super) async fn rehome_all(&self, activation: &str, mut paths: List) -> Result<(), StorageError> {
+        while !paths.is_empty() {
+            let path = paths.text()?;
+            while self.rehome(&path, activation).await? {}
         }
         Ok(())
+    }
+
+    /// Moves some jobs of a handler; gives whether there are more.
+    pub(super) async fn rehome(&self, path: &str, activation: &str) -> Result<bool, StorageError> {
+        let mut call = self.call(&script::REHOME);
+        call.arg(path).arg(activation).arg(STEP);
+        let more = answer::number::<i64>(self.run(call).await?)? == 1;
+        self.hub.tell(Signal::Work);
+        Ok(more)
     }
 
     /// Versions of a module, or of all, by module and then the newest first.

@@ -8,10 +8,10 @@
 --   N  `m` or `h`, the span's beginning, `MODULE/HANDLER`, how many, pairs of what happened and how often
 --   J  id, record, what never changes, history, whether there is a result (1 or 0), the result, progress or nothing,
 --      how many checkpoints, pairs of key and value, how many log lines, the lines
--- Result    how many were new
+-- Result    how many were new, the number of this activation, and the handlers for which jobs may wait, for `rehome`
 local at, new, logged, made, checkpoints = 4, 0, {}, {}, {}
 local counted, activated, modes = {}, {}, {}
-local numbering = {}
+local numbering, rehoming, number = {}, {}, next_rehoming()
 for _ = 1, tonumber(ARGV[3]) do
   local kind = ARGV[at]
   if kind == 'V' then
@@ -32,6 +32,17 @@ for _ = 1, tonumber(ARGV[3]) do
           modes[ARGV[at + 8 + 2 * n]] = tonumber(ARGV[at + 9 + 2 * n])
         end
         modules_changed = true
+      end
+    end
+    if ARGV[at + 8] == '1' then
+      for n = 1, handlers do
+        local path = ARGV[at + 8 + 2 * n]
+        local kind = rehoming_of(path)
+        if not rehoming[path] and (kind or activated[module]) then
+          rehoming[path] = true
+          rehoming[#rehoming + 1] = path
+          set_rehoming(path, kind or 'w', number, digits(NONE))
+        end
       end
     end
     at = at + 10 + 2 * handlers
@@ -125,9 +136,12 @@ end
 if numbering.versions then
   into(hsets, P .. 'meta', 'versions', digits(numbering.versions))
 end
+if #rehoming > 0 then
+  into(hsets, P .. 'meta', 'rehomings', number)
+end
 -- Nobody waits for the end of a job that was brought in.
 ends = {}
-if new > 0 then
+if new > 0 or #rehoming > 0 then
   commit()
 end
 if #logged > 0 then
@@ -136,4 +150,4 @@ if #logged > 0 then
     redis.call('XADD', P .. 'o:' .. line[1], digits(number + n) .. '-0', 'l', line[2])
   end
 end
-return new
+return { new, number, unpack(rehoming) }

@@ -177,6 +177,23 @@ local function active_mode(path)
   return mode and tonumber(mode)
 end
 
+-- `rehoming` has the handlers whose jobs are still to be moved to other lines, so that whoever meets one goes on where
+-- another stopped: `a` for all of its jobs or `w` for those only that wait for it, the number of the activation, and the
+-- number in the order of making to go on from.
+local function rehoming_of(path)
+  local value = redis.call('HGET', P .. 'rehoming', path)
+  return string.match(value or '', '^(%a) (%d+) (%-?%d+)$')
+end
+
+local function set_rehoming(path, kind, number, from)
+  into(hsets, P .. 'rehoming', path, kind .. ' ' .. number .. ' ' .. from)
+end
+
+-- The number of an activation that begins now; whoever calls this stores it as `rehomings` of `meta`.
+local function next_rehoming()
+  return digits((redis.call('HGET', P .. 'meta', 'rehomings') or 0) + 1)
+end
+
 local function expect_type(key, expected)
   local found = redis.call('TYPE', key).ok
   if found ~= expected and found ~= 'none' then
