@@ -139,7 +139,7 @@ impl RedisStorage {
         let mut answer = List::of(self.run(call).await?)?;
         let broken = answer.bytes()?;
         let left = answer.bytes()?;
-        under_way.arrived(left, !answer.is_empty());
+        let handed = !answer.is_empty();
         let (mut unreadable, mut claimed, mut bytes) = (Vec::new(), Vec::new(), 0);
         while !answer.is_empty() {
             let job = id(&answer.bytes()?)?;
@@ -156,13 +156,17 @@ impl RedisStorage {
         for job in answer::ids(&broken)? {
             tracing::error!(%job, "a job is passed over, because its record is damaged");
         }
-        if !unreadable.is_empty() {
-            self.set_aside(request.server, &unreadable).await?;
+        if !unreadable.is_empty()
+            && let Err(error) = self.set_aside(request.server, &unreadable).await
+        {
+            // The others must not be lost with them: those stay with this server until it leaves.
+            tracing::error!(%error, "damaged jobs could not be set aside");
         }
         if !unreadable.is_empty() || !broken.is_empty() || bytes > FULL_ANSWER {
             // There may be more for the slots that stayed free.
             self.hub.tell(Signal::Work);
         }
+        under_way.arrived(left, handed);
         Ok(claimed)
     }
 
