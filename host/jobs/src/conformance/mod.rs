@@ -58,6 +58,7 @@ macro_rules! conformance_suite {
                 no_more_are_claimed_of_a_mode_than_it_has_free_slots,
                 queues_are_taken_in_the_order_asked_for,
                 without_queues_the_best_of_all_is_taken,
+                the_best_of_many_queues_is_found_whatever_has_changed_them,
                 a_paused_queue_is_passed_over_until_it_is_resumed,
                 a_server_that_is_not_known_gets_nothing,
                 no_job_is_claimed_twice,

@@ -50,6 +50,7 @@ for _ = 1, tonumber(ARGV[3]) do
     if ARGV[at + 2] == '1' and redis.call('SISMEMBER', P .. 'paused', ARGV[at + 1]) == 0 and not made[ARGV[at + 1]] then
       new, made[ARGV[at + 1]] = new + 1, true
       into(sadds, P .. 'paused', ARGV[at + 1])
+      queue_changed(ARGV[at + 1])
     end
     at = at + 3
   elseif kind == 'R' then

@@ -4,6 +4,8 @@
 local puts, appends, dels = {}, {}, {}
 local zadds, zrems, sadds, srems, pops = {}, {}, {}, {}, {}
 local tallies, counters, hsets, hdels = {}, {}, {}, {}
+-- The lines that change, as keys with their mode and queue: `commit` keeps `heads:MODE` true to them.
+local lines = {}
 local work, modules_changed, cancels, ends = false, false, {}, {}
 
 local function into(map, key, a, b)
@@ -48,8 +50,35 @@ local function rank(job)
   return job.priority * 4398046511104 + math.min(math.max(job.ready, 0), 4398046511103)
 end
 
+-- The key of a line that is going to change.
+local function line(mode, queue)
+  local key = P .. 'l:' .. mode .. ':' .. queue
+  if not lines[key] then
+    lines[key] = { P .. 'heads:' .. mode, queue }
+  end
+  return key
+end
+
 local function line_of(job)
-  return P .. 'l:' .. job.mode .. ':' .. job.queue
+  return line(job.mode, job.queue)
+end
+
+-- Both lines of a queue have to be looked at anew, since it was paused or resumed.
+local function queue_changed(queue)
+  line(0, queue)
+  line(1, queue)
+end
+
+-- Keeps the first of each line that has changed where a claim over all queues looks for it.
+local function update_heads()
+  for key, of in pairs(lines) do
+    local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    if first[2] and redis.call('SISMEMBER', P .. 'paused', of[2]) == 0 then
+      redis.call('ZADD', of[1], first[2], of[2])
+    else
+      redis.call('ZREM', of[1], of[2])
+    end
+  end
 end
 
 local function module_of(path)
@@ -210,6 +239,11 @@ local function commit()
   for key in pairs(hsets) do expect_type(key, 'hash') end
   for key in pairs(hdels) do expect_type(key, 'hash') end
   for at = 1, #appends, 2 do expect_type(appends[at], 'string') end
+  for key, of in pairs(lines) do
+    expect_type(key, 'zset')
+    expect_type(of[1], 'zset')
+  end
+  if next(lines) then expect_type(P .. 'paused', 'set') end
   expect_type(P .. 'tally', 'hash')
   local minute, hour = now - now % 60000, now - now % 3600000
   local spans = { P .. 'n:m:' .. digits(minute), P .. 'n:h:' .. digits(hour) }
@@ -232,6 +266,7 @@ local function commit()
   for key, list in pairs(hsets) do in_parts('HSET', key, list) end
   for key, list in pairs(hdels) do in_parts('HDEL', key, list) end
   in_parts('UNLINK', nil, dels)
+  update_heads()
   for field, change in pairs(tallies) do
     if change ~= 0 and redis.call('HINCRBY', P .. 'tally', field, change) <= 0 then
       redis.call('HDEL', P .. 'tally', field)

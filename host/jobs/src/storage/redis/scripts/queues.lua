@@ -1,24 +1,28 @@
 -- The queues that hold jobs or are paused.
 -- Result  the names of the paused ones; the tallies as pairs of `QUEUE MODULE/HANDLER STATE` and a number; then pairs of
 --         a queue and the instant since when its oldest job waits
-local names, heads = redis.call('SMEMBERS', P .. 'queues'), {}
-for _, queue in ipairs(names) do
-  local oldest
-  for mode = 0, 1 do
-    local line = P .. 'l:' .. mode .. ':' .. queue
-    if redis.call('EXISTS', line) == 1 then
-      for priority = 0, 9 do
-        local from = priority * 4398046511104
-        local head = redis.call('ZRANGEBYSCORE', line, digits(from), '(' .. digits(from + 4398046511104), 'WITHSCORES',
+local tally, heads, seen = redis.call('HGETALL', P .. 'tally'), {}, {}
+for at = 1, #tally, 2 do
+  local queue, state = string.match(tally[at], '^(%S+) %S+ (%d)$')
+  if tonumber(state) == ENQUEUED and not seen[queue] then
+    seen[queue] = true
+    local oldest
+    for mode = 0, 1 do
+      -- The oldest of each priority is its first.
+      local from = 0
+      while from do
+        local head = redis.call('ZRANGEBYSCORE', P .. 'l:' .. mode .. ':' .. queue, digits(from), '+inf', 'WITHSCORES',
           'LIMIT', 0, 1)
-        local since = head[2] and tonumber(head[2]) - from
+        local score = tonumber(head[2])
+        local since = score and score % 4398046511104
         if since and (not oldest or since < oldest) then oldest = since end
+        from = score and score - since + 4398046511104
       end
     end
-  end
-  if oldest then
-    heads[#heads + 1] = queue
-    heads[#heads + 1] = digits(oldest)
+    if oldest then
+      heads[#heads + 1] = queue
+      heads[#heads + 1] = digits(oldest)
+    end
   end
 end
-return { redis.call('SMEMBERS', P .. 'paused'), redis.call('HGETALL', P .. 'tally'), heads }
+return { redis.call('SMEMBERS', P .. 'paused'), tally, heads }
