@@ -22,17 +22,18 @@ pub(super) fn is_misdirected(error: &RedisError) -> bool {
         || detail(error).contains("can not run script with write flag on readonly replica")
 }
 
+/// Whether the server is not the one to ask, or not now, so that whoever named it may be wrong.
+pub(super) fn is_out_of_place(error: &RedisError) -> bool {
+    is_misdirected(error)
+        || matches!(error.kind(), ErrorKind::Server(ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown))
+}
+
 /// Whether the connection is not worth keeping.
 pub(super) fn is_broken(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_unrecoverable_error()
-        || is_misdirected(error)
-        || matches!(
-            error.kind(),
-            ErrorKind::Server(
-                ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading
-            )
-        )
+        || is_out_of_place(error)
+        || matches!(error.kind(), ErrorKind::Server(ServerErrorKind::BusyLoading))
 }
 
 /// The error in a storage's words; `name` is what the Redis is called.
