@@ -43,6 +43,7 @@ pub(super) fn storage_error(error: &RedisError, name: &str) -> StorageError {
         "DAMAGED" => return StorageError::Damaged(detail(error).to_owned()),
         "WRONGKEY" => return StorageError::Damaged(format!("the key {}", detail(error))),
         "WRONGTYPE" => return StorageError::Damaged("a key holds another kind of value than it should".to_owned()),
+        "INCOMPLETE" => return unavailable(&format!("{} did not all stay there: try again", detail(error))),
         "OOM" => return unavailable("its memory is full: raise `maxmemory`, or let jobs finish and expire"),
         "MISCONF" => return unavailable("it cannot write to its disk and takes no changes: see its own log"),
         "NOREPLICAS" => return unavailable("too few replicas are connected (`min-replicas-to-write`)"),

@@ -65,6 +65,7 @@ scripts! {
     QUEUES: Reads = "queues.lua";
     PAUSE: Drains + MOVES = "pause.lua";
     COUNTERS: Reads = "counters.lua";
+    HAS_COMPONENT: Reads + MOVES = "has_component.lua";
     ADD_VERSION: Stores + MOVES = "add_version.lua";
     ACTIVATE: Stores + MOVES = "activate.lua";
     REHOME: Drains + MOVES = "rehome.lua";

@@ -18,6 +18,7 @@ for _ = 1, tonumber(ARGV[3]) do
     local module, digest, handlers = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 9])
     local key = P .. 'f:' .. module .. ':' .. digest
     if redis.call('EXISTS', key) == 0 and not made[key] then
+      expect_component(digest, ARGV[at + 3])
       new, made[key] = new + 1, true
       numbering.versions = (numbering.versions or tonumber(redis.call('HGET', P .. 'meta', 'versions') or 0)) + 1
       hsets[key] = { 'size', ARGV[at + 3], 'version', ARGV[at + 4], 'sdk', ARGV[at + 5], 'handlers', ARGV[at + 6],

@@ -223,6 +223,21 @@ local function next_rehoming()
   return digits((redis.call('HGET', P .. 'meta', 'rehomings') or 0) + 1)
 end
 
+-- Whether all bytes of a component are there.
+local function has_component(digest, size)
+  local key, bytes = P .. 'b:' .. digest, 0
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if field ~= 'size' then bytes = bytes + redis.call('HSTRLEN', key, field) end
+  end
+  return bytes == tonumber(size) and tonumber(redis.call('HGET', key, 'size')) == bytes
+end
+
+local function expect_component(digest, size)
+  if not has_component(digest, size) then
+    error({ err = 'INCOMPLETE the bytes of a component' })
+  end
+end
+
 local function expect_type(key, expected)
   local found = redis.call('TYPE', key).ok
   if found ~= expected and found ~= 'none' then
