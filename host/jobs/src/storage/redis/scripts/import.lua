@@ -90,17 +90,16 @@ for _ = 1, tonumber(ARGV[3]) do
       local job, why = read(ARGV[at + 2], id)
       if not job then damaged(why) end
       if not last_seq then
-        local numbers = redis.call('HMGET', P .. 'meta', 'seq', 'ahead', 'imported')
-        last_seq, ahead = tonumber(numbers[1] or NONE), tonumber(numbers[2] or 0)
-        counted.last = tonumber(numbers[3] or NONE)
+        load_numbers()
+        local numbers = redis.call('HMGET', P .. 'meta', 'imported', 'imported_made')
+        counted.last, counted.made = tonumber(numbers[1] or NONE), tonumber(numbers[2] or NONE)
       end
-      -- It takes the number that it would have had here when it was made, so that time is still found by number; jobs
-      -- of one millisecond keep their order.
-      local least = (job.created - EPOCH) * PER_MS
-      job.seq = counted.last >= least and counted.last < least + PER_MS and counted.last + 1 or least
-      counted.last = job.seq
-      ahead = math.max(ahead, job.seq - least)
-      hsets[P .. 'meta'] = { 'seq', digits(last_seq), 'ahead', digits(ahead), 'imported', digits(counted.last) }
+      -- It takes the number that it would have had here when it was made, so that time is still found by number; those
+      -- that come in the order of their making keep it.
+      job.seq = number_after(counted.last, counted.made, job.created)
+      counted.last, counted.made = job.seq, job.created
+      hsets[P .. 'meta'] = { 'ahead', digits(ahead), 'imported', digits(counted.last), 'imported_made',
+        digits(counted.made) }
       put(P .. 'p:' .. id, wide)
       if ARGV[at + 4] ~= '' then put(P .. 'h:' .. id, ARGV[at + 4]) end
       if ARGV[at + 5] == '1' then put(P .. 'r:' .. id, ARGV[at + 6]) end
