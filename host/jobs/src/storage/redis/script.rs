@@ -61,6 +61,7 @@ scripts! {
     REGISTER: Drains + MOVES = "register.lua";
     HEARTBEAT: Drains = "heartbeat.lua";
     GIVE_UP: Drains + MOVES = "give_up.lua";
+    PULSES: Reads = "pulses.lua";
     SERVERS: Reads = "servers.lua";
     QUEUES: Reads = "queues.lua";
     PAUSE: Drains + MOVES = "pause.lua";

@@ -9,7 +9,11 @@
 local server, beat, limit = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local key = P .. 'v:' .. server
 local about = redis.call('HMGET', key, 'host', 'beat', 'dead')
-if not about[1] or (beat ~= '' and not about[3] and about[2] ~= beat) then
+-- One of which only the id is left is given up too, or its runs would never come back.
+if not about[1] and not redis.call('ZSCORE', P .. 'servers', server) then
+  return {}
+end
+if beat ~= '' and not about[3] and (tonumber(about[2]) and about[2] or '0') ~= beat then
   return {}
 end
 local ids = redis.call('SRANDMEMBER', P .. 'u:' .. server, limit)
