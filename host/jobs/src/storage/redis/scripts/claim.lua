@@ -4,20 +4,33 @@
 -- ARGV[6]   a token of this claim, by which the server asks again for what was in an answer that it never got
 -- ARGV[7]   tokens whose answers came, 8 bytes each       ARGV[8]  tokens whose answers did not come
 -- ARGV[9…]  queues; all that are not paused where there are none
--- Result    the ids of damaged jobs that were passed over, the lost tokens of which jobs are still to be handed over,
---           then for each job its id, its record and what never changes of it
+-- Result    the ids of damaged jobs that were passed over, the lost tokens of which jobs are still to be handed over, 1
+--           where the answer would have become too large and there is more (else 0), then for each job its id, its record
+--           and what never changes of it
 local server = ARGV[3]
 local about = redis.call('HMGET', P .. 'v:' .. server, 'host', 'dead')
 if not about[1] or about[2] then
   -- A server that was given up must not get jobs that nobody would ever sweep.
-  return { '', '' }
+  return { '', '', 0 }
 end
 if redis.call('HEXISTS', P .. 'v:' .. server, 'x' .. ARGV[6]) == 1 then
   -- A later claim was told that this one's answer would not come, and it has only now arrived here.
-  return { '', '' }
+  return { '', '', 0 }
 end
 local free = { [0] = tonumber(ARGV[4]), [1] = tonumber(ARGV[5]) }
-local answer, handed, broken = { '', '' }, {}, {}
+local answer, handed, broken = { '', '', 0 }, {}, {}
+
+-- An answer is kept to so many bytes of what never changes of its jobs, or to one job, since it holds up all others on its
+-- connection. So many jobs are read at a time.
+local MOST, SOME = 8 * 1024 * 1024, 20
+local bytes, is_cut = 0, false
+local function fits(size)
+  if bytes > 0 and bytes + size > MOST then
+    return false
+  end
+  bytes = bytes + size
+  return true
+end
 
 -- Jobs of an answer that was lost are this server's already, and nobody runs them: they come first.
 local lost = ARGV[8]
@@ -30,14 +43,16 @@ for at = 1, #lost, 8 do
     local raw = redis.call('GET', P .. 'j:' .. id)
     local job = raw and read(raw, id)
     if job and job.state == PROCESSING and job.server == server then
-      local wide = redis.call('GET', P .. 'p:' .. id)
-      if free[job.mode] > 0 and wide then
+      local size = redis.call('STRLEN', P .. 'p:' .. id)
+      if free[job.mode] > 0 and size > 0 and not is_cut and fits(size) then
+        local wide = redis.call('GET', P .. 'p:' .. id)
         free[job.mode] = free[job.mode] - 1
         handed[#handed + 1] = id
         answer[#answer + 1] = id
         answer[#answer + 1] = raw
         answer[#answer + 1] = wide
-      elseif wide then
+      elseif size > 0 then
+        is_cut = is_cut or free[job.mode] > 0
         rest[#rest + 1] = id
       end
     end
@@ -136,7 +151,7 @@ local function choose_best(mode, count)
 end
 
 for mode = 0, 1 do
-  if free[mode] > 0 then
+  if free[mode] > 0 and not is_cut then
     if #ARGV >= 9 then
       choose_in_order(mode, free[mode])
     else
@@ -145,28 +160,28 @@ for mode = 0, 1 do
   end
 end
 
--- An answer is kept to about so many bytes: it holds up all others on its connection. The rest stays in its line.
-local MOST, SOME = 16 * 1024 * 1024, 50
-local records, wides, bytes = values('j:', chosen), {}, 0
+-- What does not fit into the answer stays in its line.
+local records, wides = values('j:', chosen), {}
 for first = 1, #chosen, SOME do
-  if bytes > MOST then
-    for n = first, #chosen do
-      pops[lines_of[n]] = pops[lines_of[n]] - 1
-      chosen[n] = nil
-    end
-    break
-  end
   local some = {}
   for n = first, math.min(first + SOME - 1, #chosen) do
     some[#some + 1] = chosen[n]
   end
   for n, wide in ipairs(values('p:', some)) do
     wides[first + n - 1] = wide
-    bytes = bytes + (wide and #wide or 0)
+    if not fits(wide and #wide or 0) then
+      is_cut = true
+      for left = first + n - 1, #chosen do
+        pops[lines_of[left]] = pops[lines_of[left]] - 1
+        chosen[left] = nil
+      end
+      break
+    end
   end
+  if is_cut then break end
 end
-for line, count in pairs(pops) do
-  if count == 0 then pops[line] = nil end
+for key, count in pairs(pops) do
+  if count == 0 then pops[key] = nil end
 end
 local versions = {}
 for n = 1, #chosen do
@@ -199,8 +214,8 @@ end
 if #handed > 0 then
   into(hsets, P .. 'v:' .. server, 'c' .. ARGV[6], table.concat(handed))
 end
-if #answer > 2 or is_stale or next(pops) or next(hdels) or next(hsets) then
+if #answer > 3 or is_stale or next(pops) or next(hdels) or next(hsets) then
   commit()
 end
-answer[1] = table.concat(broken)
+answer[1], answer[3] = table.concat(broken), is_cut and 1 or 0
 return answer
