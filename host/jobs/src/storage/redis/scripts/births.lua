@@ -29,19 +29,6 @@ local function load_numbers()
   last_seq, last_made, ahead = tonumber(numbers[1] or NONE), tonumber(numbers[2] or NONE), tonumber(numbers[3] or 0)
 end
 
--- The tags that stand at the head of what never changes.
-local function tags_of(wide)
-  local fine, tags = pcall(function()
-    local count, at = struct.unpack('>I2', wide)
-    local tags = {}
-    for n = 1, count do
-      tags[n], at = struct.unpack('>I2c0', wide, at)
-    end
-    return tags
-  end)
-  return fine and tags or {}
-end
-
 local function file(job, wide)
   into(zadds, P .. 'q:' .. job.queue, job.seq, job.id)
   into(zadds, P .. 'h/:' .. job.path, job.seq, job.id)

@@ -85,6 +85,42 @@ local function module_of(path)
   return string.match(path, '^[^/]*')
 end
 
+-- The tags that stand at the head of what never changes, and where they end; none where it is too short or damaged.
+local function tags_of(wide)
+  local fine, tags, rest = pcall(function()
+    local count, at = struct.unpack('>I2', wide)
+    local tags = {}
+    for n = 1, count do
+      tags[n], at = struct.unpack('>I2c0', wide, at)
+    end
+    return tags, at
+  end)
+  if not fine then
+    return {}, nil
+  end
+  return tags, rest
+end
+
+-- The same of a stored job, with the bytes that they stand in. A large payload behind them is not read.
+local NO_TAGS = '\0\0'
+
+local function stored_tags(id)
+  local key = P .. 'p:' .. id
+  local head = redis.call('GETRANGE', key, 0, 1)
+  if #head < 2 then
+    return {}, ''
+  elseif head == NO_TAGS then
+    return {}, NO_TAGS
+  end
+  head = redis.call('GETRANGE', key, 0, 4095)
+  local tags, rest = tags_of(head)
+  if not rest and #head == 4096 then
+    head = redis.call('GET', key)
+    tags, rest = tags_of(head)
+  end
+  return tags, rest and string.sub(head, 1, rest - 1) or head
+end
+
 -- Takes a job out of where it stands. One that was popped from its line stands there no more.
 local function leave(job, popped)
   local state = job.state
