@@ -106,6 +106,7 @@ impl RedisStorage {
             }
             taken = Some(taken.unwrap_or(0) + usize::try_from(some).unwrap_or(0));
             self.hub.tell(Signal::Work);
+            self.hub.tell_ends(answer::ids(&answer.bytes()?)?);
             if !more {
                 return Ok(taken);
             }

@@ -5,7 +5,8 @@
 --          in order: then losses do not count, and attempts are given back.
 -- ARGV[5]  at most so many runs
 -- Result   nothing where it is not known or has beaten again; else how many runs were taken, whether there may be more
---          (0 or 1), the ids of damaged jobs, which keep their server and are met here no second time
+--          (0 or 1), the ids of damaged jobs, which keep their server and are met here no second time, and the ids of those
+--          that ended
 local server, beat, limit = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local key = P .. 'v:' .. server
 local about = redis.call('HMGET', key, 'host', 'beat', 'dead')
@@ -68,4 +69,4 @@ else
   into(zrems, P .. 'servers', server)
 end
 commit()
-return { taken, more, table.concat(broken) }
+return { taken, more, table.concat(broken), table.concat(ends) }
