@@ -71,9 +71,11 @@ end
 
 -- Keeps the first of each line that has changed where a claim over all queues looks for it.
 local function update_heads()
+  local any_paused
   for key, of in pairs(lines) do
+    if any_paused == nil then any_paused = redis.call('EXISTS', P .. 'paused') == 1 end
     local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
-    if first[2] and redis.call('SISMEMBER', P .. 'paused', of[2]) == 0 then
+    if first[2] and not (any_paused and redis.call('SISMEMBER', P .. 'paused', of[2]) == 1) then
       redis.call('ZADD', of[1], first[2], of[2])
     else
       redis.call('ZREM', of[1], of[2])
@@ -290,11 +292,14 @@ local function commit()
   for key in pairs(hsets) do expect_type(key, 'hash') end
   for key in pairs(hdels) do expect_type(key, 'hash') end
   for at = 1, #appends, 2 do expect_type(appends[at], 'string') end
-  for key, of in pairs(lines) do
-    expect_type(key, 'zset')
-    expect_type(of[1], 'zset')
+  for key in pairs(lines) do
+    if not (zadds[key] or zrems[key] or pops[key]) then expect_type(key, 'zset') end
   end
-  if next(lines) then expect_type(P .. 'paused', 'set') end
+  if next(lines) then
+    expect_type(P .. 'heads:0', 'zset')
+    expect_type(P .. 'heads:1', 'zset')
+    expect_type(P .. 'paused', 'set')
+  end
   expect_type(P .. 'tally', 'hash')
   local minute, hour = now - now % 60000, now - now % 3600000
   local spans = { P .. 'n:m:' .. digits(minute), P .. 'n:h:' .. digits(hour) }
