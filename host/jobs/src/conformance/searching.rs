@@ -221,6 +221,8 @@ pub async fn jobs_are_found_by_their_time_also_after_the_clock_was_set_back(worl
     }
     world.clock.advance_ms(2 * HOUR);
     let after = world.add(job()).await;
+    let newest_first = [after, before, made[2], made[1], made[0]];
+    assert_eq!(listed(&world, &JobFilter::default()).await, newest_first, "by when they were made");
     let within = |from: i64, before: i64| JobFilter {
         created_from: Some(Timestamp(start.0 + from)),
         created_before: Some(Timestamp(start.0 + before)),
