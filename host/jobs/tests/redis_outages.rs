@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashSet,
+    io::{BufRead as _, BufReader, Write as _},
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
@@ -111,6 +112,88 @@ async fn jobs_of_a_claim_whose_answer_was_lost_are_handed_over_by_the_next_one()
     assert_eq!(runs[0].attempt, 1, "the try that nobody made does not count");
     success(&*storage, &runs[0]).await.unwrap();
     assert!(claim(&*storage, host, 9).await.is_empty(), "it is not handed over once more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_jobs_of_lost_answers_are_handed_over_a_part_at_a_time() {
+    let redis = Redis::start().unwrap();
+    let storage = RedisStorage::connect(&redis.url(), impatient()).await.unwrap();
+    let host = server(&*storage).await;
+    let payload = format!("\"{}\"", "x".repeat(256 * 1024));
+    let jobs = (0..70).map(|_| NewJob { payload: payload.parse().unwrap(), ..job() }).collect::<Vec<_>>();
+    storage.enqueue(jobs.clone(), "ann").await.unwrap();
+    redis.suspend().unwrap();
+    for _ in 0..2 {
+        let lost = storage.claim(&request(host, 100)).await;
+        assert!(matches!(lost, Err(StorageError::Unavailable(_))), "{lost:?}");
+    }
+    redis.resume().unwrap();
+    let mut left = jobs.iter().map(|job| job.id).collect::<HashSet<_>>();
+    while !left.is_empty() {
+        let runs = until_answered(async || storage.claim(&request(host, 100)).await).await;
+        assert!(runs.len() <= 31, "{} jobs of a quarter of a MiB in one answer", runs.len());
+        for run in runs {
+            assert_eq!(run.attempt, 1);
+            assert!(left.remove(&run.fence.job), "it is handed over once");
+        }
+    }
+}
+
+/// Answers every command by a function of it, on a free port, for as long as the process lives.
+fn liar(answer: fn(&[String], u16) -> String, named: u16) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let mut next = || lines.next().and_then(Result::ok);
+                while let Some(count) = next().and_then(|line| line.strip_prefix('*')?.parse::<usize>().ok()) {
+                    let words = (0..count).map_while(|_| next().and_then(|_| next())).collect::<Vec<_>>();
+                    if (&stream).write_all(answer(&words, named).as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sentinel_that_names_a_former_master_is_passed_over() {
+    let sentinel = |words: &[String], named: u16| match words[0].as_str() {
+        "SENTINEL" => format!("*2\r\n$9\r\n127.0.0.1\r\n${}\r\n{named}\r\n", named.to_string().len()),
+        _ => "+OK\r\n".to_owned(),
+    };
+    let master = Redis::start().unwrap();
+    let former = Redis::options().set("replicaof", &format!("127.0.0.1 {}", master.plain_port())).start().unwrap();
+    let (old, gone, new) =
+        (liar(sentinel, former.plain_port()), liar(sentinel, 1), liar(sentinel, master.plain_port()));
+    let url = format!("redis+sentinel://127.0.0.1:{old},127.0.0.1:{gone},127.0.0.1:{new}/mymaster");
+    let storage = RedisStorage::connect(&url, impatient()).await.unwrap();
+    let job = job();
+    storage.enqueue(vec![job.clone()], "ann").await.unwrap();
+    drain(&storage, &[job.id]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_cut_off_from_its_cluster_is_passed_over() {
+    let cut_off = |words: &[String], _: u16| match words.get(1).map(String::as_str) {
+        Some("INFO") => "$20\r\ncluster_state:fail\r\n\r\n".to_owned(),
+        Some("KEYSLOT") => ":1\r\n".to_owned(),
+        Some("SLOTS") => "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:1\r\n".to_owned(),
+        _ => "+OK\r\n".to_owned(),
+    };
+    let cluster = RedisCluster::start().unwrap();
+    let others = cluster.url();
+    let others = others.strip_prefix("redis+cluster://").unwrap();
+    let url = format!("redis+cluster://127.0.0.1:{},{others}", liar(cut_off, 0));
+    let storage = RedisStorage::connect(&url, impatient()).await.unwrap();
+    let job = job();
+    storage.enqueue(vec![job.clone()], "ann").await.unwrap();
+    drain(&storage, &[job.id]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

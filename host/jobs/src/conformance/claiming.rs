@@ -6,6 +6,7 @@ use uuid::Uuid;
 use windlass_api::{JobId, Mode, ServerId};
 
 use super::world::{World, job};
+use crate::{NewJob, Start};
 
 async fn add(world: &World, queue: &str, priority: u8, mode: Mode) -> JobId {
     let mut new = job();
@@ -93,4 +94,69 @@ pub async fn no_job_is_claimed_twice(world: World) {
         }
     }
     assert_eq!(seen.len(), 100);
+}
+
+/// Whatever changes a line, a claim for one job must find the best of many queues.
+pub async fn the_best_of_many_queues_is_found_whatever_has_changed_them(world: World) {
+    let server = world.server().await;
+    let queue = |n: u64| format!("queue-{n:02}");
+    let mut jobs = Vec::new();
+    for n in 0..20 {
+        world.clock.advance_ms(1);
+        // The first of the list comes last in the order of names.
+        let priority = if n == 19 { 0 } else { 5 };
+        jobs.push(world.add(NewJob { queue: queue(19 - n).parse().unwrap(), priority, ..job() }).await);
+        world.clock.advance_ms(1);
+        world.add(NewJob { queue: queue(19 - n).parse().unwrap(), priority: 9, ..job() }).await;
+    }
+    let one = async |free: (u32, u32)| world.claim(server, free.0, free.1).await.first().map(|run| run.fence.job);
+    assert_eq!(one((1, 0)).await, Some(jobs[19]), "its priority is the best");
+    let pause = async |n: u64, paused| world.storage.set_paused(&queue(n).parse().unwrap(), paused).await.unwrap();
+    pause(19, true).await;
+    pause(18, true).await;
+    assert_eq!(one((1, 0)).await, Some(jobs[2]), "two queues are paused");
+    // A job that comes to a paused queue waits with it.
+    world.clock.advance_ms(1);
+    let urgent = world.add(NewJob { queue: queue(18).parse().unwrap(), priority: 0, ..job() }).await;
+    assert_eq!(one((1, 0)).await, Some(jobs[3]));
+    pause(18, false).await;
+    assert_eq!(one((1, 0)).await, Some(urgent));
+    assert_eq!(one((1, 0)).await, Some(jobs[1]));
+    pause(19, false).await;
+    assert_eq!(one((1, 0)).await, Some(jobs[0]));
+    world.storage.delete(jobs[4], "ann").await.unwrap();
+    assert_eq!(one((1, 0)).await, Some(jobs[5]));
+    // It stands at the end of its line, before those of a worse priority.
+    world.clock.advance_ms(1);
+    world.storage.requeue(jobs[4], windlass_api::RequeueRequest::default(), "ann").await.unwrap();
+    assert_eq!(one((1, 0)).await, Some(jobs[6]));
+    let lost = world.server().await;
+    assert_eq!(world.claim(lost, 1, 0).await[0].fence.job, jobs[7]);
+    world.lose(lost).await;
+    assert_eq!(one((1, 0)).await, Some(jobs[7]), "it kept its place");
+    let later = NewJob { start: Start::After(5), priority: 0, queue: queue(50).parse().unwrap(), ..job() };
+    let later = world.add(later).await;
+    world.clock.advance_ms(5);
+    world.promote().await;
+    assert_eq!(one((1, 0)).await, Some(later));
+    // All that is left goes to another storage, and there to the other line.
+    let other = world.another().await;
+    let mut cursor = None::<String>;
+    loop {
+        let page = world.storage.export(cursor.as_deref(), 7).await.unwrap();
+        other.storage.import(page.items).await.unwrap();
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    other.deploy(1, &[("bill", Mode::Async)]).await;
+    let server = other.server().await;
+    assert!(other.claim(server, 9, 0).await.is_empty(), "they are all in the other line");
+    // Those that ran when all was moved have come back to their places.
+    let mut claimed = Vec::new();
+    for _ in 0..6 {
+        claimed.extend(other.claim(server, 0, 1).await.iter().map(|run| run.fence.job));
+    }
+    assert_eq!(claimed, [jobs[19], urgent, later, jobs[0], jobs[1], jobs[2]]);
 }

@@ -3,7 +3,7 @@
 use windlass_api::{Cause, SlotUse, State};
 
 use super::world::{World, job};
-use crate::storage::Heartbeat;
+use crate::storage::{Heartbeat, Wake};
 
 pub async fn a_lost_servers_job_is_enqueued_with_its_attempt_counted(world: World) {
     let id = world.add(job()).await;
@@ -103,4 +103,16 @@ pub async fn a_server_is_shown_with_its_slots_until_it_leaves(world: World) {
     assert_eq!(shown.heartbeat_at.ms_since(shown.started_at), 5);
     world.storage.leave(server).await.unwrap();
     assert!(world.storage.servers().await.unwrap().is_empty());
+}
+
+pub async fn the_end_of_a_job_that_ends_with_its_server_is_told(world: World) {
+    let mut new = job();
+    new.max_attempts = 1;
+    let id = world.add(new).await;
+    let Some(mut ends) = world.storage.wake().and_then(Wake::ends) else { return };
+    let lost = world.server().await;
+    world.claim_one(lost).await;
+    world.lose(lost).await;
+    assert_eq!(world.state(id).await, State::Failed);
+    assert_eq!(ends.recv().await.unwrap(), id);
 }

@@ -207,3 +207,35 @@ pub async fn pages_under_a_filter_neither_repeat_nor_skip_while_jobs_move(world:
     let expected = old.iter().rev().filter(|(n, _)| n % 2 == 0).map(|(_, id)| *id).collect::<Vec<_>>();
     assert_eq!(seen, expected);
 }
+
+/// A job's time stays what it was when a clock was set back, and what is made then is found by its own.
+pub async fn jobs_are_found_by_their_time_also_after_the_clock_was_set_back(world: World) {
+    const HOUR: i64 = 3_600_000;
+    let before = world.add(job()).await;
+    world.clock.advance_ms(-HOUR);
+    let start = world.now();
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        made.push(world.add(job()).await);
+        world.clock.advance_ms(1_000);
+    }
+    world.clock.advance_ms(2 * HOUR);
+    let after = world.add(job()).await;
+    let newest_first = [after, before, made[2], made[1], made[0]];
+    assert_eq!(listed(&world, &JobFilter::default()).await, newest_first, "by when they were made");
+    let within = |from: i64, before: i64| JobFilter {
+        created_from: Some(Timestamp(start.0 + from)),
+        created_before: Some(Timestamp(start.0 + before)),
+        ..JobFilter::default()
+    };
+    for (filter, expected) in [
+        (within(0, 1), vec![made[0]]),
+        (within(1_000, 1_001), vec![made[1]]),
+        (within(2_000, HOUR), vec![made[2]]),
+        (within(HOUR, HOUR + 1), vec![before]),
+        (within(HOUR + 1, 3 * HOUR), vec![after]),
+    ] {
+        assert_eq!(listed(&world, &filter).await, expected);
+        assert_eq!(count(&world, &filter).await, (1, false));
+    }
+}

@@ -86,7 +86,16 @@ impl RedisStorage {
         if moved > 0 {
             self.hub.tell(Signal::Work);
         }
-        Ok(Promoted { moved: usize::try_from(moved).unwrap_or(0), next_in_ms })
+        let moved = usize::try_from(moved).unwrap_or(0);
+        if !answer.is_empty() {
+            let (path, activation) = (answer.text()?, answer.text()?);
+            match self.rehome(&path, &activation).await {
+                Ok(true) => return Ok(Promoted { moved, next_in_ms: Some(0) }),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%path, %error, "the handler's jobs wait on; they are moved later"),
+            }
+        }
+        Ok(Promoted { moved, next_in_ms })
     }
 
     pub(super) async fn remove_old(&self, limit: usize) -> Result<usize, StorageError> {

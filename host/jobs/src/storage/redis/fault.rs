@@ -22,17 +22,18 @@ pub(super) fn is_misdirected(error: &RedisError) -> bool {
         || detail(error).contains("can not run script with write flag on readonly replica")
 }
 
+/// Whether the server is not the one to ask, or not now, so that whoever named it may be wrong.
+pub(super) fn is_out_of_place(error: &RedisError) -> bool {
+    is_misdirected(error)
+        || matches!(error.kind(), ErrorKind::Server(ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown))
+}
+
 /// Whether the connection is not worth keeping.
 pub(super) fn is_broken(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_unrecoverable_error()
-        || is_misdirected(error)
-        || matches!(
-            error.kind(),
-            ErrorKind::Server(
-                ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading
-            )
-        )
+        || is_out_of_place(error)
+        || matches!(error.kind(), ErrorKind::Server(ServerErrorKind::BusyLoading))
 }
 
 /// The error in a storage's words; `name` is what the Redis is called.
@@ -42,6 +43,7 @@ pub(super) fn storage_error(error: &RedisError, name: &str) -> StorageError {
         "DAMAGED" => return StorageError::Damaged(detail(error).to_owned()),
         "WRONGKEY" => return StorageError::Damaged(format!("the key {}", detail(error))),
         "WRONGTYPE" => return StorageError::Damaged("a key holds another kind of value than it should".to_owned()),
+        "INCOMPLETE" => return unavailable(&format!("{} did not all stay there: try again", detail(error))),
         "OOM" => return unavailable("its memory is full: raise `maxmemory`, or let jobs finish and expire"),
         "MISCONF" => return unavailable("it cannot write to its disk and takes no changes: see its own log"),
         "NOREPLICAS" => return unavailable("too few replicas are connected (`min-replicas-to-write`)"),

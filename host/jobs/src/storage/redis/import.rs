@@ -4,11 +4,12 @@ use redis::Cmd;
 use windlass_api::{HandlerPath, HistoryLine, Json, ServerId, State, Timestamp, Usage};
 
 use super::{
-    RedisStorage, answer,
+    RedisStorage,
+    answer::List,
     bytes::{cut, mode_number},
     fault::damaged,
     history::{Kept, Run},
-    modules::{Rehomed, handlers_json},
+    modules::handlers_json,
     notes::{encode_line, encode_progress, line_bytes},
     queues::{grain_letter, numbers},
     record::{Record, encode_wide},
@@ -29,19 +30,11 @@ impl RedisStorage {
         for record in records {
             put_record(&mut call.command, record, now)?;
         }
-        let new = answer::number::<i64>(self.run(call).await?)?;
+        let mut answer = List::of(self.run(call).await?)?;
+        let (new, activation) = (answer.number::<i64>()?, answer.text()?);
         self.hub.tell(Signal::Work);
-        for record in records {
-            if let Exported::Version(version) = record
-                && version.active
-            {
-                // Jobs that are here may have waited for what it brings.
-                for spec in &version.handlers {
-                    let path = format!("{}/{}", version.module, spec.name);
-                    self.rehome(&path, mode_number(spec.mode).into(), Rehomed::Waiting).await?;
-                }
-            }
-        }
+        // Jobs that are here may have waited for what a version brings.
+        self.rehome_all(&activation, answer).await?;
         if records.iter().any(|record| matches!(record, Exported::Version(_))) {
             self.hub.tell(Signal::Modules);
         }

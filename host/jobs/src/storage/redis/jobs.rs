@@ -26,9 +26,6 @@ use crate::{
 /// which are then not one step: see [`RedisStorage::store`].
 const MAX_BATCH: usize = 10_000;
 
-/// An answer to a claim that is so large was cut short: 16 MiB, as `claim.lua` has it.
-const FULL_ANSWER: usize = 16 * 1024 * 1024;
-
 /// Appends a new job to a command, as `births.lua` says.
 pub(super) fn put_job(command: &mut Cmd, job: &NewJob, by: &str) -> Result<(), StorageError> {
     let (start, when) = match job.start {
@@ -139,12 +136,12 @@ impl RedisStorage {
         let mut answer = List::of(self.run(call).await?)?;
         let broken = answer.bytes()?;
         let left = answer.bytes()?;
-        under_way.arrived(left, !answer.is_empty());
-        let (mut unreadable, mut claimed, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let is_cut = answer.number::<i64>()? == 1;
+        let handed = !answer.is_empty();
+        let (mut unreadable, mut claimed) = (Vec::new(), Vec::new());
         while !answer.is_empty() {
             let job = id(&answer.bytes()?)?;
             let (record, wide) = (answer.bytes()?, answer.bytes()?);
-            bytes += wide.len();
             match read_claimed(job, &record, &wide, request.server) {
                 Ok(job) => claimed.push(job),
                 Err(error) => {
@@ -156,13 +153,17 @@ impl RedisStorage {
         for job in answer::ids(&broken)? {
             tracing::error!(%job, "a job is passed over, because its record is damaged");
         }
-        if !unreadable.is_empty() {
-            self.set_aside(request.server, &unreadable).await?;
+        if !unreadable.is_empty()
+            && let Err(error) = self.set_aside(request.server, &unreadable).await
+        {
+            // The others must not be lost with them: those stay with this server until it leaves.
+            tracing::error!(%error, "damaged jobs could not be set aside");
         }
-        if !unreadable.is_empty() || !broken.is_empty() || bytes > FULL_ANSWER {
+        if !unreadable.is_empty() || !broken.is_empty() || is_cut {
             // There may be more for the slots that stayed free.
             self.hub.tell(Signal::Work);
         }
+        under_way.arrived(left, handed);
         Ok(claimed)
     }
 

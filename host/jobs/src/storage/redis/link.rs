@@ -3,7 +3,10 @@
 //! A namespace lives in one hash slot, so even of a Cluster it is always one server. Nothing is sent twice here unless the
 //! server said that it did nothing: whether to repeat a call whose answer was lost is the caller's to know.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion,
@@ -15,7 +18,8 @@ use tokio::{
 };
 
 use super::{
-    fault::{is_broken, is_misdirected, storage_error},
+    answer,
+    fault::{is_broken, is_misdirected, is_out_of_place, storage_error},
     options::RedisOptions,
     url::{Address, Kind, Login},
 };
@@ -33,6 +37,9 @@ pub(super) struct Link {
     certificates: Option<TlsCertificates>,
     connect_timeout: Duration,
     answer_timeout: Duration,
+    /// Attempts to connect that failed, and servers that were found to be the wrong ones, since an answer came. So many
+    /// hosts are passed over at first, so that one that knows nothing good is not asked for ever.
+    failures: AtomicU32,
     slot: Mutex<Slot>,
 }
 
@@ -48,7 +55,6 @@ struct Slot {
     /// Counts connections, so that a caller gives up only the one that failed it.
     generation: u64,
     connection: Option<MultiplexedConnection>,
-    failures: u32,
     failed: Option<(Instant, String)>,
 }
 
@@ -69,7 +75,15 @@ impl Link {
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
         let (connect_timeout, answer_timeout) = (options.connect_timeout, options.answer_timeout);
-        Ok(Self { address, name, certificates, connect_timeout, answer_timeout, slot: Mutex::default() })
+        Ok(Self {
+            address,
+            name,
+            certificates,
+            connect_timeout,
+            answer_timeout,
+            failures: AtomicU32::new(0),
+            slot: Mutex::default(),
+        })
     }
 
     /// What the Redis is called in messages.
@@ -87,10 +101,13 @@ impl Link {
         loop {
             let (generation, mut connection) = self.connection().await?;
             let answer = command.query_async::<Value>(&mut connection).await;
-            let Err(error) = &answer else { return Ok(answer) };
-            if is_broken(error) {
-                self.give_up(generation).await;
-            }
+            let Some(error) = answer.as_ref().err().filter(|error| is_broken(error)) else {
+                if self.failures.load(Ordering::Relaxed) > 0 {
+                    self.failures.store(0, Ordering::Relaxed);
+                }
+                return Ok(answer);
+            };
+            self.give_up(generation, error).await;
             asked += 1;
             // The wrong server did nothing, so the right one may be asked.
             if asked == 1 && is_misdirected(error) && self.address.kind != Kind::Single {
@@ -105,10 +122,14 @@ impl Link {
         self.send(command).await?.map_err(|error| storage_error(&error, &self.name))
     }
 
-    async fn give_up(&self, generation: u64) {
+    async fn give_up(&self, generation: u64, error: &RedisError) {
         let mut slot = self.slot.lock().await;
-        if slot.generation == generation {
-            slot.connection = None;
+        if slot.generation == generation && slot.connection.take().is_some() && is_out_of_place(error) {
+            let failures = self.failures.fetch_add(1, Ordering::Relaxed);
+            // The right one is looked for at once, but not again and again where there is none.
+            if failures > 0 {
+                slot.failed = Some((Instant::now() + pause(failures), storage_error(error, &self.name).to_string()));
+            }
         }
     }
 
@@ -127,13 +148,12 @@ impl Link {
             Ok(connection) => {
                 slot.generation += 1;
                 slot.connection = Some(connection.clone());
-                (slot.failures, slot.failed) = (0, None);
+                slot.failed = None;
                 Ok((slot.generation, connection))
             }
             Err(error) => {
-                let pause = BACKOFF.0.saturating_mul(1 << slot.failures.min(10)).min(BACKOFF.1);
-                slot.failures += 1;
-                slot.failed = Some((Instant::now() + pause.mul_f64(0.5 + fastrand::f64() / 2.0), error.to_string()));
+                let failures = self.failures.fetch_add(1, Ordering::Relaxed);
+                slot.failed = Some((Instant::now() + pause(failures), error.to_string()));
                 Err(error)
             }
         }
@@ -180,17 +200,27 @@ impl Link {
         Ok(addr.into_connection_info()?.set_redis_settings(settings(login, db)))
     }
 
-    /// The master as the first Sentinel that knows one names it.
+    /// The hosts of the address, in the order in which they are asked now.
+    fn hosts(&self) -> impl Iterator<Item = &(String, u16)> {
+        let hosts = &self.address.hosts;
+        let passed = usize::try_from(self.failures.load(Ordering::Relaxed)).unwrap_or(0);
+        hosts.iter().cycle().skip(passed % hosts.len().max(1)).take(hosts.len())
+    }
+
+    /// The master as the first Sentinel names it whose word is true: one that was cut off names the former one.
     async fn sentinel_master(&self, master: &str) -> Result<Client, StorageError> {
         let mut failed = StorageError::Unavailable(format!("{}: no Sentinel knows a master of this name", self.name));
-        for (host, port) in &self.address.hosts {
+        for (host, port) in self.hosts() {
             let client = self.client_of(host, *port, &self.address.sentinel_login, 0)?;
             let mut command = redis::cmd("SENTINEL");
             command.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
             match self.ask_client(&client, &command).await {
                 Ok(answer) => {
-                    if let Ok((host, port)) = redis::from_redis_value::<(String, u16)>(answer) {
-                        return self.client_of(&host, port, &self.address.login, self.address.db);
+                    let Ok((host, port)) = redis::from_redis_value::<(String, u16)>(answer) else { continue };
+                    let client = self.client_of(&host, port, &self.address.login, self.address.db)?;
+                    match self.expect_master(&client).await {
+                        Ok(()) => return Ok(client),
+                        Err(error) => failed = error,
                     }
                 }
                 Err(error) => failed = error,
@@ -199,20 +229,46 @@ impl Link {
         Err(failed)
     }
 
-    /// The server that holds the namespace's slot, as the first one that answers knows.
+    /// The server that holds the namespace's slot, as the first host knows that has its part in the Cluster.
     async fn cluster_master(&self) -> Result<Client, StorageError> {
         let mut failed = StorageError::Unavailable(format!("{}: no host is named", self.name));
-        for (host, port) in &self.address.hosts {
-            match self.slot_holder(host, *port).await {
-                Ok((host, port)) => return self.client_of(&host, port, &self.address.login, 0),
+        for (host, port) in self.hosts() {
+            match self.holder_by(host, *port).await {
+                Ok(client) => return Ok(client),
                 Err(error) => failed = error,
             }
         }
         Err(failed)
     }
 
+    async fn holder_by(&self, host: &str, port: u16) -> Result<Client, StorageError> {
+        let (host, port) = self.slot_holder(host, port).await?;
+        let client = self.client_of(&host, port, &self.address.login, 0)?;
+        self.expect_master(&client).await?;
+        Ok(client)
+    }
+
+    /// Fails where a server takes no writes.
+    async fn expect_master(&self, client: &Client) -> Result<(), StorageError> {
+        let role = self.ask_client(client, &redis::cmd("ROLE")).await?;
+        let is_master = matches!(&role, Value::Array(role) if matches!(role.first(),
+            Some(Value::BulkString(word)) if word == b"master"));
+        if is_master {
+            return Ok(());
+        }
+        Err(StorageError::Unavailable(format!("{}: the server is a read-only replica just now", self.name)))
+    }
+
     async fn slot_holder(&self, host: &str, port: u16) -> Result<(String, u16), StorageError> {
         let client = self.client_of(host, port, &self.address.login, 0)?;
+        let mut command = redis::cmd("CLUSTER");
+        command.arg("INFO");
+        let info = answer::text(self.ask_client(&client, &command).await?)?;
+        if !info.lines().any(|line| line.trim_end() == "cluster_state:ok") {
+            // It was cut off from the others, or some of them are down; what it knows may be long over.
+            let name = &self.name;
+            return Err(StorageError::Unavailable(format!("{name}: {host}:{port} says that its Cluster is down")));
+        }
         let mut command = redis::cmd("CLUSTER");
         command.arg("KEYSLOT").arg(format!("{{{}}}", self.address.namespace));
         let slot = self.ask_client(&client, &command).await?;
@@ -262,6 +318,12 @@ impl Link {
             _ => storage_error(error, &self.name),
         }
     }
+}
+
+/// How long to wait after so many failures.
+fn pause(failures: u32) -> Duration {
+    let pause = BACKOFF.0.saturating_mul(1 << failures.min(10)).min(BACKOFF.1);
+    pause.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 fn settings(login: &Login, db: i64) -> RedisConnectionInfo {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::StreamExt as _;
-use redis::aio::PubSub;
+use redis::aio::{PubSub, PubSubSink};
 use tokio::{
     sync::oneshot,
     time::{MissedTickBehavior, interval, sleep, timeout},
@@ -62,6 +62,14 @@ async fn connect(link: &Link) -> Result<PubSub, StorageError> {
         .map_err(|error| unavailable(error.to_string()))
 }
 
+async fn subscribe(sink: &mut PubSubSink, channel: &str) -> Result<(), Ended> {
+    match timeout(PONG, sink.subscribe(channel)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Ended::Failed(error.to_string())),
+        Err(_) => Err(Ended::Failed("it did not answer in time".to_owned())),
+    }
+}
+
 async fn follow(
     connection: PubSub,
     hub: &Weak<Hub>,
@@ -71,33 +79,35 @@ async fn follow(
 ) -> Ended {
     let (wake, ends) = (format!("{prefix}wake"), format!("{prefix}ends"));
     let (mut sink, mut messages) = connection.split();
-    match timeout(PONG, sink.subscribe(&wake)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return Ended::Failed(error.to_string()),
-        Err(_) => return Ended::Failed("it did not answer in time".to_owned()),
-    }
-    *failures = 0;
-    match ready.take() {
-        // Whoever began to wait before is told nothing of what came before.
-        Some(ready) => drop(ready.send(())),
-        None => match hub.upgrade() {
-            // What was told meanwhile went unheard.
-            Some(hub) => hub.tell(Signal::Work),
-            None => return Ended::Dropped,
-        },
+    if let Err(ended) = subscribe(&mut sink, &wake).await {
+        return ended;
     }
     let Some(wanted) = hub.upgrade().map(|hub| Arc::clone(&hub.wanted)) else { return Ended::Dropped };
+    let wants_ends = || hub.upgrade().is_some_and(|hub| hub.ends_wanted.load(Ordering::Relaxed));
     let mut follows_ends = false;
+    if wants_ends() {
+        if let Err(ended) = subscribe(&mut sink, &ends).await {
+            return ended;
+        }
+        follows_ends = true;
+    }
+    *failures = 0;
+    // Whoever waits for this hears all from now on; whoever listened before has heard nothing of what was told meanwhile.
+    let waits = ready.take().is_some_and(|ready| ready.send(()).is_ok());
+    if !waits {
+        match hub.upgrade() {
+            Some(hub) => hub.tell(Signal::Work),
+            None => return Ended::Dropped,
+        }
+    }
     let mut ping = interval(PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let wants_ends = hub.upgrade().is_some_and(|hub| hub.ends_wanted.load(Ordering::Relaxed));
-        if wants_ends && !follows_ends {
-            match timeout(PONG, sink.subscribe(&ends)).await {
-                Ok(Ok(())) => follows_ends = true,
-                Ok(Err(error)) => return Ended::Failed(error.to_string()),
-                Err(_) => return Ended::Failed("it did not answer in time".to_owned()),
+        if !follows_ends && wants_ends() {
+            if let Err(ended) = subscribe(&mut sink, &ends).await {
+                return ended;
             }
+            follows_ends = true;
         }
         tokio::select! {
             message = messages.next() => {

@@ -8,7 +8,7 @@ use windlass_api::{Digest, HandlerSpec, ModuleName, ModuleView, Timestamp, Versi
 use super::{
     RedisStorage,
     answer::{self, List},
-    bytes::{NONE, mode_number},
+    bytes::mode_number,
     fault::damaged,
     record::digest,
     script,
@@ -27,15 +27,6 @@ pub(super) struct VersionRow {
     pub(super) view: VersionView,
 }
 
-/// Which jobs are moved when a handler has come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rehomed {
-    /// Those that wait for it.
-    Waiting,
-    /// Those as well that stand in the line of its former mode.
-    All,
-}
-
 pub(super) fn handlers_json(handlers: &[HandlerSpec]) -> Result<String, StorageError> {
     serde_json::to_string(handlers).map_err(|error| damaged("a version's handlers", error))
 }
@@ -45,8 +36,13 @@ impl RedisStorage {
         [self.prefix.as_bytes(), b"b:", &digest.0].concat()
     }
 
-    /// Stores a component's bytes, which nobody sees before a version names them.
+    /// Stores a component's bytes, which nobody sees before a version names them. Where they are there, nothing is sent.
     pub(super) async fn put_component(&self, digest: Digest, bytes: &[u8]) -> Result<(), StorageError> {
+        let mut call = self.call(&script::HAS_COMPONENT);
+        call.arg(&digest.0).arg(bytes.len());
+        if answer::number::<i64>(self.run(call).await?)? == 1 {
+            return Ok(());
+        }
         let key = self.component_key(digest);
         for (n, part) in bytes.chunks(PART).enumerate() {
             let mut command = cmd("HSET");
@@ -59,10 +55,7 @@ impl RedisStorage {
     }
 
     pub(super) async fn keep_version(&self, new: &NewVersion) -> Result<bool, StorageError> {
-        let known = self.versions(Some(&new.module)).await?;
-        if known.iter().any(|row| row.view.digest == new.digest) {
-            return Ok(true);
-        }
+        // Of a version that is known, bytes that were lost come back thus.
         self.put_component(new.digest, &new.bytes).await?;
         let mut call = self.call(&script::ADD_VERSION);
         call.arg(new.module.as_str())
@@ -87,24 +80,28 @@ impl RedisStorage {
         if answer.is_empty() {
             return Ok(false);
         }
-        answer.next()?;
+        let activation = answer.text()?;
         self.hub.tell(Signal::Modules);
-        while !answer.is_empty() {
-            let (path, mode) = (answer.text()?, answer.number::<i64>()?);
-            self.rehome(&path, mode, Rehomed::All).await?;
-        }
+        self.rehome_all(&activation, answer).await?;
         Ok(true)
     }
 
-    pub(super) async fn rehome(&self, path: &str, mode: i64, which: Rehomed) -> Result<(), StorageError> {
-        let mut from = Some(NONE.to_string());
-        while let Some(at) = from {
-            let mut call = self.call(&script::REHOME);
-            call.arg(path).arg(mode).arg(at).arg(STEP).arg(u8::from(which == Rehomed::Waiting));
-            from = answer::optional_number::<i64>(self.run(call).await?)?.map(|at| at.to_string());
-            self.hub.tell(Signal::Work);
+    /// Moves all jobs of these handlers that an activation wants in other lines.
+    pub(super) async fn rehome_all(&self, activation: &str, mut paths: List) -> Result<(), StorageError> {
+        while !paths.is_empty() {
+            let path = paths.text()?;
+            while self.rehome(&path, activation).await? {}
         }
         Ok(())
+    }
+
+    /// Moves some jobs of a handler; gives whether there are more.
+    pub(super) async fn rehome(&self, path: &str, activation: &str) -> Result<bool, StorageError> {
+        let mut call = self.call(&script::REHOME);
+        call.arg(path).arg(activation).arg(STEP);
+        let more = answer::number::<i64>(self.run(call).await?)? == 1;
+        self.hub.tell(Signal::Work);
+        Ok(more)
     }
 
     /// Versions of a module, or of all, by module and then the newest first.

@@ -5,11 +5,19 @@ use std::collections::BTreeMap;
 use redis::cmd;
 use windlass_api::{CounterQuery, CounterRow, Counts, Grain, HandlerPath, QueueName, QueueView, State, Timestamp};
 
-use super::{RedisStorage, answer::List, fault::damaged, script};
+use super::{
+    RedisStorage,
+    answer::{self, List},
+    fault::damaged,
+    script,
+};
 use crate::storage::{MAX_SPANS, Signal, StorageError};
 
 /// How many spans are read by one step.
 const STEP: u64 = 500;
+
+/// How many queues' lines are looked at by one step, so that others get their turn in between.
+const QUEUES: usize = 500;
 
 /// How many jobs there are of a queue, a handler and a state.
 pub(super) struct Tally {
@@ -78,10 +86,16 @@ impl RedisStorage {
                 _ => {}
             }
         }
-        let mut heads = List::of(answer.next()?)?;
-        while !heads.is_empty() {
-            let name = heads.text()?.parse().map_err(|error| damaged("a queue", error))?;
-            view(&mut queues, name).oldest_at = Some(Timestamp(heads.number()?));
+        let mut waiting = queues.values_mut().filter(|view| view.enqueued > 0).collect::<Vec<_>>();
+        for some in waiting.chunks_mut(QUEUES) {
+            let mut call = self.call(&script::QUEUES);
+            for view in some.iter() {
+                call.arg(view.name.as_str());
+            }
+            let mut answer = List::of(self.run(call).await?)?;
+            for view in some {
+                view.oldest_at = answer::optional_number(answer.next()?)?.map(Timestamp);
+            }
         }
         Ok(queues.into_values().collect())
     }

@@ -61,10 +61,12 @@ scripts! {
     REGISTER: Drains + MOVES = "register.lua";
     HEARTBEAT: Drains = "heartbeat.lua";
     GIVE_UP: Drains + MOVES = "give_up.lua";
+    PULSES: Reads = "pulses.lua";
     SERVERS: Reads = "servers.lua";
     QUEUES: Reads = "queues.lua";
     PAUSE: Drains + MOVES = "pause.lua";
     COUNTERS: Reads = "counters.lua";
+    HAS_COMPONENT: Reads + MOVES = "has_component.lua";
     ADD_VERSION: Stores + MOVES = "add_version.lua";
     ACTIVATE: Stores + MOVES = "activate.lua";
     REHOME: Drains + MOVES = "rehome.lua";

@@ -21,7 +21,6 @@ const STEP: usize = 500;
 /// A server as it is kept.
 struct Known {
     view: ServerView,
-    beat: u64,
     given_up: bool,
 }
 
@@ -64,11 +63,10 @@ impl RedisStorage {
         let mut known = Vec::new();
         while !answer.is_empty() {
             let mut one = List::of(answer.next()?)?;
-            let id = one.bytes()?;
-            let id = ServerId(Uuid::from_slice(&id).map_err(|error| damaged("a server's id", error))?);
+            let id = server_id(&one.bytes()?)?;
             match read(id, &mut one) {
                 Ok(server) => known.push(server),
-                // It still beats and is swept by its runs; one server that cannot be shown hides no other.
+                // It is swept all the same when it no longer beats; one server that cannot be shown hides no other.
                 Err(error) => tracing::error!(server = %id, %error, "the record of a server is damaged"),
             }
         }
@@ -76,8 +74,13 @@ impl RedisStorage {
     }
 
     pub(super) async fn all_pulses(&self) -> Result<Vec<Pulse>, StorageError> {
-        let known = self.known().await?;
-        Ok(known.into_iter().map(|server| Pulse { server: server.view.id, beat: server.beat }).collect())
+        let mut answer = List::of(self.run(self.call(&script::PULSES)).await?)?;
+        let mut pulses = Vec::new();
+        while !answer.is_empty() {
+            let server = server_id(&answer.bytes()?)?;
+            pulses.push(Pulse { server, beat: answer.number::<u64>()? });
+        }
+        Ok(pulses)
     }
 
     pub(super) async fn all_servers(&self) -> Result<Vec<ServerView>, StorageError> {
@@ -103,6 +106,7 @@ impl RedisStorage {
             }
             taken = Some(taken.unwrap_or(0) + usize::try_from(some).unwrap_or(0));
             self.hub.tell(Signal::Work);
+            self.hub.tell_ends(answer::ids(&answer.bytes()?)?);
             if !more {
                 return Ok(taken);
             }
@@ -110,8 +114,11 @@ impl RedisStorage {
     }
 }
 
+fn server_id(bytes: &[u8]) -> Result<ServerId, StorageError> {
+    Uuid::from_slice(bytes).map(ServerId).map_err(|error| damaged("a server's id", error))
+}
+
 fn read(id: ServerId, fields: &mut List) -> Result<Known, StorageError> {
-    let beat = fields.number::<i64>()?;
     let (host, pid, version) = (fields.text()?, fields.number()?, fields.text()?);
     let queues = serde_json::from_slice(&fields.bytes()?).map_err(|error| damaged(format_args!("server {id}"), error));
     let mut slots = || Ok::<_, StorageError>(SlotUse { total: fields.number()?, busy: fields.number()? });
@@ -120,5 +127,5 @@ fn read(id: ServerId, fields: &mut List) -> Result<Known, StorageError> {
     let (started_at, heartbeat_at) = (instant()?, instant()?);
     let view =
         ServerView { id, host, pid, version, queues: queues?, sync_slots, async_slots, started_at, heartbeat_at };
-    Ok(Known { view, beat: u64::try_from(beat).unwrap_or(0), given_up: !fields.bytes()?.is_empty() })
+    Ok(Known { view, given_up: !fields.bytes()?.is_empty() })
 }

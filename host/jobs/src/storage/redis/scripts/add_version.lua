@@ -6,6 +6,7 @@ local versions, key = P .. 'm:' .. ARGV[3], P .. 'f:' .. ARGV[3] .. ':' .. ARGV[
 expect_type(versions, 'zset')
 expect_type(key, 'hash')
 expect_type(P .. 'modules', 'set')
+expect_component(ARGV[4], ARGV[5])
 if redis.call('EXISTS', key) == 1 then
   return 1
 end

@@ -6,28 +6,27 @@
 --         only the host reads
 
 -- A number for each job in the order of making, from the instant, so that time is found by number: 4096 for each
--- millisecond since 2023. Where they come faster, they run ahead; `ahead` says how far they ever did.
+-- millisecond since 2023. Where they come faster, they run ahead; `ahead` says how far they ever did. Where the clock was
+-- set back, numbers go back with it: some may be given twice then, and the id tells those jobs apart.
 local EPOCH, PER_MS = 1672531200000, 4096
-local last_seq, ahead
+local last_seq, last_made, ahead
+
+local function number_after(last, last_created, created)
+  local least = (created - EPOCH) * PER_MS
+  local seq = created >= last_created and math.max(last + 1, least) or least
+  ahead = math.max(ahead, seq - least)
+  return seq
+end
 
 local function next_seq(created)
-  local least = (created - EPOCH) * PER_MS
-  last_seq = math.max(last_seq + 1, least)
-  ahead = math.max(ahead, last_seq - least)
+  last_seq = number_after(last_seq, last_made, created)
+  last_made = created
   return last_seq
 end
 
--- The tags that stand at the head of what never changes.
-local function tags_of(wide)
-  local fine, tags = pcall(function()
-    local count, at = struct.unpack('>I2', wide)
-    local tags = {}
-    for n = 1, count do
-      tags[n], at = struct.unpack('>I2c0', wide, at)
-    end
-    return tags
-  end)
-  return fine and tags or {}
+local function load_numbers()
+  local numbers = redis.call('HMGET', P .. 'meta', 'seq', 'made', 'ahead')
+  last_seq, last_made, ahead = tonumber(numbers[1] or NONE), tonumber(numbers[2] or NONE), tonumber(numbers[3] or 0)
 end
 
 local function file(job, wide)
@@ -83,10 +82,7 @@ local function bear(first, count)
   if count == 0 then
     return ''
   end
-  if not last_seq then
-    local numbers = redis.call('HMGET', P .. 'meta', 'seq', 'ahead')
-    last_seq, ahead = tonumber(numbers[1] or NONE), tonumber(numbers[2] or 0)
-  end
+  if not last_seq then load_numbers() end
   local ids, letters = {}, {}
   for n = 1, count do
     ids[n] = ARGV[first + (n - 1) * 5]
@@ -102,6 +98,6 @@ local function bear(first, count)
       born(id, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
     end
   end
-  hsets[P .. 'meta'] = { 'seq', digits(last_seq), 'ahead', digits(ahead) }
+  hsets[P .. 'meta'] = { 'seq', digits(last_seq), 'made', digits(last_made), 'ahead', digits(ahead) }
   return table.concat(letters)
 end

@@ -4,20 +4,33 @@
 -- ARGV[6]   a token of this claim, by which the server asks again for what was in an answer that it never got
 -- ARGV[7]   tokens whose answers came, 8 bytes each       ARGV[8]  tokens whose answers did not come
 -- ARGV[9…]  queues; all that are not paused where there are none
--- Result    the ids of damaged jobs that were passed over, the lost tokens of which jobs are still to be handed over,
---           then for each job its id, its record and what never changes of it
+-- Result    the ids of damaged jobs that were passed over, the lost tokens of which jobs are still to be handed over, 1
+--           where the answer would have become too large and there is more (else 0), then for each job its id, its record
+--           and what never changes of it
 local server = ARGV[3]
 local about = redis.call('HMGET', P .. 'v:' .. server, 'host', 'dead')
 if not about[1] or about[2] then
   -- A server that was given up must not get jobs that nobody would ever sweep.
-  return { '', '' }
+  return { '', '', 0 }
 end
 if redis.call('HEXISTS', P .. 'v:' .. server, 'x' .. ARGV[6]) == 1 then
   -- A later claim was told that this one's answer would not come, and it has only now arrived here.
-  return { '', '' }
+  return { '', '', 0 }
 end
 local free = { [0] = tonumber(ARGV[4]), [1] = tonumber(ARGV[5]) }
-local answer, handed, broken = { '', '' }, {}, {}
+local answer, handed, broken = { '', '', 0 }, {}, {}
+
+-- An answer is kept to so many bytes of what never changes of its jobs, or to one job, since it holds up all others on its
+-- connection. So many jobs are read at a time.
+local MOST, SOME = 8 * 1024 * 1024, 20
+local bytes, is_cut = 0, false
+local function fits(size)
+  if bytes > 0 and bytes + size > MOST then
+    return false
+  end
+  bytes = bytes + size
+  return true
+end
 
 -- Jobs of an answer that was lost are this server's already, and nobody runs them: they come first.
 local lost = ARGV[8]
@@ -30,14 +43,16 @@ for at = 1, #lost, 8 do
     local raw = redis.call('GET', P .. 'j:' .. id)
     local job = raw and read(raw, id)
     if job and job.state == PROCESSING and job.server == server then
-      local wide = redis.call('GET', P .. 'p:' .. id)
-      if free[job.mode] > 0 and wide then
+      local size = redis.call('STRLEN', P .. 'p:' .. id)
+      if free[job.mode] > 0 and size > 0 and not is_cut and fits(size) then
+        local wide = redis.call('GET', P .. 'p:' .. id)
         free[job.mode] = free[job.mode] - 1
         handed[#handed + 1] = id
         answer[#answer + 1] = id
         answer[#answer + 1] = raw
         answer[#answer + 1] = wide
-      elseif wide then
+      elseif size > 0 then
+        is_cut = is_cut or free[job.mode] > 0
         rest[#rest + 1] = id
       end
     end
@@ -55,105 +70,118 @@ for at = 1, #ARGV[7], 8 do
   into(hdels, P .. 'v:' .. server, 'c' .. string.sub(ARGV[7], at, at + 7))
 end
 
-local paused = {}
-for _, queue in ipairs(redis.call('SMEMBERS', P .. 'paused')) do
-  paused[queue] = true
-end
-
-local chosen, lines_of = {}, {}
-local function take(line, member)
-  pops[line] = (pops[line] or 0) + 1
+local chosen, lines_of, is_stale = {}, {}, false
+local function take(key, mode, queue, member)
+  if not pops[key] then line(mode, queue) end
+  pops[key] = (pops[key] or 0) + 1
   chosen[#chosen + 1] = string.sub(member, 9)
-  lines_of[#chosen] = line
+  lines_of[#chosen] = key
 end
 
 local function choose_in_order(mode, count)
   local seen = {}
   for at = 9, #ARGV do
     local queue = ARGV[at]
-    if count > 0 and not paused[queue] and not seen[queue] then
+    if count > 0 and not seen[queue] and redis.call('SISMEMBER', P .. 'paused', queue) == 0 then
       seen[queue] = true
-      local line = P .. 'l:' .. mode .. ':' .. queue
-      local members = redis.call('ZRANGE', line, 0, count - 1)
+      local key = P .. 'l:' .. mode .. ':' .. queue
+      local members = redis.call('ZRANGE', key, 0, count - 1)
       for _, member in ipairs(members) do
-        take(line, member)
+        take(key, mode, queue, member)
       end
       count = count - #members
     end
   end
 end
 
--- The first over all queues: the heads of the lines are compared, and each line is read on a few at a time.
-local function choose_best(mode, count, queues)
-  local lines = {}
-  local function refill(line)
-    line.members = redis.call('ZRANGE', line.key, line.from, line.from + line.step - 1, 'WITHSCORES')
-    line.at, line.from = 1, line.from + line.step
-    line.score = tonumber(line.members[2])
-    line.step = math.min(count, line.step * 4)
-    return line.score ~= nil
+-- Whether what comes next in one line goes before what comes next in another.
+local function before(a, b)
+  return a.score < b.score or (a.score == b.score and a.members[a.at] < b.members[b.at])
+end
+
+-- Lets the first of a heap sink to where it belongs.
+local function sink(heap)
+  local at, size, one = 1, #heap, heap[1]
+  while 2 * at <= size do
+    local below = 2 * at
+    if below < size and before(heap[below + 1], heap[below]) then below = below + 1 end
+    if not before(heap[below], one) then break end
+    heap[at] = heap[below]
+    at = below
+  end
+  heap[at] = one
+end
+
+-- The first over all queues. No more queues can have a part in it than jobs are wanted, and those whose lines' heads come
+-- first are known; their lines are merged, each read on a few at a time.
+local function choose_best(mode, count)
+  local queues = redis.call('ZRANGE', P .. 'heads:' .. mode, 0, count - 1)
+  local heap = {}
+  local function refill(of)
+    of.members = redis.call('ZRANGE', of.key, of.from, of.from + of.step - 1, 'WITHSCORES')
+    of.at, of.from = 1, of.from + of.step
+    of.score = tonumber(of.members[2])
+    of.step = math.min(count, of.step * 4)
+    return of.score ~= nil
   end
   for _, queue in ipairs(queues) do
-    if not paused[queue] then
-      local line = { key = P .. 'l:' .. mode .. ':' .. queue, from = 0, step = #queues == 1 and count or 1 }
-      if refill(line) then
-        lines[#lines + 1] = line
-      end
+    local of = { key = P .. 'l:' .. mode .. ':' .. queue, queue = queue, from = 0, step = #queues == 1 and count or 1 }
+    if refill(of) then
+      heap[#heap + 1] = of
+    else
+      -- Somebody has deleted the line.
+      line(mode, queue)
+      is_stale = true
     end
   end
-  while count > 0 and #lines > 0 do
-    local best = 1
-    for n = 2, #lines do
-      local a, b = lines[n], lines[best]
-      if a.score < b.score or (a.score == b.score and a.members[a.at] < b.members[b.at]) then
-        best = n
-      end
-    end
-    local line = lines[best]
-    take(line.key, line.members[line.at])
+  -- What is sorted is a heap.
+  table.sort(heap, before)
+  while count > 0 and #heap > 0 do
+    local of = heap[1]
+    take(of.key, mode, of.queue, of.members[of.at])
     count = count - 1
-    line.at = line.at + 2
-    line.score = tonumber(line.members[line.at + 1])
-    if not line.score and not refill(line) then
-      table.remove(lines, best)
+    of.at = of.at + 2
+    of.score = tonumber(of.members[of.at + 1])
+    if not of.score and not refill(of) then
+      heap[1] = heap[#heap]
+      heap[#heap] = nil
     end
+    if heap[2] then sink(heap) end
   end
 end
 
-local queues
 for mode = 0, 1 do
-  if free[mode] > 0 then
+  if free[mode] > 0 and not is_cut then
     if #ARGV >= 9 then
       choose_in_order(mode, free[mode])
     else
-      queues = queues or redis.call('SMEMBERS', P .. 'queues')
-      choose_best(mode, free[mode], queues)
+      choose_best(mode, free[mode])
     end
   end
 end
 
--- An answer is kept to about so many bytes: it holds up all others on its connection. The rest stays in its line.
-local MOST, SOME = 16 * 1024 * 1024, 50
-local records, wides, bytes = values('j:', chosen), {}, 0
+-- What does not fit into the answer stays in its line.
+local records, wides = values('j:', chosen), {}
 for first = 1, #chosen, SOME do
-  if bytes > MOST then
-    for n = first, #chosen do
-      pops[lines_of[n]] = pops[lines_of[n]] - 1
-      chosen[n] = nil
-    end
-    break
-  end
   local some = {}
   for n = first, math.min(first + SOME - 1, #chosen) do
     some[#some + 1] = chosen[n]
   end
   for n, wide in ipairs(values('p:', some)) do
     wides[first + n - 1] = wide
-    bytes = bytes + (wide and #wide or 0)
+    if not fits(wide and #wide or 0) then
+      is_cut = true
+      for left = first + n - 1, #chosen do
+        pops[lines_of[left]] = pops[lines_of[left]] - 1
+        chosen[left] = nil
+      end
+      break
+    end
   end
+  if is_cut then break end
 end
-for line, count in pairs(pops) do
-  if count == 0 then pops[line] = nil end
+for key, count in pairs(pops) do
+  if count == 0 then pops[key] = nil end
 end
 local versions = {}
 for n = 1, #chosen do
@@ -186,8 +214,8 @@ end
 if #handed > 0 then
   into(hsets, P .. 'v:' .. server, 'c' .. ARGV[6], table.concat(handed))
 end
-if #answer > 2 or next(pops) or next(hdels) or next(hsets) then
+if #answer > 3 or is_stale or next(pops) or next(hdels) or next(hsets) then
   commit()
 end
-answer[1] = table.concat(broken)
+answer[1], answer[3] = table.concat(broken), is_cut and 1 or 0
 return answer

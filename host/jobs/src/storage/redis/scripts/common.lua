@@ -10,6 +10,7 @@
 --   j:ID record     p:ID what never changes    h:ID history    r:ID result    w:ID progress    c:ID checkpoints
 --   o:ID log        s:STATE, q:QUEUE, h/:MODULE/HANDLER, t:TAG  jobs by the order of their making
 --   l:MODE:QUEUE    a line: score priority and instant, member number and id    d  the scheduled: score instant
+--   heads:MODE      the queues with a line that are not paused: score that of the line's first
 --   e:STATE ended jobs by their end    u:SERVER its runs    k:SERVER its runs that are to stop    v:SERVER a server
 --   y:MODULE/HANDLER jobs that wait for the handler
 

@@ -5,11 +5,16 @@
 --          in order: then losses do not count, and attempts are given back.
 -- ARGV[5]  at most so many runs
 -- Result   nothing where it is not known or has beaten again; else how many runs were taken, whether there may be more
---          (0 or 1), the ids of damaged jobs, which keep their server and are met here no second time
+--          (0 or 1), the ids of damaged jobs, which keep their server and are met here no second time, and the ids of those
+--          that ended
 local server, beat, limit = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local key = P .. 'v:' .. server
 local about = redis.call('HMGET', key, 'host', 'beat', 'dead')
-if not about[1] or (beat ~= '' and not about[3] and about[2] ~= beat) then
+-- One of which only the id is left is given up too, or its runs would never come back.
+if not about[1] and not redis.call('ZSCORE', P .. 'servers', server) then
+  return {}
+end
+if beat ~= '' and not about[3] and (tonumber(about[2]) and about[2] or '0') ~= beat then
   return {}
 end
 local ids = redis.call('SRANDMEMBER', P .. 'u:' .. server, limit)
@@ -64,4 +69,4 @@ else
   into(zrems, P .. 'servers', server)
 end
 commit()
-return { taken, more, table.concat(broken) }
+return { taken, more, table.concat(broken), table.concat(ends) }

@@ -8,16 +8,17 @@
 --   N  `m` or `h`, the span's beginning, `MODULE/HANDLER`, how many, pairs of what happened and how often
 --   J  id, record, what never changes, history, whether there is a result (1 or 0), the result, progress or nothing,
 --      how many checkpoints, pairs of key and value, how many log lines, the lines
--- Result    how many were new
+-- Result    how many were new, the number of this activation, and the handlers for which jobs may wait, for `rehome`
 local at, new, logged, made, checkpoints = 4, 0, {}, {}, {}
 local counted, activated, modes = {}, {}, {}
-local numbering = {}
+local numbering, rehoming, number = {}, {}, next_rehoming()
 for _ = 1, tonumber(ARGV[3]) do
   local kind = ARGV[at]
   if kind == 'V' then
     local module, digest, handlers = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 9])
     local key = P .. 'f:' .. module .. ':' .. digest
     if redis.call('EXISTS', key) == 0 and not made[key] then
+      expect_component(digest, ARGV[at + 3])
       new, made[key] = new + 1, true
       numbering.versions = (numbering.versions or tonumber(redis.call('HGET', P .. 'meta', 'versions') or 0)) + 1
       hsets[key] = { 'size', ARGV[at + 3], 'version', ARGV[at + 4], 'sdk', ARGV[at + 5], 'handlers', ARGV[at + 6],
@@ -34,11 +35,23 @@ for _ = 1, tonumber(ARGV[3]) do
         modules_changed = true
       end
     end
+    if ARGV[at + 8] == '1' then
+      for n = 1, handlers do
+        local path = ARGV[at + 8 + 2 * n]
+        local kind = rehoming_of(path)
+        if not rehoming[path] and (kind or activated[module]) then
+          rehoming[path] = true
+          rehoming[#rehoming + 1] = path
+          set_rehoming(path, kind or 'w', number, digits(NONE))
+        end
+      end
+    end
     at = at + 10 + 2 * handlers
   elseif kind == 'Q' then
     if ARGV[at + 2] == '1' and redis.call('SISMEMBER', P .. 'paused', ARGV[at + 1]) == 0 and not made[ARGV[at + 1]] then
       new, made[ARGV[at + 1]] = new + 1, true
       into(sadds, P .. 'paused', ARGV[at + 1])
+      queue_changed(ARGV[at + 1])
     end
     at = at + 3
   elseif kind == 'R' then
@@ -77,17 +90,16 @@ for _ = 1, tonumber(ARGV[3]) do
       local job, why = read(ARGV[at + 2], id)
       if not job then damaged(why) end
       if not last_seq then
-        local numbers = redis.call('HMGET', P .. 'meta', 'seq', 'ahead', 'imported')
-        last_seq, ahead = tonumber(numbers[1] or NONE), tonumber(numbers[2] or 0)
-        counted.last = tonumber(numbers[3] or NONE)
+        load_numbers()
+        local numbers = redis.call('HMGET', P .. 'meta', 'imported', 'imported_made')
+        counted.last, counted.made = tonumber(numbers[1] or NONE), tonumber(numbers[2] or NONE)
       end
-      -- It takes the number that it would have had here when it was made, so that time is still found by number; jobs
-      -- of one millisecond keep their order.
-      local least = (job.created - EPOCH) * PER_MS
-      job.seq = counted.last >= least and counted.last < least + PER_MS and counted.last + 1 or least
-      counted.last = job.seq
-      ahead = math.max(ahead, job.seq - least)
-      hsets[P .. 'meta'] = { 'seq', digits(last_seq), 'ahead', digits(ahead), 'imported', digits(counted.last) }
+      -- It takes the number that it would have had here when it was made, so that time is still found by number; those
+      -- that come in the order of their making keep it.
+      job.seq = number_after(counted.last, counted.made, job.created)
+      counted.last, counted.made = job.seq, job.created
+      hsets[P .. 'meta'] = { 'ahead', digits(ahead), 'imported', digits(counted.last), 'imported_made',
+        digits(counted.made) }
       put(P .. 'p:' .. id, wide)
       if ARGV[at + 4] ~= '' then put(P .. 'h:' .. id, ARGV[at + 4]) end
       if ARGV[at + 5] == '1' then put(P .. 'r:' .. id, ARGV[at + 6]) end
@@ -125,9 +137,12 @@ end
 if numbering.versions then
   into(hsets, P .. 'meta', 'versions', digits(numbering.versions))
 end
+if #rehoming > 0 then
+  into(hsets, P .. 'meta', 'rehomings', number)
+end
 -- Nobody waits for the end of a job that was brought in.
 ends = {}
-if new > 0 then
+if new > 0 or #rehoming > 0 then
   commit()
 end
 if #logged > 0 then
@@ -136,4 +151,4 @@ if #logged > 0 then
     redis.call('XADD', P .. 'o:' .. line[1], digits(number + n) .. '-0', 'l', line[2])
   end
 end
-return new
+return { new, number, unpack(rehoming) }

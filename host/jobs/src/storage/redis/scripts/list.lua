@@ -8,7 +8,7 @@
 --           ARGV[16] made before, ARGV[17] tag, ARGV[18] text
 -- ARGV[19…] the indexes' suffixes
 -- Result    how many passed; whether that was all (1 or 0); the number, the id and the making of the last that was looked
---           at; the ids of damaged ones; then for `jobs` for each that passed: id, record, what never changes, history,
+--           at; the ids of damaged ones; then for `jobs` for each that passed: id, record, tags, history,
 --           progress; for `ids` the ids
 local newest, seq, after = ARGV[3] == 'new', ARGV[4], ARGV[5]
 local cursor = tonumber(seq)
@@ -120,13 +120,11 @@ elseif give == 'jobs' then
   for n = 1, passed do
     of[n] = chosen[n][1]
   end
-  local wides, histories, progresses = values('p:', of), values('h:', of), values('w:', of)
+  local histories, progresses = values('h:', of), values('w:', of)
   for n = 1, passed do
     local job = read(chosen[n][2], of[n])
-    local wide = wides[n] or ''
-    -- Of what never changes, a list shows the tags only.
-    if string.sub(wide, 1, 2) == '\0\0' then wide = '\0\0' end
-    for _, value in ipairs({ of[n], chosen[n][2], wide, job.ended > 0 and histories[n] or '', progresses[n] or '' }) do
+    local _, tags = stored_tags(of[n])
+    for _, value in ipairs({ of[n], chosen[n][2], tags, job.ended > 0 and histories[n] or '', progresses[n] or '' }) do
       answer[#answer + 1] = value
     end
   end

@@ -4,6 +4,8 @@
 local puts, appends, dels = {}, {}, {}
 local zadds, zrems, sadds, srems, pops = {}, {}, {}, {}, {}
 local tallies, counters, hsets, hdels = {}, {}, {}, {}
+-- The lines that change, as keys with their mode and queue: `commit` keeps `heads:MODE` true to them.
+local lines = {}
 local work, modules_changed, cancels, ends = false, false, {}, {}
 
 local function into(map, key, a, b)
@@ -48,12 +50,77 @@ local function rank(job)
   return job.priority * 4398046511104 + math.min(math.max(job.ready, 0), 4398046511103)
 end
 
+-- The key of a line that is going to change.
+local function line(mode, queue)
+  local key = P .. 'l:' .. mode .. ':' .. queue
+  if not lines[key] then
+    lines[key] = { P .. 'heads:' .. mode, queue }
+  end
+  return key
+end
+
 local function line_of(job)
-  return P .. 'l:' .. job.mode .. ':' .. job.queue
+  return line(job.mode, job.queue)
+end
+
+-- Both lines of a queue have to be looked at anew, since it was paused or resumed.
+local function queue_changed(queue)
+  line(0, queue)
+  line(1, queue)
+end
+
+-- Keeps the first of each line that has changed where a claim over all queues looks for it.
+local function update_heads()
+  local any_paused
+  for key, of in pairs(lines) do
+    if any_paused == nil then any_paused = redis.call('EXISTS', P .. 'paused') == 1 end
+    local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    if first[2] and not (any_paused and redis.call('SISMEMBER', P .. 'paused', of[2]) == 1) then
+      redis.call('ZADD', of[1], first[2], of[2])
+    else
+      redis.call('ZREM', of[1], of[2])
+    end
+  end
 end
 
 local function module_of(path)
   return string.match(path, '^[^/]*')
+end
+
+-- The tags that stand at the head of what never changes, and where they end; none where it is too short or damaged.
+local function tags_of(wide)
+  local fine, tags, rest = pcall(function()
+    local count, at = struct.unpack('>I2', wide)
+    local tags = {}
+    for n = 1, count do
+      tags[n], at = struct.unpack('>I2c0', wide, at)
+    end
+    return tags, at
+  end)
+  if not fine then
+    return {}, nil
+  end
+  return tags, rest
+end
+
+-- The same of a stored job, with the bytes that they stand in. A large payload behind them is not read.
+local NO_TAGS = '\0\0'
+
+local function stored_tags(id)
+  local key = P .. 'p:' .. id
+  local head = redis.call('GETRANGE', key, 0, 1)
+  if #head < 2 then
+    return {}, ''
+  elseif head == NO_TAGS then
+    return {}, NO_TAGS
+  end
+  head = redis.call('GETRANGE', key, 0, 4095)
+  local tags, rest = tags_of(head)
+  if not rest and #head == 4096 then
+    head = redis.call('GET', key)
+    tags, rest = tags_of(head)
+  end
+  return tags, rest and string.sub(head, 1, rest - 1) or head
 end
 
 -- Takes a job out of where it stands. One that was popped from its line stands there no more.
@@ -177,6 +244,38 @@ local function active_mode(path)
   return mode and tonumber(mode)
 end
 
+-- `rehoming` has the handlers whose jobs are still to be moved to other lines, so that whoever meets one goes on where
+-- another stopped: `a` for all of its jobs or `w` for those only that wait for it, the number of the activation, and the
+-- number in the order of making to go on from.
+local function rehoming_of(path)
+  local value = redis.call('HGET', P .. 'rehoming', path)
+  return string.match(value or '', '^(%a) (%d+) (%-?%d+)$')
+end
+
+local function set_rehoming(path, kind, number, from)
+  into(hsets, P .. 'rehoming', path, kind .. ' ' .. number .. ' ' .. from)
+end
+
+-- The number of an activation that begins now; whoever calls this stores it as `rehomings` of `meta`.
+local function next_rehoming()
+  return digits((redis.call('HGET', P .. 'meta', 'rehomings') or 0) + 1)
+end
+
+-- Whether all bytes of a component are there.
+local function has_component(digest, size)
+  local key, bytes = P .. 'b:' .. digest, 0
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if field ~= 'size' then bytes = bytes + redis.call('HSTRLEN', key, field) end
+  end
+  return bytes == tonumber(size) and tonumber(redis.call('HGET', key, 'size')) == bytes
+end
+
+local function expect_component(digest, size)
+  if not has_component(digest, size) then
+    error({ err = 'INCOMPLETE the bytes of a component' })
+  end
+end
+
 local function expect_type(key, expected)
   local found = redis.call('TYPE', key).ok
   if found ~= expected and found ~= 'none' then
@@ -193,6 +292,14 @@ local function commit()
   for key in pairs(hsets) do expect_type(key, 'hash') end
   for key in pairs(hdels) do expect_type(key, 'hash') end
   for at = 1, #appends, 2 do expect_type(appends[at], 'string') end
+  for key in pairs(lines) do
+    if not (zadds[key] or zrems[key] or pops[key]) then expect_type(key, 'zset') end
+  end
+  if next(lines) then
+    expect_type(P .. 'heads:0', 'zset')
+    expect_type(P .. 'heads:1', 'zset')
+    expect_type(P .. 'paused', 'set')
+  end
   expect_type(P .. 'tally', 'hash')
   local minute, hour = now - now % 60000, now - now % 3600000
   local spans = { P .. 'n:m:' .. digits(minute), P .. 'n:h:' .. digits(hour) }
@@ -215,6 +322,7 @@ local function commit()
   for key, list in pairs(hsets) do in_parts('HSET', key, list) end
   for key, list in pairs(hdels) do in_parts('HDEL', key, list) end
   in_parts('UNLINK', nil, dels)
+  update_heads()
   for field, change in pairs(tallies) do
     if change ~= 0 and redis.call('HINCRBY', P .. 'tally', field, change) <= 0 then
       redis.call('HDEL', P .. 'tally', field)

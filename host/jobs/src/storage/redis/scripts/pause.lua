@@ -2,11 +2,11 @@
 -- ARGV[3]  the queue
 -- ARGV[4]  1 to stop, 0 to resume
 -- Result   nothing
-expect_type(P .. 'paused', 'set')
 if ARGV[4] == '1' then
-  redis.call('SADD', P .. 'paused', ARGV[3])
+  into(sadds, P .. 'paused', ARGV[3])
 else
-  redis.call('SREM', P .. 'paused', ARGV[3])
+  into(srems, P .. 'paused', ARGV[3])
   work = true
-  commit()
 end
+queue_changed(ARGV[3])
+commit()

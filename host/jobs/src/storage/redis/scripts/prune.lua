@@ -6,11 +6,13 @@
 --             from the beginning of their span
 -- Result      how many jobs were removed, whether there is more to do (0 or 1), the ids of damaged ones among them
 
--- One step looks at so many jobs' logs, and at so many lines of each.
-local LOGS, LINES, SPANS = 50, 500, 200
+-- One step looks at so many jobs' logs, and in all of them at so many lines and about so many bytes, some lines at a time.
+local LOGS, LINES, BYTES, SOME, SPANS = 50, 500, 4 * 1024 * 1024, 20, 200
 local limit, removed, more, broken = tonumber(ARGV[3]), 0, 0, {}
 
+local gone = {}
 local function forget(id)
+  gone[id] = true
   for _, kind in ipairs({ 'j:', 'p:', 'h:', 'r:', 'w:', 'c:', 'o:' }) do
     dels[#dels + 1] = P .. kind .. id
   end
@@ -59,17 +61,8 @@ for state = SUCCEEDED, DELETED do
   for n = 1, #ids do
     local id = ids[n]
     local job = records[n] and read(records[n], id)
-    local head = redis.call('GETRANGE', P .. 'p:' .. id, 0, 1)
-    if #head == 2 and head ~= '\0\0' then
-      -- Tags stand first, so a large payload is read only where it is needed to reach their end.
-      local wide = redis.call('GETRANGE', P .. 'p:' .. id, 0, 4095)
-      local tags = tags_of(wide)
-      if #tags == 0 then
-        tags = tags_of(redis.call('GET', P .. 'p:' .. id))
-      end
-      for _, tag in ipairs(tags) do
-        into(zrems, P .. 't:' .. tag, id)
-      end
+    for _, tag in ipairs((stored_tags(id))) do
+      into(zrems, P .. 't:' .. tag, id)
     end
     if job and job.state == state then
       leave(job)
@@ -88,27 +81,44 @@ end
 local old = now - tonumber(ARGV[7])
 local logs = redis.call('ZRANGEBYSCORE', P .. 'logs', '-inf', digits(old), 'LIMIT', 0, LOGS)
 local trims = {}
-for _, id in ipairs(logs) do
-  local key = P .. 'o:' .. id
-  expect_type(key, 'stream')
-  local first, oldest
-  local lines = redis.call('XRANGE', key, '-', '+', 'COUNT', LINES)
-  for _, line in ipairs(lines) do
-    local _, _, at = struct.unpack('>BI4i8', line[2][2])
-    if at > old then
-      first, oldest = line[1], at
-      break
+
+-- Looks for the first line of a log that is to be kept. Gives its number and its instant, and the number of the last old
+-- line; nothing of the former where there is none or where the step has looked at enough, and then whether it has.
+local function first_kept(key)
+  local last, from = nil, '-'
+  while true do
+    local lines = redis.call('XRANGE', key, from, '+', 'COUNT', SOME)
+    for _, line in ipairs(lines) do
+      local _, _, at = struct.unpack('>BI4i8', line[2][2])
+      if at > old then return line[1], at end
+      last = line[1]
+      LINES, BYTES = LINES - 1, BYTES - #line[2][2]
     end
+    if #lines < SOME then return nil, nil, last, false end
+    if LINES <= 0 or BYTES <= 0 then return nil, nil, last, true end
+    from = '(' .. last
   end
-  if first then
-    trims[#trims + 1] = { key, first }
-    into(zadds, P .. 'logs', oldest, id)
-  elseif #lines == LINES then
-    trims[#trims + 1] = { key, '(' .. lines[#lines][1] }
+end
+
+for _, id in ipairs(logs) do
+  if LINES <= 0 or BYTES <= 0 then
     more = 1
-  else
-    dels[#dels + 1] = key
-    into(zrems, P .. 'logs', id)
+    break
+  end
+  local key = P .. 'o:' .. id
+  if not gone[id] then
+    expect_type(key, 'stream')
+    local first, oldest, last, is_cut = first_kept(key)
+    if first then
+      trims[#trims + 1] = { key, first }
+      into(zadds, P .. 'logs', oldest, id)
+    elseif is_cut then
+      trims[#trims + 1] = { key, '(' .. last }
+      more = 1
+    else
+      dels[#dels + 1] = key
+      into(zrems, P .. 'logs', id)
+    end
   end
 end
 if #logs == LOGS then more = 1 end

@@ -1,14 +1,23 @@
 -- Moves jobs to the line of the mode in which their handler runs now: those that wait for it, and those that wait in the
 -- other line or for their instant and are not pinned to a version. A part at a time; whatever is left in the wrong line
--- is taken from there and comes back to the right one.
--- ARGV[3]  the handler as `module/handler`      ARGV[4]  its mode
--- ARGV[5]  from which number of the order of making on
--- ARGV[6]  how many jobs are looked at
--- ARGV[7]  1 for those only that wait for it
--- Result   the number to go on from, or nothing at the end
-local path, mode, limit = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[6])
-if active_mode(path) ~= mode then
-  return false
+-- is taken from there and comes back to the right one. How far it came is kept, so that another may go on.
+-- ARGV[3]  the handler as `module/handler`      ARGV[4]  the number of the activation
+-- ARGV[5]  how many jobs are looked at
+-- Result   1 where more is left of this activation's, else 0
+local path, limit = ARGV[3], tonumber(ARGV[5])
+local kind, number, from = rehoming_of(path)
+if not kind or number ~= ARGV[4] then
+  -- Another has done it, or a later activation begins anew.
+  return 0
+end
+local function is_done()
+  into(hdels, P .. 'rehoming', path)
+  commit()
+  return 0
+end
+local mode = active_mode(path)
+if not mode then
+  return is_done()
 end
 local waiting = redis.call('ZRANGE', P .. 'y:' .. path, 0, limit - 1)
 local records = values('j:', waiting)
@@ -27,17 +36,17 @@ for n = 1, #waiting do
 end
 if #waiting > 0 then
   commit()
-  return ARGV[5]
+  return 1
 end
-if ARGV[7] == '1' then
-  return false
+if kind == 'w' then
+  return is_done()
 end
 -- The shorter list is looked through: the handler's jobs, or all that wait.
 local waits = redis.call('ZCARD', P .. 's:2') + redis.call('ZCARD', P .. 's:0')
 local lists = waits < redis.call('ZCARD', P .. 'h/:' .. path) and { 's:0', 's:2' } or { 'h/:' .. path }
 local ids, last = {}, nil
 for _, list in ipairs(lists) do
-  local found = redis.call('ZRANGEBYSCORE', P .. list, ARGV[5], '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
+  local found = redis.call('ZRANGEBYSCORE', P .. list, from, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
   for at = 1, #found, 2 do
     ids[#ids + 1] = { found[at], tonumber(found[at + 1]) }
   end
@@ -58,7 +67,10 @@ for n = 1, #some do
     save(job)
   end
 end
-if #puts > 0 then
-  commit()
+if #some < limit then
+  return is_done()
 end
-return #some == limit and digits(last + 1) or false
+-- Some jobs may share the last number, so it is looked at again, unless there was no other.
+set_rehoming(path, kind, number, digits(last > tonumber(from) and last or last + 1))
+commit()
+return 1
