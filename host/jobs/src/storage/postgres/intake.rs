@@ -66,8 +66,9 @@ fn size_of(request: &Request) -> usize {
     request.jobs.iter().map(|job| job.payload.as_str().len()).sum()
 }
 
-async fn store(core: &Core, batch: Vec<Request>) {
+async fn store(core: &Arc<Core>, batch: Vec<Request>) {
     let outcome = store_all(core, &batch).await;
+    core.fold_at_times();
     match outcome {
         Ok(enqueued) => {
             let mut enqueued = enqueued.into_iter();

@@ -139,8 +139,8 @@ impl Job {
     fn read_known(row: &PgRow, id: JobId) -> Result<Self, Fault> {
         let instant = |at: usize| row.try_get::<i64, _>(at).map(Timestamp);
         let number = |at: usize| row.try_get::<i64, _>(at).map(count);
-        let made =
-            row.try_get::<Option<i64>, _>(20)?.ok_or_else(|| Fault::Damaged("its payload is not there".into()))?;
+        // Whoever moves a job need not know how it was made: one that lacks it can still be set aside.
+        let max_attempts = row.try_get::<Option<i64>, _>(20)?.unwrap_or(0);
         Ok(Self {
             id,
             seq: row.try_get(1)?,
@@ -162,7 +162,7 @@ impl Job {
             ask: row.try_get::<Option<i16>, _>(17)?.map(Ask::from_number).transpose()?,
             asked_by: row.try_get(18)?,
             reason: row.try_get(19)?,
-            max_attempts: count(made),
+            max_attempts: count(max_attempts),
         })
     }
 

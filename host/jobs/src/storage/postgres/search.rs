@@ -23,6 +23,7 @@ const MAX_PAGE: usize = 1000;
 /// How many jobs a slice looks at: at first, where texts are searched, and at most. A slice is one statement, and the
 /// clock is looked at between two.
 const FIRST_SLICE: i64 = 250;
+const FIRST_TEXT_SLICE: i64 = 25;
 const TEXT_SLICE: i64 = 250;
 const MAX_SLICE: i64 = 4_000;
 
@@ -149,7 +150,7 @@ impl Wanted {
             path,
             is_whole: self.is_answered_by(path),
             before: before.min(self.span.1),
-            slice: FIRST_SLICE,
+            slice: if self.text.is_some() { FIRST_TEXT_SLICE } else { FIRST_SLICE },
             deadline: Instant::now() + Duration::from_millis(SCAN_BUDGET_MS),
         }
     }

@@ -7,6 +7,8 @@ CREATE TABLE @queues (
     paused boolean NOT NULL DEFAULT false
 );
 
+CREATE INDEX queues_paused ON @queues (n) WHERE paused;
+
 CREATE TABLE @handlers (
     n integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     module text NOT NULL,
@@ -110,14 +112,18 @@ CREATE TABLE @live (
     ended_line bigint,
     ask smallint,
     asked_by text,
-    reason text
+    reason text,
+    CHECK (state BETWEEN 0 AND 3 AND mode BETWEEN 0 AND 1 AND (ask IS NULL OR ask BETWEEN 0 AND 1))
 ) WITH (
     autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0.2, autovacuum_analyze_threshold = 2000
 );
 
 CREATE INDEX live_by_state ON @live (state, seq);
+-- By queue for those who take from some, and as one line for those who take from all: so that it does not matter how many
+-- queues there are.
 CREATE INDEX live_waiting ON @live (mode, queue, priority, ready_at, seq) WHERE state = 2;
+CREATE INDEX live_first ON @live (mode, priority, ready_at, seq) WHERE state = 2;
 CREATE INDEX live_scheduled ON @live (at, seq) WHERE state = 0;
 CREATE INDEX live_awaiting ON @live (handler, seq) WHERE state = 1;
 CREATE INDEX live_running ON @live (server) WHERE state = 3;
@@ -138,7 +144,8 @@ CREATE TABLE @ended (
     ended_line bigint,
     reason text,
     result text,
-    PRIMARY KEY (state, seq)
+    PRIMARY KEY (state, seq),
+    CHECK (state BETWEEN 4 AND 6 AND mode BETWEEN 0 AND 1)
 );
 
 CREATE INDEX ended_at ON @ended (state, at);
