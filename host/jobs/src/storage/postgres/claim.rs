@@ -81,7 +81,7 @@ quota (mode, queue, place, amount) AS MATERIALIZED (
 picked AS MATERIALIZED (
     SELECT w.spot, w.seq, r.mode, 0::bigint AS place, w.priority, w.ready_at FROM room r CROSS JOIN LATERAL (
         SELECT ctid AS spot, seq, priority, ready_at FROM @live WHERE state = 2 AND mode = r.mode
-        ORDER BY priority, ready_at, seq LIMIT r.free FOR UPDATE SKIP LOCKED) w
+        ORDER BY priority + 0, ready_at, seq LIMIT r.free FOR UPDATE SKIP LOCKED) w
     WHERE (SELECT yes FROM as_one)
     UNION ALL
     SELECT w.spot, w.seq, q.mode, q.place, w.priority, w.ready_at FROM quota q CROSS JOIN LATERAL (

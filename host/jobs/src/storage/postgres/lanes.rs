@@ -39,14 +39,16 @@ const ROLL_BACK: Duration = Duration::from_secs(2);
 
 /// How statements are planned. Each of ours has an index for what it looks for; a plan that was made while a table was
 /// empty must not stay when it has grown, so the ways that do not use one are closed. With them closed the planner takes
-/// its costs for huge, so that compiling statements must be off.
-pub(super) const PLANNING: [(&str, &str); 6] = [
+/// its costs for huge, so that compiling statements must be off. And each is planned once, not for each use of it: planning
+/// some takes longer than carrying them out.
+pub(super) const PLANNING: [(&str, &str); 7] = [
     ("enable_seqscan", "off"),
     ("enable_bitmapscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("jit", "off"),
     ("max_parallel_workers_per_gather", "0"),
+    ("plan_cache_mode", "force_generic_plan"),
 ];
 
 /// How long PostgreSQL works on one statement: longer than anybody here waits, so that what was given up ends.

@@ -43,7 +43,7 @@ macro_rules! made {
 pub(super) use made;
 
 const ENDED: &str = "SELECT j.id, e.seq, j.handler, j.queue, e.mode, j.priority, e.state, e.attempt, e.run, e.losses,
-     e.lines, e.at, e.ready_at, e.started_at, NULL::integer, e.version, e.ended_line, NULL::smallint, NULL::text,
+     e.lines, e.at, e.ready_at, e.started_at, NULL::integer, e.version, e.ended_line, e.ask, NULL::text,
      e.reason, j.max_attempts
      FROM @jobs j JOIN @ended e ON e.seq = j.seq AND e.state IN (4, 5, 6) WHERE j.id = $1 FOR UPDATE OF e";
 
@@ -408,10 +408,10 @@ async fn stand(tx: &mut Tx<'_>, changes: &[Change]) -> Result<(), Fault> {
         let query = tx
             .query(
                 "INSERT INTO @ended (seq, state, mode, attempt, run, losses, lines, at, ready_at, started_at, version,
-                 ended_line, reason, result)
+                 ended_line, ask, reason, result)
                  SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::bigint[], $5::bigint[],
                  $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::integer[], $12::bigint[],
-                 $13::text[], $14::text[])",
+                 $13::smallint[], $14::text[], $15::text[])",
             )
             .bind(column!(ended, |job| job.seq))
             .bind(column!(ended, |job| job.state.number()))
@@ -425,6 +425,7 @@ async fn stand(tx: &mut Tx<'_>, changes: &[Change]) -> Result<(), Fault> {
             .bind(column!(ended, |job| job.started_at.map(|at| at.0)))
             .bind(column!(ended, |job| job.version))
             .bind(column!(ended, |job| job.ended_line))
+            .bind(column!(ended, |job| job.ask.map(Word::number)))
             .bind(column!(ended, |job| job.reason.clone()))
             .bind(ended.iter().map(|change| change.result.clone()).collect::<Vec<_>>());
         tx.run(query).await?;

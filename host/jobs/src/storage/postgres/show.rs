@@ -17,7 +17,7 @@ use super::{
 const SUMMARIES: &str = "
 SELECT j.id, j.seq, j.handler, j.queue, coalesce(l.mode, e.mode), j.priority, coalesce(l.state, e.state),
     coalesce(l.reason, e.reason), coalesce(l.attempt, e.attempt), j.max_attempts, coalesce(l.run, e.run), j.tags,
-    j.created_at, coalesce(l.at, e.at), coalesce(l.started_at, e.started_at), s.id, v.digest, l.ask,
+    j.created_at, coalesce(l.at, e.at), coalesce(l.started_at, e.started_at), s.id, v.digest, coalesce(l.ask, e.ask),
     p.percent, p.note, p.at, h.failure, h.n, h.fuel, h.peak_memory, h.wall_us, h.log_bytes, h.sent_bytes,
     h.received_bytes, coalesce(l.ended_line, e.ended_line), coalesce(l.losses, e.losses)
 FROM unnest($1::bigint[]) AS wanted (seq)

@@ -121,9 +121,10 @@ CREATE TABLE @live (
 
 CREATE INDEX live_by_state ON @live (state, seq);
 -- By queue for those who take from some, and as one line for those who take from all: so that it does not matter how many
--- queues there are.
+-- queues there are. The `+ 0` keeps the one from being taken for the other, which PostgreSQL does while it does not know yet
+-- how much they hold.
 CREATE INDEX live_waiting ON @live (mode, queue, priority, ready_at, seq) WHERE state = 2;
-CREATE INDEX live_first ON @live (mode, priority, ready_at, seq) WHERE state = 2;
+CREATE INDEX live_first ON @live (mode, (priority + 0), ready_at, seq) WHERE state = 2;
 CREATE INDEX live_scheduled ON @live (at, seq) WHERE state = 0;
 CREATE INDEX live_awaiting ON @live (handler, seq) WHERE state = 1;
 CREATE INDEX live_running ON @live (server) WHERE state = 3;
@@ -142,10 +143,11 @@ CREATE TABLE @ended (
     started_at bigint,
     version integer,
     ended_line bigint,
+    ask smallint,
     reason text,
     result text,
     PRIMARY KEY (state, seq),
-    CHECK (state BETWEEN 4 AND 6 AND mode BETWEEN 0 AND 1)
+    CHECK (state BETWEEN 4 AND 6 AND mode BETWEEN 0 AND 1 AND (ask IS NULL OR ask BETWEEN 0 AND 1))
 );
 
 CREATE INDEX ended_at ON @ended (state, at);
