@@ -91,6 +91,38 @@ async fn a_job_is_enqueued_with_the_applications_own_data_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn what_a_rolled_back_transaction_named_first_can_be_named_again() {
+    let namespace = Namespace::new();
+    let storage = namespace.open().await;
+    let job = || NewJob { queue: "fresh".parse().unwrap(), ..job() };
+    let mut connection = PgConnection::connect(namespace.base()).await.unwrap();
+    let mut transaction = connection.begin().await.unwrap();
+    for _ in 0..2 {
+        storage.enqueue_in(&mut transaction, &[job()], "ann").await.unwrap();
+    }
+    transaction.rollback().await.unwrap();
+    let kept = job();
+    storage.enqueue(vec![kept.clone()], "ann").await.unwrap();
+    assert_eq!(storage.job(kept.id).await.unwrap().unwrap().job.queue, kept.queue);
+    assert_eq!(storage.queues().await.unwrap()[0].enqueued, 1);
+}
+
+#[tokio::test]
+async fn a_transaction_that_stays_open_keeps_nobody_from_the_queue_that_it_named_first() {
+    let namespace = Namespace::new();
+    let storage = namespace.open().await;
+    let job = || NewJob { queue: "fresh".parse().unwrap(), ..job() };
+    let mut connection = PgConnection::connect(namespace.base()).await.unwrap();
+    let mut transaction = connection.begin().await.unwrap();
+    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; SELECT 1").execute(&mut *transaction).await.unwrap();
+    storage.enqueue_in(&mut transaction, &[job()], "ann").await.unwrap();
+    let other = namespace.open().await;
+    timeout(Duration::from_secs(5), other.enqueue(vec![job()], "ann")).await.unwrap().unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(storage.counts().await.unwrap().of(State::Enqueued), 2);
+}
+
+#[tokio::test]
 async fn a_committed_transaction_wakes_a_host_that_waits() {
     let namespace = Namespace::new();
     let storage = namespace.open().await;

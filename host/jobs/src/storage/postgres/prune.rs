@@ -56,11 +56,11 @@ pub(super) async fn prune(tx: &mut Tx<'_>, limit: usize) -> Result<usize, Fault>
 /// What is to be removed of a state, and how many rows go with each and those before it.
 const OVER: &str = "
 WITH old AS MATERIALIZED (
-    SELECT seq, at, lines, octet_length(result) AS bytes FROM @ended WHERE state = $1 AND at <= $2
+    SELECT ctid AS spot, seq, at, lines, octet_length(result) AS bytes FROM @ended WHERE state + 0 = $1 AND at <= $2
     ORDER BY at LIMIT $3 FOR UPDATE SKIP LOCKED
 ),
 sized AS MATERIALIZED (
-    SELECT o.seq, row_number() OVER line AS nth, sum(1 + o.lines + coalesce(g.bytes, 0) / 32 + coalesce(c.weight, 0)
+    SELECT o.spot, row_number() OVER line AS nth, sum(1 + o.lines + coalesce(g.bytes, 0) / 32 + coalesce(c.weight, 0)
         + (coalesce(o.bytes, 0) + coalesce(j.bytes, 0)) / 2000) OVER line AS upto
     FROM old o
     LEFT JOIN LATERAL (SELECT bytes FROM @log_sizes WHERE seq = o.seq LIMIT 1) g ON true
@@ -69,7 +69,7 @@ sized AS MATERIALIZED (
     WINDOW line AS (ORDER BY o.at, o.seq)
 ),
 gone AS (
-    DELETE FROM @ended WHERE state = $1 AND seq = ANY (ARRAY(SELECT seq FROM sized WHERE nth = 1 OR upto <= $4))
+    DELETE FROM @ended WHERE ctid = ANY (ARRAY(SELECT spot FROM sized WHERE nth = 1 OR upto <= $4))
     RETURNING seq
 )
 SELECT seq, (SELECT count(*) FROM sized WHERE nth > 1 AND upto > $4) FROM gone";

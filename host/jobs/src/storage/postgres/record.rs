@@ -192,10 +192,10 @@ impl Job {
         const FENCED: &str = concat!(
             live!(
                 "unnest($1::uuid[], $2::bigint[], $3::integer[]) AS f (id, run, server)
-             CROSS JOIN LATERAL (SELECT * FROM @live WHERE id = f.id AND run = f.run AND server = f.server AND state = 3
-             LIMIT 1 FOR UPDATE) l"
+             CROSS JOIN LATERAL (SELECT * FROM @live WHERE id = f.id LIMIT 1 FOR UPDATE) l"
             ),
-            made!()
+            made!(),
+            "WHERE l.run = f.run AND l.server = f.server AND l.state = 3"
         );
         let (mut ids, mut runs, mut servers) = (Vec::new(), Vec::new(), Vec::new());
         let mut by_number = BTreeMap::new();

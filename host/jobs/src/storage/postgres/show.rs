@@ -22,7 +22,7 @@ SELECT j.id, j.seq, j.handler, j.queue, coalesce(l.mode, e.mode), j.priority, co
     h.received_bytes, coalesce(l.ended_line, e.ended_line), coalesce(l.losses, e.losses)
 FROM unnest($1::bigint[]) AS wanted (seq)
 CROSS JOIN LATERAL (SELECT * FROM @jobs WHERE seq = wanted.seq LIMIT 1) j
-LEFT JOIN LATERAL (SELECT * FROM @live WHERE state IN (0, 1, 2, 3) AND seq = wanted.seq LIMIT 1) l ON true
+LEFT JOIN LATERAL (SELECT * FROM @live WHERE state + 0 IN (0, 1, 2, 3) AND seq = wanted.seq LIMIT 1) l ON true
 LEFT JOIN LATERAL (SELECT * FROM @ended WHERE state IN (4, 5, 6) AND seq = wanted.seq LIMIT 1) e ON true
 LEFT JOIN LATERAL (SELECT id FROM @servers WHERE n = l.server LIMIT 1) s ON true
 LEFT JOIN LATERAL (SELECT digest FROM @versions WHERE n = coalesce(l.version, e.version) LIMIT 1) v ON true

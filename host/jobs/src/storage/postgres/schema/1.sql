@@ -119,10 +119,12 @@ CREATE TABLE @live (
     autovacuum_analyze_scale_factor = 0.2, autovacuum_analyze_threshold = 2000
 );
 
-CREATE INDEX live_by_state ON @live (state, seq);
+-- Where two indexes could answer a statement, PostgreSQL chooses by what it knows of their sizes, which is mostly wrong for a
+-- table that fills and empties all the time. So some are made over an expression (`+ 0`) that only those statements have
+-- that are meant to use them.
+CREATE INDEX live_by_state ON @live ((state + 0), seq);
 -- By queue for those who take from some, and as one line for those who take from all: so that it does not matter how many
--- queues there are. The `+ 0` keeps the one from being taken for the other, which PostgreSQL does while it does not know yet
--- how much they hold.
+-- queues there are.
 CREATE INDEX live_waiting ON @live (mode, queue, priority, ready_at, seq) WHERE state = 2;
 CREATE INDEX live_first ON @live (mode, (priority + 0), ready_at, seq) WHERE state = 2;
 CREATE INDEX live_scheduled ON @live (at, seq) WHERE state = 0;
@@ -150,7 +152,7 @@ CREATE TABLE @ended (
     CHECK (state BETWEEN 4 AND 6 AND mode BETWEEN 0 AND 1 AND (ask IS NULL OR ask BETWEEN 0 AND 1))
 );
 
-CREATE INDEX ended_at ON @ended (state, at);
+CREATE INDEX ended_at ON @ended ((state + 0), at);
 
 -- A line is one step, or a whole run where it has a `run`: the step into processing and the step out of it.
 CREATE TABLE @history (
