@@ -69,7 +69,9 @@ async fn a_server_that_is_killed_under_load_and_started_again_has_lost_nothing_a
     own.restart().unwrap();
     while signals.try_recv().is_ok() {}
     // The listener comes back too, and has everybody look.
-    timeout(Duration::from_secs(60), async { while signals.recv().await.unwrap() != Signal::Modules {} }).await.unwrap();
+    timeout(Duration::from_secs(60), async { while signals.recv().await.unwrap() != Signal::Modules {} })
+        .await
+        .unwrap();
     let some_more = in_the_end(|| storage.enqueue((0..20).map(|_| job()).collect(), "ann")).await.len();
     stop.store(true, Ordering::Relaxed);
     let (mut acknowledged, mut unsure) = (some_more, 0);
@@ -227,4 +229,21 @@ async fn a_damaged_version_is_named_and_one_that_lost_its_bytes_is_mended_by_dep
     namespace.run("UPDATE @versions SET handlers = '[]', digest = 'short'").await;
     let error = storage.modules().await.unwrap_err();
     assert!(matches!(&error, StorageError::Damaged(text) if text.contains("digest")), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_outlive_the_runtime_in_which_they_were_asked_for() {
+    let namespace = Namespace::new();
+    let storage = namespace.open().await;
+    let two_at_once = async |storage: &PostgresStorage| {
+        let (one, other) = tokio::join!(storage.counts(), storage.counts());
+        assert_eq!(one.unwrap(), other.unwrap());
+    };
+    let theirs = Arc::clone(&storage);
+    let elsewhere = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(two_at_once(&theirs));
+    });
+    tokio::task::spawn_blocking(|| elsewhere.join().unwrap()).await.unwrap();
+    two_at_once(&storage).await;
 }

@@ -11,8 +11,8 @@ use postgres_room::{Namespace, claim, job, listens, server, success};
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::{sleep, timeout};
 use windlass_jobs::{
-    Client, NewJob,
-    api::{Digest, HandlerSpec, JobRequest, Json, Progress, State},
+    Claimed, Client, NewJob,
+    api::{Digest, HandlerSpec, JobFilter, JobRequest, Json, Progress, State, Timestamp},
     storage::{
         JobStore, ModuleStore, NewVersion, Note, QueueStore, ServerStore, Severity, Signal, Storage,
         postgres::{PostgresOptions, PostgresStorage},
@@ -56,7 +56,10 @@ async fn hosts_that_start_at_once_make_the_schema_once() {
     let open = || namespace.open();
     let (a, b, c) = tokio::join!(open(), open(), open());
     a.enqueue(vec![job()], "ann").await.unwrap();
-    assert_eq!((b.counts().await.unwrap(), c.counts().await.unwrap().of(State::Enqueued)), (a.counts().await.unwrap(), 1));
+    assert_eq!(
+        (b.counts().await.unwrap(), c.counts().await.unwrap().of(State::Enqueued)),
+        (a.counts().await.unwrap(), 1)
+    );
 }
 
 #[tokio::test]
@@ -253,13 +256,14 @@ async fn through_pgbouncer_many_at_once_do_all_that_a_host_does() {
             tagged.tags = vec!["red".into()];
             storage.enqueue(vec![job(), tagged.clone()], "ann").await.unwrap();
             let runs = claim(storage, id, 2).await;
-            let notes = runs.iter().map(|run| Note { fence: run.fence, progress: Some(progress(round)), lines: vec![] });
+            let notes =
+                runs.iter().map(|run| Note { fence: run.fence, progress: Some(progress(round)), lines: vec![] });
             storage.note(notes.collect()).await.unwrap();
             for run in &runs {
                 storage.put_checkpoint(run.fence, "step", &Json::null()).await.unwrap().unwrap();
             }
             storage.settle(runs.iter().map(success).collect()).await.unwrap();
-            let filter = windlass_jobs::api::JobFilter { tag: Some("red".into()), ..Default::default() };
+            let filter = JobFilter { tag: Some("red".into()), ..Default::default() };
             assert!(!storage.jobs(&filter, None, 5).await.unwrap().items.is_empty());
             storage.job(tagged.id).await.unwrap().unwrap();
             storage.promote(10).await.unwrap();
@@ -276,7 +280,7 @@ async fn through_pgbouncer_many_at_once_do_all_that_a_host_does() {
 }
 
 fn progress(percent: u8) -> Progress {
-    Progress { percent: percent.into(), note: None, at: windlass_jobs::api::Timestamp(7) }
+    Progress { percent: percent.into(), note: None, at: Timestamp(7) }
 }
 
 #[tokio::test]
@@ -354,7 +358,7 @@ async fn a_paused_queue_is_passed_over_among_very_many() {
     }
     storage.set_paused(&"q0".parse().unwrap(), true).await.unwrap();
     let id = server(&storage).await;
-    let ids = |runs: &[windlass_jobs::Claimed]| runs.iter().map(|run| run.fence.job).collect::<Vec<_>>();
+    let ids = |runs: &[Claimed]| runs.iter().map(|run| run.fence.job).collect::<Vec<_>>();
     let first = jobs[1..101].iter().map(|job| job.id).collect::<Vec<_>>();
     assert_eq!(ids(&claim(&storage, id, 100).await), first);
     storage.set_paused(&"q0".parse().unwrap(), false).await.unwrap();

@@ -28,7 +28,7 @@ impl Namespace {
     }
 
     pub(crate) fn on(base: &str) -> Self {
-        Self { base: base.to_owned(), name: format!("t{}", uuid::Uuid::new_v4().simple()) }
+        Self { base: base.to_owned(), name: format!("t{}", Uuid::new_v4().simple()) }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -150,7 +150,8 @@ pub(crate) async fn in_the_end<T, F: Future<Output = Result<T, StorageError>>>(m
 /// Waits until notifications come through.
 pub(crate) async fn listens(storage: &PostgresStorage) {
     let listening = async {
-        while !storage.findings().await.unwrap().iter().all(|finding| !finding.what.contains("notifications have not")) {
+        while !storage.findings().await.unwrap().iter().all(|finding| !finding.what.contains("notifications have not"))
+        {
             sleep(Duration::from_millis(20)).await;
         }
     };

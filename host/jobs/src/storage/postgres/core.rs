@@ -32,6 +32,7 @@ pub(super) const TRIES: u32 = 6;
 /// After how many steps what they appended is folded in: enough that it costs next to nothing, and few enough that
 /// counting stays quick.
 const STEPS_TO_FOLD: u32 = 2_000;
+const JOBS_PER_STEP: usize = 32;
 
 #[derive(Debug)]
 pub(super) struct Core {
@@ -179,9 +180,11 @@ impl Core {
     }
 
     /// Folds in what has changed, after every so many steps that each appended something to it: hosts do it with their
-    /// heartbeats, but there may be none.
-    pub(super) fn fold_at_times(self: &Arc<Self>) {
-        if self.appended.fetch_add(1, Ordering::Relaxed) + 1 >= STEPS_TO_FOLD {
+    /// heartbeats, but there may be none. A step that stored very many jobs counts for more, since they may be of as many
+    /// queues.
+    pub(super) fn fold_at_times(self: &Arc<Self>, jobs: usize) {
+        let steps = 1 + u32::try_from(jobs / JOBS_PER_STEP).unwrap_or(STEPS_TO_FOLD);
+        if self.appended.fetch_add(steps, Ordering::Relaxed).saturating_add(steps) >= STEPS_TO_FOLD {
             self.appended.store(0, Ordering::Relaxed);
             self.fold();
         }
@@ -190,7 +193,7 @@ impl Core {
     /// Folds in what has changed, without anybody waiting for it. Whoever does it next will do it where it fails.
     pub(super) fn fold(self: &Arc<Self>) {
         let core = Arc::clone(self);
-        tokio::spawn(async move {
+        self.lanes.home.spawn(async move {
             let _ = attempt!(&*core, Kind::Several, |tx| prune::fold(tx)).0;
         });
     }

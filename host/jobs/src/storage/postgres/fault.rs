@@ -57,9 +57,8 @@ impl Fault {
         match self {
             Self::Sql(Error::Database(_)) => {
                 // Shutting down, thrown out, or a standby, as after a failover: only a new connection finds the primary.
-                let broken = |code: &str| {
-                    code.starts_with("57P") || code.starts_with("08") || matches!(code, "25P03" | "25006")
-                };
+                let broken =
+                    |code: &str| code.starts_with("57P") || code.starts_with("08") || matches!(code, "25P03" | "25006");
                 !self.code().is_some_and(broken)
             }
             Self::Sql(Error::ColumnDecode { .. } | Error::Decode(_) | Error::Encode(_) | Error::RowNotFound) => true,

@@ -68,7 +68,7 @@ fn size_of(request: &Request) -> usize {
 
 async fn store(core: &Arc<Core>, batch: Vec<Request>) {
     let outcome = store_all(core, &batch).await;
-    core.fold_at_times();
+    core.fold_at_times(batch.iter().map(|request| request.jobs.len()).sum());
     match outcome {
         Ok(enqueued) => {
             let mut enqueued = enqueued.into_iter();

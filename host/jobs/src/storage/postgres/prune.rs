@@ -5,7 +5,7 @@ use windlass_api::{Grain, State};
 
 use super::{
     fault::Fault,
-    record,
+    tally,
     tx::Tx,
     words::{Word, amount, signed},
 };
@@ -104,7 +104,7 @@ async fn remove(tx: &mut Tx<'_>, state: State, limit: usize) -> Result<(usize, b
         let query = tx.query(statement).bind(&seqs);
         tx.run(query).await?;
     }
-    record::append(tx, changes).await?;
+    tally::append(tx, changes).await?;
     Ok((seqs.len(), left == 0))
 }
 

@@ -28,8 +28,8 @@ use crate::{
     Claimed, Fence, NewJob, Settlement,
     storage::{
         ClaimRequest, Commanded, Due, Finding, Heartbeat, JobStore, Migration, ModuleStore, NewServer, NewVersion,
-        Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore, Signal, Storage, StorageError,
-        Superseded, Transfer, Wake,
+        Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore, Signal, Storage,
+        StorageError, Superseded, Transfer, Wake,
     },
 };
 
@@ -136,7 +136,7 @@ impl JobStore for PostgresStorage {
         if jobs.len() > FEW {
             let incoming = jobs.iter().map(|job| Incoming { job, by }).collect::<Vec<_>>();
             let enqueued = intake::store_incoming(&self.core, &incoming).await?;
-            self.core.fold_at_times();
+            self.core.fold_at_times(enqueued.len());
             return Ok(enqueued);
         }
         let closed = || StorageError::Unavailable("the storage is closed".to_owned());
