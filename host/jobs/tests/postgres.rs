@@ -33,8 +33,37 @@ mod itself {
     windlass_jobs::conformance_suite!(direct);
 }
 
+/// The suite again, with each call failing before it is answered.
+mod faulty {
+    use super::*;
+    windlass_jobs::conformance_suite!(direct, faulty);
+}
+
 /// As behind a pooler in transaction mode: no statement is kept prepared, and every step is a transaction.
 mod as_behind_a_pooler {
     use super::*;
     windlass_jobs::conformance_suite!(pooled);
+}
+
+#[cfg(feature = "sqlite")]
+mod beside_sqlite {
+    use windlass_jobs::{conformance::differences, storage::sqlite::SqliteStorage};
+
+    use super::*;
+
+    async fn sqlite(clock: Arc<TestClock>) -> Opened {
+        Opened { storage: SqliteStorage::in_memory(clock).unwrap(), keep: Box::new(()) }
+    }
+
+    #[test]
+    fn the_same_commands_give_the_same_histories() {
+        for seed in [1, 2, 3] {
+            differences(direct, sqlite, seed, 300);
+        }
+    }
+
+    #[test]
+    fn the_same_commands_give_the_same_histories_behind_a_pooler() {
+        differences(pooled, sqlite, 4, 300);
+    }
 }

@@ -1,83 +1,24 @@
 //! What is particular to PostgreSQL: how it is opened, transactions of the application's, wake-ups between processes,
-//! connections that break, and records that somebody has damaged.
+//! and what keeps each step short.
 #![cfg(feature = "postgres")]
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 mod postgres_room;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use postgres_room::Namespace;
+use postgres_room::{Namespace, claim, job, listens, server, success};
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::{sleep, timeout};
-use uuid::Uuid;
 use windlass_jobs::{
-    Claimed, Client, NewJob, Next, Settlement, Start,
-    api::{Digest, HandlerSpec, JobId, JobRequest, Json, Mode, QueueName, RetryPolicy, ServerId, State, Usage},
+    Claimed, Client, NewJob,
+    api::{Digest, HandlerSpec, JobFilter, JobRequest, Json, Progress, State, Timestamp},
     storage::{
-        ClaimRequest, JobStore, ModuleStore, NewServer, NewVersion, QueueStore, ServerStore, Severity, Signal, Storage,
-        StorageError,
+        JobStore, ModuleStore, NewVersion, Note, QueueStore, ServerStore, Severity, Signal, Storage,
         postgres::{PostgresOptions, PostgresStorage},
     },
 };
-use windlass_test_services::{PgBouncer, Postgres, Proxy};
-
-fn job() -> NewJob {
-    NewJob {
-        id: JobId(Uuid::now_v7()),
-        module: "shop".parse().unwrap(),
-        handler: "bill".parse().unwrap(),
-        mode: Mode::Sync,
-        queue: QueueName::default(),
-        priority: 5,
-        start: Start::Now,
-        payload: r#"{"n":1}"#.parse().unwrap(),
-        headers: BTreeMap::new(),
-        tags: Vec::new(),
-        max_attempts: 3,
-        retry: RetryPolicy::default(),
-        timeout_ms: None,
-    }
-}
-
-async fn server(storage: &PostgresStorage) -> ServerId {
-    let id = ServerId(Uuid::new_v4());
-    let server = NewServer {
-        id,
-        host: "here".into(),
-        pid: 7,
-        version: "0".into(),
-        queues: Vec::new(),
-        sync_slots: 4,
-        async_slots: 4,
-    };
-    storage.register(server).await.unwrap();
-    id
-}
-
-async fn claim(storage: &PostgresStorage, server: ServerId, free: u32) -> Vec<Claimed> {
-    let request = ClaimRequest { server, queues: Vec::new(), sync_free: free, async_free: 0 };
-    storage.claim(&request).await.unwrap()
-}
-
-fn success(run: &Claimed) -> Settlement {
-    let next = Next::Succeeded { result: Some(Json::null()) };
-    Settlement { fence: run.fence, next, usage: Usage::default(), follow_ups: Vec::new() }
-}
-
-/// Tries until it works: for what comes back by itself.
-async fn in_the_end<T, F: Future<Output = Result<T, StorageError>>>(mut work: impl FnMut() -> F) -> T {
-    let tried = async {
-        loop {
-            match work().await {
-                Ok(done) => return done,
-                Err(StorageError::Unavailable(_)) => sleep(Duration::from_millis(50)).await,
-                Err(error) => panic!("{error}"),
-            }
-        }
-    };
-    timeout(Duration::from_secs(60), tried).await.unwrap()
-}
+use windlass_test_services::{PgBouncer, Postgres};
 
 async fn refused(url: &str, options: PostgresOptions) -> String {
     PostgresStorage::connect(url, options).await.map(drop).unwrap_err().to_string()
@@ -153,6 +94,38 @@ async fn a_job_is_enqueued_with_the_applications_own_data_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn what_a_rolled_back_transaction_named_first_can_be_named_again() {
+    let namespace = Namespace::new();
+    let storage = namespace.open().await;
+    let job = || NewJob { queue: "fresh".parse().unwrap(), ..job() };
+    let mut connection = PgConnection::connect(namespace.base()).await.unwrap();
+    let mut transaction = connection.begin().await.unwrap();
+    for _ in 0..2 {
+        storage.enqueue_in(&mut transaction, &[job()], "ann").await.unwrap();
+    }
+    transaction.rollback().await.unwrap();
+    let kept = job();
+    storage.enqueue(vec![kept.clone()], "ann").await.unwrap();
+    assert_eq!(storage.job(kept.id).await.unwrap().unwrap().job.queue, kept.queue);
+    assert_eq!(storage.queues().await.unwrap()[0].enqueued, 1);
+}
+
+#[tokio::test]
+async fn a_transaction_that_stays_open_keeps_nobody_from_the_queue_that_it_named_first() {
+    let namespace = Namespace::new();
+    let storage = namespace.open().await;
+    let job = || NewJob { queue: "fresh".parse().unwrap(), ..job() };
+    let mut connection = PgConnection::connect(namespace.base()).await.unwrap();
+    let mut transaction = connection.begin().await.unwrap();
+    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; SELECT 1").execute(&mut *transaction).await.unwrap();
+    storage.enqueue_in(&mut transaction, &[job()], "ann").await.unwrap();
+    let other = namespace.open().await;
+    timeout(Duration::from_secs(5), other.enqueue(vec![job()], "ann")).await.unwrap().unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(storage.counts().await.unwrap().of(State::Enqueued), 2);
+}
+
+#[tokio::test]
 async fn a_committed_transaction_wakes_a_host_that_waits() {
     let namespace = Namespace::new();
     let storage = namespace.open().await;
@@ -164,17 +137,6 @@ async fn a_committed_transaction_wakes_a_host_that_waits() {
     storage.enqueue_in(&mut transaction, &[job()], "ann").await.unwrap();
     transaction.commit().await.unwrap();
     assert_eq!(timeout(Duration::from_secs(5), signals.recv()).await.unwrap().unwrap(), Signal::Work);
-}
-
-/// Waits until notifications come through.
-async fn listens(storage: &PostgresStorage) {
-    let listening = async {
-        while !storage.findings().await.unwrap().iter().all(|finding| !finding.what.contains("notifications have not"))
-        {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(Duration::from_secs(30), listening).await.unwrap();
 }
 
 #[tokio::test]
@@ -200,9 +162,7 @@ async fn a_host_that_found_nothing_is_told_by_another_process() {
 }
 
 async fn is_wished(namespace: &Namespace) -> bool {
-    let mut connection = PgConnection::connect(namespace.base()).await.unwrap();
-    let sql = format!("SELECT count(*) FROM \"{}\".wishes WHERE what = 1", namespace.name());
-    sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap() > 0
+    namespace.number("SELECT count(*) FROM @wishes WHERE what = 1").await > 0
 }
 
 #[tokio::test]
@@ -279,65 +239,130 @@ async fn through_pgbouncer_hosts_share_work_and_look_for_it_each_second() {
     assert_eq!(b.counts().await.unwrap().0, [(State::Succeeded, 200)].into());
     b.prune(100).await.unwrap();
     assert_eq!(a.counts().await.unwrap().of(State::Succeeded), 200);
+    let log = own.log() + &bouncer.log();
+    assert!(!log.contains("prepared statement"), "{log}");
 }
 
 #[tokio::test]
-async fn a_server_that_is_killed_and_started_again_has_lost_nothing_and_the_storage_goes_on() {
-    let mut own = Postgres::start().unwrap();
-    let storage = PostgresStorage::connect(&own.url(), PostgresOptions::host()).await.unwrap();
-    let mut signals = storage.wake().unwrap().signals();
-    listens(&storage).await;
-    let acknowledged = (0..50).map(|_| job()).collect::<Vec<_>>();
-    storage.enqueue(acknowledged.clone(), "ann").await.unwrap();
-    own.kill().unwrap();
-    let down = storage.counts().await.unwrap_err();
-    assert!(matches!(down, StorageError::Unavailable(_)), "{down}");
-    own.restart().unwrap();
-    let counts = in_the_end(|| storage.counts()).await;
-    assert_eq!(counts.of(State::Enqueued), 50);
-    while signals.try_recv().is_ok() {}
-    // The listener comes back too, and has everybody look.
-    timeout(Duration::from_secs(30), async { while signals.recv().await.unwrap() != Signal::Work {} }).await.unwrap();
-    let id = server(&storage).await;
-    let runs = claim(&storage, id, 100).await;
-    assert_eq!(runs.len(), 50);
-    storage.settle(runs.iter().map(success).collect()).await.unwrap();
+async fn through_pgbouncer_many_at_once_do_all_that_a_host_does() {
+    let own = Postgres::options().set("fsync", "off").start().unwrap();
+    let bouncer = PgBouncer::start(&own).unwrap();
+    let storage = PostgresStorage::connect(&bouncer.url(), PostgresOptions::host()).await.unwrap();
+    let other = PostgresStorage::connect(&bouncer.url(), PostgresOptions::host()).await.unwrap();
+    let work = async |storage: &PostgresStorage| {
+        let id = server(storage).await;
+        for round in 0..20 {
+            let mut tagged = job();
+            tagged.tags = vec!["red".into()];
+            storage.enqueue(vec![job(), tagged.clone()], "ann").await.unwrap();
+            let runs = claim(storage, id, 2).await;
+            let notes =
+                runs.iter().map(|run| Note { fence: run.fence, progress: Some(progress(round)), lines: vec![] });
+            storage.note(notes.collect()).await.unwrap();
+            for run in &runs {
+                storage.put_checkpoint(run.fence, "step", &Json::null()).await.unwrap().unwrap();
+            }
+            storage.settle(runs.iter().map(success).collect()).await.unwrap();
+            let filter = JobFilter { tag: Some("red".into()), ..Default::default() };
+            assert!(!storage.jobs(&filter, None, 5).await.unwrap().items.is_empty());
+            storage.job(tagged.id).await.unwrap().unwrap();
+            storage.promote(10).await.unwrap();
+            storage.heartbeat(id, Default::default(), Default::default()).await.unwrap();
+        }
+        while !claim(storage, id, 10).await.is_empty() {}
+        storage.leave(id).await.unwrap();
+    };
+    tokio::join!(work(&storage), work(&storage), work(&other), work(&other));
+    let counts = storage.counts().await.unwrap();
+    assert_eq!(counts.0.values().sum::<u64>(), 160, "{counts:?}");
+    let log = own.log() + &bouncer.log();
+    assert!(!log.contains("prepared statement") && !log.contains("ERROR"), "{log}");
+}
+
+fn progress(percent: u8) -> Progress {
+    Progress { percent: percent.into(), note: None, at: Timestamp(7) }
 }
 
 #[tokio::test]
-async fn a_network_that_swallows_everything_is_told_within_seconds_and_left_behind_when_it_is_back() {
-    let own = Postgres::start().unwrap();
-    let proxy = Proxy::start(own.address()).unwrap();
-    let storage = PostgresStorage::connect(&own.url_through(&proxy), PostgresOptions::host()).await.unwrap();
-    storage.enqueue(vec![job()], "ann").await.unwrap();
-    proxy.black_hole();
-    let began = std::time::Instant::now();
-    let late = storage.counts().await.unwrap_err();
-    assert!(matches!(late, StorageError::Unavailable(_)), "{late}");
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
-    proxy.resume();
-    assert_eq!(in_the_end(|| storage.counts()).await.of(State::Enqueued), 1);
-}
-
-#[tokio::test]
-async fn a_damaged_job_is_named_when_asked_for_and_set_aside_when_its_turn_comes() {
+async fn a_claim_gives_no_more_than_fits_into_an_answer_and_the_rest_is_called_for_at_once() {
     let namespace = Namespace::new();
     let storage = namespace.open().await;
-    let jobs = (0..3).map(|_| job()).collect::<Vec<_>>();
+    let big = |bytes: usize| NewJob { payload: format!("\"{}\"", "x".repeat(bytes)).parse().unwrap(), ..job() };
+    let jobs = (0..20).map(|_| big(1024 * 1024)).collect::<Vec<_>>();
     storage.enqueue(jobs.clone(), "ann").await.unwrap();
-    let broken = jobs[1].id;
-    namespace.run(&format!("UPDATE @jobs SET payload = '{{\"n\":' WHERE id = '{broken}'")).await;
-    let error = storage.job(broken).await.unwrap_err();
-    assert!(matches!(&error, StorageError::Damaged(text) if text.contains(&broken.to_string())), "{error}");
     let id = server(&storage).await;
-    let claimed = claim(&storage, id, 3).await.iter().map(|run| run.fence.job).collect::<Vec<_>>();
-    assert_eq!(claimed, [jobs[0].id, jobs[2].id]);
-    assert!(claim(&storage, id, 3).await.is_empty());
-    let counts = storage.counts().await.unwrap();
-    assert_eq!(counts.0, [(State::Processing, 2), (State::Failed, 1)].into());
-    namespace.run(&format!("UPDATE @jobs SET payload = '1' WHERE id = '{broken}'")).await;
-    let shown = storage.job(broken).await.unwrap().unwrap().job;
-    assert_eq!((shown.state, shown.reason.as_deref()), (State::Failed, Some("damaged")));
+    let mut signals = storage.wake().unwrap().signals();
+    let mut claimed = Vec::new();
+    let mut sizes = Vec::new();
+    while claimed.len() < 20 {
+        while signals.try_recv().is_ok() {}
+        let runs = claim(&storage, id, 50).await;
+        if claimed.len() + runs.len() < 20 {
+            assert_eq!(signals.try_recv().unwrap(), Signal::Work);
+        }
+        sizes.push(runs.len());
+        claimed.extend(runs.iter().map(|run| run.fence.job));
+    }
+    assert_eq!(sizes, [7, 7, 6], "7 of 1 MiB and two bytes fit into 8 MiB");
+    assert_eq!(claimed, jobs.iter().map(|job| job.id).collect::<Vec<_>>());
+    // One that is over the limit by itself is given alone.
+    let jobs = [big(9 * 1024 * 1024), job()];
+    storage.enqueue(jobs.to_vec(), "ann").await.unwrap();
+    for expected in jobs {
+        let runs = claim(&storage, id, 50).await;
+        assert_eq!(runs.iter().map(|run| run.fence.job).collect::<Vec<_>>(), [expected.id]);
+    }
+}
+
+#[tokio::test]
+async fn a_prune_stops_where_much_goes_with_the_jobs_and_says_that_there_is_more() {
+    let namespace = Namespace::new();
+    let storage = namespace.open().await;
+    let jobs = (0..5).map(|_| job()).collect::<Vec<_>>();
+    storage.enqueue(jobs.clone(), "ann").await.unwrap();
+    for job in &jobs {
+        storage.cancel(job.id, "ann").await.unwrap();
+    }
+    namespace.run("INSERT INTO @log_sizes SELECT seq, 640000 FROM @ended").await;
+    namespace.run("UPDATE @ended SET at = 0").await;
+    let left = async || namespace.number("SELECT count(*) FROM @jobs").await;
+    assert_eq!((storage.prune(100).await.unwrap(), left().await), (100, 3), "20,000 lines each");
+    assert_eq!((storage.prune(100).await.unwrap(), left().await), (100, 1));
+    assert_eq!((storage.prune(100).await.unwrap(), left().await), (1, 0));
+}
+
+#[tokio::test]
+async fn what_many_steps_append_is_folded_in_without_a_host() {
+    let namespace = Namespace::new();
+    let options = PostgresOptions { migrate: true, ..PostgresOptions::default() };
+    let storage = PostgresStorage::connect(&namespace.url(), options).await.unwrap();
+    for _ in 0..2_000 {
+        storage.enqueue((0..17).map(|_| job()).collect(), "ann").await.unwrap();
+    }
+    let folded = async {
+        while namespace.number("SELECT count(*) FROM @changes").await > 100 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), folded).await.unwrap();
+    assert_eq!(storage.counts().await.unwrap().of(State::Enqueued), 34_000);
+}
+
+#[tokio::test]
+async fn a_paused_queue_is_passed_over_among_very_many() {
+    let namespace = Namespace::new();
+    let storage = namespace.open().await;
+    let jobs = (0..3_000).map(|n| NewJob { queue: format!("q{n}").parse().unwrap(), ..job() }).collect::<Vec<_>>();
+    for jobs in jobs.chunks(1_000) {
+        storage.enqueue(jobs.to_vec(), "ann").await.unwrap();
+    }
+    storage.set_paused(&"q0".parse().unwrap(), true).await.unwrap();
+    let id = server(&storage).await;
+    let ids = |runs: &[Claimed]| runs.iter().map(|run| run.fence.job).collect::<Vec<_>>();
+    let first = jobs[1..101].iter().map(|job| job.id).collect::<Vec<_>>();
+    assert_eq!(ids(&claim(&storage, id, 100).await), first);
+    storage.set_paused(&"q0".parse().unwrap(), false).await.unwrap();
+    assert_eq!(ids(&claim(&storage, id, 2).await), [jobs[0].id, jobs[101].id]);
 }
 
 #[tokio::test]
@@ -372,10 +397,7 @@ async fn what_is_counted_is_the_same_before_and_after_it_is_folded_in() {
     storage.prune(10).await.unwrap();
     assert_eq!((storage.counts().await.unwrap(), storage.queues().await.unwrap()), before);
     assert_eq!(before.0.0, [(State::Enqueued, 10), (State::Processing, 10), (State::Succeeded, 10)].into());
-    let mut connection = PgConnection::connect(namespace.base()).await.unwrap();
-    let sql = format!("SELECT count(*) FROM \"{}\".changes", namespace.name());
-    let left = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap();
-    assert_eq!(left, 0);
+    assert_eq!(namespace.number("SELECT count(*) FROM @changes").await, 0);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 use windlass_api::{JobId, RequeueRequest, State};
 
-use super::world::{World, failure, job, json, released, retry, success};
+use super::world::{World, failure, job, json, released, retry, success, told};
 use crate::{
     Next, Start, Verdict, decide,
     storage::{Commanded, Heartbeat, Signal},
@@ -33,7 +33,7 @@ pub async fn a_running_job_is_asked_to_stop_and_deleted_when_it_has(world: World
     let mut signals = world.storage.wake().map(crate::storage::Wake::signals);
     assert_eq!(world.storage.cancel(id, "ann").await.unwrap(), Commanded::Requested(run.fence));
     if let Some(signals) = &mut signals {
-        assert_eq!(signals.recv().await.unwrap(), Signal::Cancel(run.fence));
+        told(signals, Signal::Cancel(run.fence)).await;
     }
     let shown = world.detail(id).await.job;
     assert_eq!((shown.state, shown.cancel_requested), (State::Processing, true));

@@ -2,7 +2,7 @@
 
 use windlass_api::{Digest, Mode, ModuleName, RequeueRequest, State};
 
-use super::world::{World, job, released, success, version};
+use super::world::{World, job, released, success, told, version};
 use crate::{Next, Start, storage::Signal};
 
 fn shop() -> ModuleName {
@@ -22,7 +22,7 @@ pub async fn a_version_is_known_before_it_is_active(world: World) {
     let mut signals = world.storage.wake().map(crate::storage::Wake::signals);
     assert!(world.storage.activate(&shop(), new.digest).await.unwrap());
     if let Some(signals) = &mut signals {
-        assert_eq!(signals.recv().await.unwrap(), Signal::Modules);
+        told(signals, Signal::Modules).await;
     }
     assert!(world.storage.active_version(&shop()).await.unwrap().unwrap().active);
     let second = world.deploy(2, &[("bill", Mode::Sync)]).await;

@@ -2,7 +2,7 @@
 
 use windlass_api::{RetryPolicy, State};
 
-use super::world::{World, job};
+use super::world::{World, job, told};
 use crate::{Start, storage::Signal};
 
 pub async fn a_repeated_enqueue_of_the_same_id_makes_one_job(world: World) {
@@ -62,5 +62,5 @@ pub async fn work_is_signalled_when_a_job_is_stored(world: World) {
     let Some(wake) = world.storage.wake() else { return };
     let mut signals = wake.signals();
     world.add(job()).await;
-    assert_eq!(signals.recv().await.unwrap(), Signal::Work);
+    told(&mut signals, Signal::Work).await;
 }

@@ -2,6 +2,7 @@
 
 use std::{any::Any, collections::BTreeMap, fmt, pin::Pin, rc::Rc, sync::Arc};
 
+use tokio::sync::broadcast::Receiver;
 use uuid::Uuid;
 use windlass_api::{
     Cause, Digest, Failure, HandlerSpec, JobDetail, JobId, Json, Mode, QueueName, RetryPolicy, ServerId, SlotUse,
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     Claimed, Clock, NewJob, Next, Settlement, Start, TestClock,
-    storage::{ClaimRequest, Heartbeat, NewServer, NewVersion, Promoted, Pulse, Storage, Superseded},
+    storage::{ClaimRequest, Heartbeat, NewServer, NewVersion, Promoted, Pulse, Signal, Storage, Superseded},
 };
 
 /// A fresh storage, and whatever must live as long as it.
@@ -246,6 +247,11 @@ pub(super) fn version(byte: u8, handlers: &[(&str, Mode)]) -> NewVersion {
         sdk: "test".into(),
         handlers: handlers.iter().map(spec).collect(),
     }
+}
+
+/// Waits until this is told. Others may come before it: a storage may say at any time that there may be work.
+pub(super) async fn told(signals: &mut Receiver<Signal>, wanted: Signal) {
+    while signals.recv().await.unwrap() != wanted {}
 }
 
 pub(super) fn json(text: &str) -> Json {

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,16 +17,22 @@ use super::{
     hub::Hub,
     lanes::{Lane, Lanes},
     news::{ENDS_AT_ONCE, News},
+    prune,
     texts::Texts,
     tx::{Kind, Names, Told, Tx},
 };
 use crate::{
-    Clock,
+    Clock, Fence,
     storage::{Retention, Signal, StorageError},
 };
 
 /// How often a step is tried into which others came.
 pub(super) const TRIES: u32 = 6;
+
+/// After how many steps what they appended is folded in: enough that it costs next to nothing, and few enough that
+/// counting stays quick.
+const STEPS_TO_FOLD: u32 = 2_000;
+const JOBS_PER_STEP: usize = 32;
 
 #[derive(Debug)]
 pub(super) struct Core {
@@ -41,6 +50,10 @@ pub(super) struct Core {
     pub(super) may_listen: bool,
     /// The server and the database as messages name them.
     pub(super) name: String,
+    /// Runs of damaged jobs that could not be set aside yet. Held to add to it or to take it only.
+    pub(super) to_set_aside: Mutex<Vec<(Fence, String)>>,
+    /// How many steps of this process have appended to what is still to be folded in.
+    pub(super) appended: AtomicU32,
 }
 
 /// Carries out a step on a connection. `$tx` is what `$work` works with; it is worked again from its beginning where other
@@ -164,6 +177,25 @@ impl Core {
         if let Err(error) = told_all.await {
             tracing::debug!(%error, "failed to tell other processes, which will see for themselves");
         }
+    }
+
+    /// Folds in what has changed, after every so many steps that each appended something to it: hosts do it with their
+    /// heartbeats, but there may be none. A step that stored very many jobs counts for more, since they may be of as many
+    /// queues.
+    pub(super) fn fold_at_times(self: &Arc<Self>, jobs: usize) {
+        let steps = 1 + u32::try_from(jobs / JOBS_PER_STEP).unwrap_or(STEPS_TO_FOLD);
+        if self.appended.fetch_add(steps, Ordering::Relaxed).saturating_add(steps) >= STEPS_TO_FOLD {
+            self.appended.store(0, Ordering::Relaxed);
+            self.fold();
+        }
+    }
+
+    /// Folds in what has changed, without anybody waiting for it. Whoever does it next will do it where it fails.
+    pub(super) fn fold(self: &Arc<Self>) {
+        let core = Arc::clone(self);
+        self.lanes.home.spawn(async move {
+            let _ = attempt!(&*core, Kind::Several, |tx| prune::fold(tx)).0;
+        });
     }
 
     async fn others_wish(&self) -> Result<bool, StorageError> {

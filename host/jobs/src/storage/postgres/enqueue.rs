@@ -66,7 +66,7 @@ pub(super) fn is_plain(job: &NewJob) -> bool {
     job.tags.is_empty() && job.start != Start::WithHandler
 }
 
-/// Makes the names of jobs known, outside of the transaction that stores them: so others need not wait for its end.
+/// Makes the names of jobs known, outside of the transaction that stores them.
 pub(super) async fn know_names(tx: &mut Tx<'_>, incoming: &[Incoming<'_>]) -> Result<(), Fault> {
     for Incoming { job, .. } in incoming {
         tx.queue(&job.queue).await?;

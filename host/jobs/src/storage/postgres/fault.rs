@@ -47,16 +47,19 @@ impl Fault {
 
     /// Whether the step may be carried out again from its beginning, because it has surely had no effect.
     pub(super) fn is_worth_repeating(&self) -> bool {
-        // Serialization failure, deadlock, and the division by zero with which a statement gives itself up.
-        matches!(self, Self::Again) || matches!(self.code(), Some("40001" | "40P01" | "22012"))
+        // Serialization failure, deadlock, the division by zero with which a statement gives itself up, and a number of a job
+        // that another one of the same millisecond has, which is drawn anew.
+        matches!(self, Self::Again) || matches!(self.code(), Some("40001" | "40P01" | "22012" | "23505"))
     }
 
     /// Whether the connection may be used again, once what goes on in it is rolled back.
     pub(super) fn leaves_connection_whole(&self) -> bool {
         match self {
             Self::Sql(Error::Database(_)) => {
-                // Shutting down, or thrown out.
-                !self.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08") || code == "25P03")
+                // Shutting down, thrown out, or a standby, as after a failover: only a new connection finds the primary.
+                let broken =
+                    |code: &str| code.starts_with("57P") || code.starts_with("08") || matches!(code, "25P03" | "25006");
+                !self.code().is_some_and(broken)
             }
             Self::Sql(Error::ColumnDecode { .. } | Error::Decode(_) | Error::Encode(_) | Error::RowNotFound) => true,
             Self::Sql(_) | Self::Late(_) => false,
@@ -100,6 +103,9 @@ impl From<Fault> for StorageError {
                 Some("53100") => Self::Unavailable("the disk of the database is full; make room on it".to_owned()),
                 Some("53300") => {
                     Self::Unavailable("the server has no connection left; raise `max_connections`".to_owned())
+                }
+                Some("25006") => {
+                    Self::Unavailable("the database only reads: it is a standby, or a failover is under way".to_owned())
                 }
                 _ => Self::Unavailable(error.message().to_owned()),
             },

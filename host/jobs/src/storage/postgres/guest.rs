@@ -9,6 +9,7 @@ use super::{
     core::Core,
     enqueue::{self, Incoming},
     fault::Fault,
+    intake,
     news::News,
     tx::{Told, Tx},
 };
@@ -21,6 +22,8 @@ pub(super) async fn enqueue(
     jobs: &[NewJob],
     by: &str,
 ) -> Result<Vec<Enqueued>, StorageError> {
+    let incoming = jobs.iter().map(|job| Incoming { job, by }).collect::<Vec<_>>();
+    intake::make_known(core, &incoming).await?;
     let mut told = Told::default();
     let mut is_open = true;
     let mut tx = Tx {
@@ -37,7 +40,6 @@ pub(super) async fn enqueue(
         own_queues: HashMap::new(),
         own_handlers: HashMap::new(),
     };
-    let incoming = jobs.iter().map(|job| Incoming { job, by }).collect::<Vec<_>>();
     store(core, &mut tx, &incoming).await.map_err(StorageError::from)
 }
 

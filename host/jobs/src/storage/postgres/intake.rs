@@ -66,8 +66,9 @@ fn size_of(request: &Request) -> usize {
     request.jobs.iter().map(|job| job.payload.as_str().len()).sum()
 }
 
-async fn store(core: &Core, batch: Vec<Request>) {
+async fn store(core: &Arc<Core>, batch: Vec<Request>) {
     let outcome = store_all(core, &batch).await;
+    core.fold_at_times(batch.iter().map(|request| request.jobs.len()).sum());
     match outcome {
         Ok(enqueued) => {
             let mut enqueued = enqueued.into_iter();
@@ -102,13 +103,24 @@ async fn store_all(core: &Core, batch: &[Request]) -> Result<Vec<Enqueued>, Stor
     store_incoming(core, &incoming).await
 }
 
+/// Makes the names of jobs known in a transaction of their own: no other one waits for them then, and what is remembered of
+/// them is never rolled back.
+pub(super) async fn make_known(core: &Core, incoming: &[Incoming<'_>]) -> Result<(), StorageError> {
+    let names = async |tx: &mut Tx<'_>| enqueue::know_names(tx, incoming).await;
+    // Once to make them, and once to see that they are there.
+    for _ in 0..2 {
+        if core.names.are_known(incoming) {
+            break;
+        }
+        step!(core, Kind::Several, |tx| names(tx))?;
+    }
+    Ok(())
+}
+
 /// Stores jobs in as few round trips as they need.
 pub(super) async fn store_incoming(core: &Core, incoming: &[Incoming<'_>]) -> Result<Vec<Enqueued>, StorageError> {
     let is_plain = incoming.iter().all(|incoming| enqueue::is_plain(incoming.job));
-    let names = async |tx: &mut Tx<'_>| enqueue::know_names(tx, incoming).await;
     let store = async |tx: &mut Tx<'_>| enqueue::enqueue(tx, incoming).await;
-    if !core.names.are_known(incoming) {
-        step!(core, Kind::Several, |tx| names(tx))?;
-    }
+    make_known(core, incoming).await?;
     step!(core, if is_plain { Kind::Single } else { Kind::Several }, |tx| store(tx))
 }

@@ -15,6 +15,7 @@ use std::{
 
 use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions};
 use tokio::{
+    runtime::Handle,
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
@@ -39,14 +40,16 @@ const ROLL_BACK: Duration = Duration::from_secs(2);
 
 /// How statements are planned. Each of ours has an index for what it looks for; a plan that was made while a table was
 /// empty must not stay when it has grown, so the ways that do not use one are closed. With them closed the planner takes
-/// its costs for huge, so that compiling statements must be off.
-pub(super) const PLANNING: [(&str, &str); 6] = [
+/// its costs for huge, so that compiling statements must be off. And each is planned once, not for each use of it: planning
+/// some takes longer than carrying them out.
+pub(super) const PLANNING: [(&str, &str); 7] = [
     ("enable_seqscan", "off"),
     ("enable_bitmapscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("jit", "off"),
     ("max_parallel_workers_per_gather", "0"),
+    ("plan_cache_mode", "force_generic_plan"),
 ];
 
 /// How long PostgreSQL works on one statement: longer than anybody here waits, so that what was given up ends.
@@ -72,6 +75,9 @@ struct Resting {
 
 pub(super) struct Lanes {
     options: PgConnectOptions,
+    /// The runtime that the storage was opened in. It drives all connections, and what nobody waits for runs in it: whoever
+    /// makes a call may do so in another one, which stands still or ends.
+    pub(super) home: Handle,
     /// Whether a pooler hands each transaction to another connection.
     pub(super) pooled: bool,
     permits: Semaphore,
@@ -121,7 +127,8 @@ impl Lanes {
     pub(super) fn new(first: PgConnection, options: PgConnectOptions, pooled: bool, most: u32) -> Self {
         let resting = Resting { connection: first, since: Instant::now(), generation: 0 };
         let permits = Semaphore::new(usize::try_from(most.max(1)).unwrap_or(1));
-        Self { options, pooled, permits, resting: Mutex::new([resting].into()), generation: AtomicU64::new(0) }
+        let home = Handle::current();
+        Self { options, home, pooled, permits, resting: Mutex::new([resting].into()), generation: AtomicU64::new(0) }
     }
 
     pub(super) fn options(&self) -> &PgConnectOptions {
@@ -145,7 +152,10 @@ impl Lanes {
             }
             return Ok(Lane { connection: resting.connection, is_open: false, generation, _permit: permit });
         }
-        let connection = connect(&self.options).await.map_err(StorageError::from)?;
+        let options = self.options.clone();
+        let connecting = self.home.spawn(async move { connect(&options).await }).await;
+        let ended = |_| StorageError::Unavailable("the runtime that the storage was opened in has ended".to_owned());
+        let connection = connecting.map_err(ended)?.map_err(StorageError::from)?;
         Ok(Lane { connection, is_open: false, generation, _permit: permit })
     }
 

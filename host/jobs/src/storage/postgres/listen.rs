@@ -179,8 +179,9 @@ pub(super) fn ask_for_work(core: &Arc<Core>) {
     if !core.hub.is_listening() || core.hub.has_wish.swap(true, Ordering::AcqRel) {
         return;
     }
+    let home = core.lanes.home.clone();
     let core = Arc::clone(core);
-    tokio::spawn(async move {
+    home.spawn(async move {
         match core.wish(1, WORK_WISH_S).await {
             Ok(()) => core.hub.signal(Signal::Work),
             Err(error) => {

@@ -51,6 +51,7 @@ mod servers;
 mod settle;
 mod show;
 mod stores;
+mod tally;
 mod texts;
 mod tx;
 mod words;

@@ -96,10 +96,14 @@ pub(super) async fn activate(tx: &mut Tx<'_>, module: &ModuleName, digest: Diges
         .bind(module.as_str())
         .bind(version);
     tx.run(query).await?;
+    let mut by_mode = BTreeMap::<Mode, Vec<i32>>::new();
     for spec in handlers_of(tx, module, version).await? {
         let handler = tx.handler(&HandlerPath { module: module.clone(), handler: spec.name }).await?;
         wake_awaiting(tx, handler, spec.mode).await?;
-        change_modes(tx, handler, spec.mode).await?;
+        by_mode.entry(spec.mode).or_default().push(handler);
+    }
+    for (mode, handlers) in by_mode {
+        change_modes(tx, &handlers, mode).await?;
     }
     tx.told.signals.push(Signal::Modules);
     Ok(true)
@@ -131,34 +135,25 @@ async fn wake_awaiting(tx: &mut Tx<'_>, handler: i32, mode: Mode) -> Result<(), 
     }
 }
 
-/// Moves jobs to the line of the mode in which their handler runs now. Those that are pinned to a version keep its mode.
-/// Only the lines of the other mode are looked through. A job that somebody claims at this moment is left to its server,
-/// which finds that it has no slot of the kind and puts it into the right line.
-async fn change_modes(tx: &mut Tx<'_>, handler: i32, mode: Mode) -> Result<(), Fault> {
+/// Moves jobs to the line of the mode in which their handlers run now. Those that are pinned to a version keep its mode.
+/// Only the lines of the other mode are looked through, once for all handlers. A job that somebody claims at this moment is
+/// left to its server, which finds that it has no slot of the kind and puts it into the right line.
+async fn change_modes(tx: &mut Tx<'_>, handlers: &[i32], mode: Mode) -> Result<(), Fault> {
+    const WAITING: &str = "WITH wrong AS MATERIALIZED (
+             SELECT id FROM @live WHERE state = 2 AND mode = $1 AND handler = ANY ($2::integer[]) AND version IS NULL
+             FOR UPDATE SKIP LOCKED)
+         UPDATE @live SET mode = $3 WHERE id = ANY (ARRAY(SELECT id FROM wrong))";
+    const SCHEDULED: &str = "WITH wrong AS MATERIALIZED (
+             SELECT id FROM @live WHERE state = 0 AND mode = $1 AND handler = ANY ($2::integer[]) AND version IS NULL
+             FOR UPDATE SKIP LOCKED)
+         UPDATE @live SET mode = $3 WHERE id = ANY (ARRAY(SELECT id FROM wrong))";
     for other in Mode::VALUES.iter().filter(|other| **other != mode) {
-        let query = tx
-            .query(
-                "WITH wrong AS MATERIALIZED (
-                     SELECT id FROM @live WHERE state = 2 AND mode = $1 AND handler = $2 AND version IS NULL
-                     FOR UPDATE SKIP LOCKED)
-                 UPDATE @live SET mode = $3 WHERE id = ANY (ARRAY(SELECT id FROM wrong))",
-            )
-            .bind(other.number())
-            .bind(handler)
-            .bind(mode.number());
-        if tx.run(query).await? > 0 {
-            tx.told.work = true;
-        }
-        let query = tx
-            .query(
-                "WITH wrong AS MATERIALIZED (
-                     SELECT id FROM @live WHERE state = 0 AND mode = $1 AND handler = $2 AND version IS NULL
-                     FOR UPDATE SKIP LOCKED)
-                 UPDATE @live SET mode = $3 WHERE id = ANY (ARRAY(SELECT id FROM wrong))",
-            )
-            .bind(other.number())
-            .bind(handler)
-            .bind(mode.number());
+        let moving = |tx: &Tx<'_>, statement| {
+            tx.query(statement).bind(other.number()).bind(handlers.to_vec()).bind(mode.number())
+        };
+        let query = moving(tx, WAITING);
+        tx.told.work |= tx.run(query).await? > 0;
+        let query = moving(tx, SCHEDULED);
         tx.run(query).await?;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Opening a database.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, atomic::AtomicU32};
 
 use uuid::Uuid;
 
@@ -52,6 +52,8 @@ impl PostgresStorage {
             channel: format!("windlass.{}", target.namespace),
             may_listen,
             name: target.name,
+            to_set_aside: Mutex::default(),
+            appended: AtomicU32::new(0),
         });
         let migration = prepare(&core, &target.namespace, options.migrate).await?;
         let (intake, mut tasks) = intake::start(&core);

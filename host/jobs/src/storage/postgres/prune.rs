@@ -5,13 +5,16 @@ use windlass_api::{Grain, State};
 
 use super::{
     fault::Fault,
-    record,
+    tally,
     tx::Tx,
     words::{Word, amount, signed},
 };
 
 /// No step removes more jobs.
 const MAX_JOBS: usize = 1_000;
+
+/// How many rows go with the jobs that one step removes, about: a job may have hundreds of thousands of log lines.
+const MAX_ROWS: i64 = 50_000;
 
 /// How many log lines one step removes.
 const MAX_LINES: i64 = 10_000;
@@ -35,41 +38,58 @@ const BELONGINGS: [&str; 7] = [
 
 pub(super) async fn prune(tx: &mut Tx<'_>, limit: usize) -> Result<usize, Fault> {
     let most = limit.min(MAX_JOBS);
-    let mut removed = 0;
+    let (mut removed, mut all) = (0, true);
     for state in [State::Succeeded, State::Failed, State::Deleted] {
-        removed += remove(tx, state, most - removed).await?;
+        let (gone, were_all) = remove(tx, state, most - removed).await?;
+        (removed, all) = (removed + gone, all && were_all);
     }
-    let all = removed < most || limit == 0;
+    all &= removed < most || limit == 0;
+    forget_wishes(tx).await?;
     let all_lines = remove_old_lines(tx).await?;
     let all_counters = remove_old_counters(tx).await?;
     let all_folded = fold(tx).await?;
     // Where there is more to do than was done, the answer is `limit`; that is what was removed where only jobs are left.
-    let is_cut = (!all && most < limit) || !all_lines || !all_counters || !all_folded;
+    let is_cut = (!all && removed < limit) || !all_lines || !all_counters || !all_folded;
     Ok(if is_cut { limit } else { removed })
 }
 
-async fn remove(tx: &mut Tx<'_>, state: State, limit: usize) -> Result<usize, Fault> {
+/// What is to be removed of a state, and how many rows go with each and those before it.
+const OVER: &str = "
+WITH old AS MATERIALIZED (
+    SELECT ctid AS spot, seq, at, lines, octet_length(result) AS bytes FROM @ended WHERE state + 0 = $1 AND at <= $2
+    ORDER BY at LIMIT $3 FOR UPDATE SKIP LOCKED
+),
+sized AS MATERIALIZED (
+    SELECT o.spot, row_number() OVER line AS nth, sum(1 + o.lines + coalesce(g.bytes, 0) / 32 + coalesce(c.weight, 0)
+        + (coalesce(o.bytes, 0) + coalesce(j.bytes, 0)) / 2000) OVER line AS upto
+    FROM old o
+    LEFT JOIN LATERAL (SELECT bytes FROM @log_sizes WHERE seq = o.seq LIMIT 1) g ON true
+    LEFT JOIN LATERAL (SELECT sum(1 + bytes / 2000) AS weight FROM @checkpoints WHERE seq = o.seq) c ON true
+    LEFT JOIN LATERAL (SELECT octet_length(payload) AS bytes FROM @jobs WHERE seq = o.seq LIMIT 1) j ON true
+    WINDOW line AS (ORDER BY o.at, o.seq)
+),
+gone AS (
+    DELETE FROM @ended WHERE ctid = ANY (ARRAY(SELECT spot FROM sized WHERE nth = 1 OR upto <= $4))
+    RETURNING seq
+)
+SELECT seq, (SELECT count(*) FROM sized WHERE nth > 1 AND upto > $4) FROM gone";
+
+/// Removes jobs of a state; gives how many, and whether no other one was left because of what goes with it.
+async fn remove(tx: &mut Tx<'_>, state: State, limit: usize) -> Result<(usize, bool), Fault> {
     if limit == 0 {
-        return Ok(0);
+        return Ok((0, true));
     }
     let kept_ms = tx.retention.of(state).map_or(i64::MAX, |kept| i64::try_from(kept.as_millis()).unwrap_or(i64::MAX));
     let until = tx.now().0.saturating_sub(kept_ms);
     // Several hosts may do this at once: each takes what no other one holds.
-    let query = tx
-        .query(
-            "WITH old AS MATERIALIZED (
-                 SELECT seq FROM @ended WHERE state = $1 AND at <= $2 ORDER BY at LIMIT $3 FOR UPDATE SKIP LOCKED)
-             DELETE FROM @ended WHERE state = $1 AND seq = ANY (ARRAY(SELECT seq FROM old)) RETURNING seq",
-        )
-        .bind(state.number())
-        .bind(until)
-        .bind(amount(limit));
-    let mut seqs = Vec::<i64>::new();
+    let query = tx.query(OVER).bind(state.number()).bind(until).bind(amount(limit)).bind(MAX_ROWS);
+    let (mut seqs, mut left) = (Vec::<i64>::new(), 0);
     for row in tx.all(query).await? {
         seqs.push(row.try_get(0)?);
+        left = row.try_get::<i64, _>(1)?;
     }
     if seqs.is_empty() {
-        return Ok(0);
+        return Ok((0, true));
     }
     let query = tx
         .query("SELECT queue, handler, count(*) FROM @jobs WHERE seq = ANY($1::bigint[]) GROUP BY queue, handler")
@@ -84,8 +104,15 @@ async fn remove(tx: &mut Tx<'_>, state: State, limit: usize) -> Result<usize, Fa
         let query = tx.query(statement).bind(&seqs);
         tx.run(query).await?;
     }
-    record::append(tx, changes).await?;
-    Ok(seqs.len())
+    tally::append(tx, changes).await?;
+    Ok((seqs.len(), left == 0))
+}
+
+/// Removes the wishes of processes that are gone without a word.
+async fn forget_wishes(tx: &mut Tx<'_>) -> Result<(), Fault> {
+    let query = tx.query("DELETE FROM @wishes WHERE until_at < clock_timestamp()");
+    tx.run(query).await?;
+    Ok(())
 }
 
 /// Removes lines whose time is over; gives whether that was all of them.

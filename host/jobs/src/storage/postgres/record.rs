@@ -9,6 +9,7 @@ use windlass_api::{Failure, JobId, Json, Mode, ServerId, State, Timestamp, Usage
 
 use super::{
     fault::Fault,
+    tally::{self, Happened},
     tx::Tx,
     words::{Ask, Word, count, plain, signed},
 };
@@ -43,7 +44,7 @@ macro_rules! made {
 pub(super) use made;
 
 const ENDED: &str = "SELECT j.id, e.seq, j.handler, j.queue, e.mode, j.priority, e.state, e.attempt, e.run, e.losses,
-     e.lines, e.at, e.ready_at, e.started_at, NULL::integer, e.version, e.ended_line, NULL::smallint, NULL::text,
+     e.lines, e.at, e.ready_at, e.started_at, NULL::integer, e.version, e.ended_line, e.ask, NULL::text,
      e.reason, j.max_attempts
      FROM @jobs j JOIN @ended e ON e.seq = j.seq AND e.state IN (4, 5, 6) WHERE j.id = $1 FOR UPDATE OF e";
 
@@ -103,23 +104,10 @@ pub(super) struct Run {
     server: Option<i32>,
 }
 
-/// What is counted by the minute.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Happened {
-    pub(super) made: i64,
-    pub(super) succeeded: i64,
-    pub(super) failed: i64,
-    pub(super) retried: i64,
-    pub(super) deleted: i64,
-    pub(super) runs: i64,
-    pub(super) run_us: i64,
-    pub(super) fuel: i64,
-}
-
 /// A job that changes.
 pub(super) struct Change {
     /// The state that it was in; nothing where it comes from another storage.
-    before: Option<State>,
+    pub(super) before: Option<State>,
     pub(super) job: Job,
     pub(super) lines: Vec<Line>,
     pub(super) result: Option<String>,
@@ -139,8 +127,8 @@ impl Job {
     fn read_known(row: &PgRow, id: JobId) -> Result<Self, Fault> {
         let instant = |at: usize| row.try_get::<i64, _>(at).map(Timestamp);
         let number = |at: usize| row.try_get::<i64, _>(at).map(count);
-        let made =
-            row.try_get::<Option<i64>, _>(20)?.ok_or_else(|| Fault::Damaged("its payload is not there".into()))?;
+        // Whoever moves a job need not know how it was made: one that lacks it can still be set aside.
+        let max_attempts = row.try_get::<Option<i64>, _>(20)?.unwrap_or(0);
         Ok(Self {
             id,
             seq: row.try_get(1)?,
@@ -162,7 +150,7 @@ impl Job {
             ask: row.try_get::<Option<i16>, _>(17)?.map(Ask::from_number).transpose()?,
             asked_by: row.try_get(18)?,
             reason: row.try_get(19)?,
-            max_attempts: count(made),
+            max_attempts: count(max_attempts),
         })
     }
 
@@ -192,10 +180,10 @@ impl Job {
         const FENCED: &str = concat!(
             live!(
                 "unnest($1::uuid[], $2::bigint[], $3::integer[]) AS f (id, run, server)
-             CROSS JOIN LATERAL (SELECT * FROM @live WHERE id = f.id AND run = f.run AND server = f.server AND state = 3
-             LIMIT 1 FOR UPDATE) l"
+             CROSS JOIN LATERAL (SELECT * FROM @live WHERE id = f.id LIMIT 1 FOR UPDATE) l"
             ),
-            made!()
+            made!(),
+            "WHERE l.run = f.run AND l.server = f.server AND l.state = 3"
         );
         let (mut ids, mut runs, mut servers) = (Vec::new(), Vec::new(), Vec::new());
         let mut by_number = BTreeMap::new();
@@ -319,7 +307,7 @@ pub(super) async fn save(tx: &mut Tx<'_>, changes: &[Change]) -> Result<(), Faul
     leave(tx, changes).await?;
     stand(tx, changes).await?;
     write_history(tx, changes).await?;
-    tally(tx, changes).await?;
+    tally::tally(tx, changes).await?;
     for change in changes {
         let job = &change.job;
         if change.before == Some(job.state) && job.state != State::Enqueued {
@@ -408,10 +396,10 @@ async fn stand(tx: &mut Tx<'_>, changes: &[Change]) -> Result<(), Fault> {
         let query = tx
             .query(
                 "INSERT INTO @ended (seq, state, mode, attempt, run, losses, lines, at, ready_at, started_at, version,
-                 ended_line, reason, result)
+                 ended_line, ask, reason, result)
                  SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::bigint[], $5::bigint[],
                  $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::integer[], $12::bigint[],
-                 $13::text[], $14::text[])",
+                 $13::smallint[], $14::text[], $15::text[])",
             )
             .bind(column!(ended, |job| job.seq))
             .bind(column!(ended, |job| job.state.number()))
@@ -425,6 +413,7 @@ async fn stand(tx: &mut Tx<'_>, changes: &[Change]) -> Result<(), Fault> {
             .bind(column!(ended, |job| job.started_at.map(|at| at.0)))
             .bind(column!(ended, |job| job.version))
             .bind(column!(ended, |job| job.ended_line))
+            .bind(column!(ended, |job| job.ask.map(Word::number)))
             .bind(column!(ended, |job| job.reason.clone()))
             .bind(ended.iter().map(|change| change.result.clone()).collect::<Vec<_>>());
         tx.run(query).await?;
@@ -484,65 +473,5 @@ pub(super) async fn trim_history(tx: &mut Tx<'_>, seq: i64, lines: i64) -> Resul
         let query = tx.query("DELETE FROM @history WHERE seq = $1 AND n <= $2").bind(seq).bind(lines - MAX_LINES);
         tx.run(query).await?;
     }
-    Ok(())
-}
-
-/// Appends what has changed in how many jobs there are and in what is counted.
-async fn tally(tx: &mut Tx<'_>, changes: &[Change]) -> Result<(), Fault> {
-    let mut sums = BTreeMap::<(i32, i32), [i64; 15]>::new();
-    for change in changes {
-        let job = &change.job;
-        let row = sums.entry((job.queue, job.handler)).or_default();
-        if let Some(before) = change.before {
-            row[before as usize] -= 1;
-        }
-        row[job.state as usize] += 1;
-        let mut happened = change.happened;
-        if change.before.is_some_and(|before| before != job.state) {
-            match job.state {
-                State::Succeeded => happened.succeeded += 1,
-                State::Failed => happened.failed += 1,
-                State::Deleted => happened.deleted += 1,
-                _ => {}
-            }
-        }
-        let counted = [
-            happened.made,
-            happened.succeeded,
-            happened.failed,
-            happened.retried,
-            happened.deleted,
-            happened.runs,
-            happened.run_us,
-            happened.fuel,
-        ];
-        for (sum, more) in row[7..].iter_mut().zip(counted) {
-            *sum = sum.saturating_add(more);
-        }
-    }
-    append(tx, sums.into_iter().map(|((queue, handler), row)| (queue, handler, row)).collect()).await
-}
-
-/// Appends rows of changes: of the seven states, then of the eight counters.
-pub(super) async fn append(tx: &mut Tx<'_>, mut rows: Vec<(i32, i32, [i64; 15])>) -> Result<(), Fault> {
-    rows.retain(|(_, _, row)| row.iter().any(|value| *value != 0));
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let mut query = tx
-        .query(
-            "INSERT INTO @changes (at, queue, handler, scheduled, awaiting, enqueued, processing, succeeded, failed,
-             deleted, n_made, n_succeeded, n_failed, n_retried, n_deleted, runs, run_us, fuel)
-             SELECT @now, c.* FROM unnest($2::integer[], $3::integer[], $4::bigint[], $5::bigint[], $6::bigint[],
-             $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
-             $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[]) AS c",
-        )
-        .bind(tx.instant())
-        .bind(rows.iter().map(|(queue, _, _)| *queue).collect::<Vec<_>>())
-        .bind(rows.iter().map(|(_, handler, _)| *handler).collect::<Vec<_>>());
-    for at in 0..15 {
-        query = query.bind(rows.iter().map(|(_, _, row)| row[at]).collect::<Vec<_>>());
-    }
-    tx.run(query).await?;
     Ok(())
 }

@@ -23,6 +23,7 @@ const MAX_PAGE: usize = 1000;
 /// How many jobs a slice looks at: at first, where texts are searched, and at most. A slice is one statement, and the
 /// clock is looked at between two.
 const FIRST_SLICE: i64 = 250;
+const FIRST_TEXT_SLICE: i64 = 25;
 const TEXT_SLICE: i64 = 250;
 const MAX_SLICE: i64 = 4_000;
 
@@ -149,7 +150,7 @@ impl Wanted {
             path,
             is_whole: self.is_answered_by(path),
             before: before.min(self.span.1),
-            slice: FIRST_SLICE,
+            slice: if self.text.is_some() { FIRST_TEXT_SLICE } else { FIRST_SLICE },
             deadline: Instant::now() + Duration::from_millis(SCAN_BUDGET_MS),
         }
     }
@@ -163,7 +164,7 @@ impl Wanted {
                 "SELECT seq FROM @ended WHERE state = $4 AND seq < $1 AND seq >= $2 ORDER BY seq DESC LIMIT $3"
             }
             Path::State(_) => {
-                "SELECT seq FROM @live WHERE state = $4 AND seq < $1 AND seq >= $2 ORDER BY seq DESC LIMIT $3"
+                "SELECT seq FROM @live WHERE state + 0 = $4 AND seq < $1 AND seq >= $2 ORDER BY seq DESC LIMIT $3"
             }
             Path::Queue => {
                 "SELECT seq FROM @jobs WHERE queue = $5 AND seq < $1 AND seq >= $2 ORDER BY seq DESC LIMIT $3"
@@ -207,7 +208,7 @@ impl Wanted {
         let slice = if self.text.is_some() { scan.slice.min(TEXT_SLICE) } else { scan.slice };
         let sql = format!(
             "SELECT s.seq, ($4::smallint IS NULL
-                     OR ($4 < 4 AND EXISTS (SELECT 1 FROM @live WHERE state = $4 AND seq = s.seq LIMIT 1))
+                     OR ($4 < 4 AND EXISTS (SELECT 1 FROM @live WHERE state + 0 = $4 AND seq = s.seq LIMIT 1))
                      OR ($4 >= 4 AND EXISTS (SELECT 1 FROM @ended WHERE state = $4 AND seq = s.seq LIMIT 1)))
                  AND ($5::integer IS NULL OR j.queue = $5) AND ($6::integer[] IS NULL OR j.handler = ANY ($6))
                  AND ($7::text IS NULL OR EXISTS (SELECT 1 FROM @tags WHERE tag = $7 AND seq = s.seq LIMIT 1)),
@@ -216,7 +217,7 @@ impl Wanted {
              LEFT JOIN LATERAL (SELECT queue, handler, payload FROM @jobs WHERE seq = s.seq LIMIT 1) j ON true
              LEFT JOIN LATERAL (
                  SELECT h.failure FROM (
-                     SELECT ended_line FROM @live WHERE $8 IS NOT NULL AND state IN (0, 1, 2, 3) AND seq = s.seq
+                     SELECT ended_line FROM @live WHERE $8 IS NOT NULL AND state + 0 IN (0, 1, 2, 3) AND seq = s.seq
                      UNION ALL
                      SELECT ended_line FROM @ended WHERE $8 IS NOT NULL AND state IN (4, 5, 6) AND seq = s.seq LIMIT 1) e
                  CROSS JOIN LATERAL (

@@ -28,8 +28,9 @@ held AS MATERIALIZED (
         AS i (id, run, server, result, fuel, peak_memory, wall_us, log_bytes, sent_bytes, received_bytes)
     CROSS JOIN LATERAL (
         SELECT ctid AS spot, id, seq, handler, queue, mode, attempt, run, losses, lines, ready_at, started_at, server,
-            version
-        FROM @live WHERE id = i.id AND run = i.run AND server = i.server AND state = 3 LIMIT 1 FOR UPDATE) l
+            version, state
+        FROM @live WHERE id = i.id LIMIT 1 FOR UPDATE) l
+    WHERE l.run = i.run AND l.server = i.server AND l.state = 3
 ),
 gone AS (DELETE FROM @live WHERE ctid = ANY (ARRAY(SELECT spot FROM held)) RETURNING 1),
 kept AS (

@@ -17,12 +17,12 @@ use super::{
 const SUMMARIES: &str = "
 SELECT j.id, j.seq, j.handler, j.queue, coalesce(l.mode, e.mode), j.priority, coalesce(l.state, e.state),
     coalesce(l.reason, e.reason), coalesce(l.attempt, e.attempt), j.max_attempts, coalesce(l.run, e.run), j.tags,
-    j.created_at, coalesce(l.at, e.at), coalesce(l.started_at, e.started_at), s.id, v.digest, l.ask,
+    j.created_at, coalesce(l.at, e.at), coalesce(l.started_at, e.started_at), s.id, v.digest, coalesce(l.ask, e.ask),
     p.percent, p.note, p.at, h.failure, h.n, h.fuel, h.peak_memory, h.wall_us, h.log_bytes, h.sent_bytes,
     h.received_bytes, coalesce(l.ended_line, e.ended_line), coalesce(l.losses, e.losses)
 FROM unnest($1::bigint[]) AS wanted (seq)
 CROSS JOIN LATERAL (SELECT * FROM @jobs WHERE seq = wanted.seq LIMIT 1) j
-LEFT JOIN LATERAL (SELECT * FROM @live WHERE state IN (0, 1, 2, 3) AND seq = wanted.seq LIMIT 1) l ON true
+LEFT JOIN LATERAL (SELECT * FROM @live WHERE state + 0 IN (0, 1, 2, 3) AND seq = wanted.seq LIMIT 1) l ON true
 LEFT JOIN LATERAL (SELECT * FROM @ended WHERE state IN (4, 5, 6) AND seq = wanted.seq LIMIT 1) e ON true
 LEFT JOIN LATERAL (SELECT id FROM @servers WHERE n = l.server LIMIT 1) s ON true
 LEFT JOIN LATERAL (SELECT digest FROM @versions WHERE n = coalesce(l.version, e.version) LIMIT 1) v ON true

@@ -13,7 +13,7 @@ use windlass_api::{
 
 use super::{
     claim, commands,
-    core::{Core, attempt, step},
+    core::{Core, step},
     damage,
     enqueue::Incoming,
     export, findings, guest, import,
@@ -28,8 +28,8 @@ use crate::{
     Claimed, Fence, NewJob, Settlement,
     storage::{
         ClaimRequest, Commanded, Due, Finding, Heartbeat, JobStore, Migration, ModuleStore, NewServer, NewVersion,
-        Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore, Storage, StorageError,
-        Superseded, Transfer, Wake,
+        Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore, Signal, Storage,
+        StorageError, Superseded, Transfer, Wake,
     },
 };
 
@@ -79,6 +79,24 @@ impl PostgresStorage {
     ) -> Result<Vec<Enqueued>, StorageError> {
         guest::enqueue(&self.core, connection, jobs, by).await
     }
+
+    /// Sets aside what a claim has met that cannot be read. Where that fails the claim stands all the same, since its other
+    /// jobs would be lost, and the next one tries again.
+    async fn set_aside(&self, damaged: Vec<(Fence, String)>) {
+        let mut all = {
+            let mut left = self.core.to_set_aside.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *left)
+        };
+        all.extend(damaged);
+        if all.is_empty() {
+            return;
+        }
+        let done: Result<(), StorageError> = work!(self, Several, |tx| damage::set_aside(tx, &all));
+        if let Err(error) = done {
+            tracing::error!(%error, "failed to set damaged jobs aside");
+            self.core.to_set_aside.lock().unwrap_or_else(PoisonError::into_inner).append(&mut all);
+        }
+    }
 }
 
 #[async_trait]
@@ -117,7 +135,9 @@ impl JobStore for PostgresStorage {
         }
         if jobs.len() > FEW {
             let incoming = jobs.iter().map(|job| Incoming { job, by }).collect::<Vec<_>>();
-            return intake::store_incoming(&self.core, &incoming).await;
+            let enqueued = intake::store_incoming(&self.core, &incoming).await?;
+            self.core.fold_at_times(enqueued.len());
+            return Ok(enqueued);
         }
         let closed = || StorageError::Unavailable("the storage is closed".to_owned());
         let (reply, answered) = oneshot::channel();
@@ -127,8 +147,10 @@ impl JobStore for PostgresStorage {
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError> {
         let caught = work!(self, Single, |tx| claim::claim(tx, request))?;
-        if !caught.damaged.is_empty() {
-            work!(self, Several, |tx| damage::set_aside(tx, &caught.damaged))?;
+        self.set_aside(caught.damaged).await;
+        if caught.is_cut {
+            self.core.hub.signal(Signal::Work);
+            return Ok(caught.claimed);
         }
         let asked_for = u64::from(request.sync_free) + u64::from(request.async_free);
         if u64::try_from(caught.claimed.len()).unwrap_or(u64::MAX) < asked_for {
@@ -247,8 +269,7 @@ impl ServerStore for PostgresStorage {
         async_slots: SlotUse,
     ) -> Result<Heartbeat, StorageError> {
         let answer = work!(self, Single, |tx| servers::heartbeat(tx, server, sync_slots, async_slots))?;
-        // Whoever beats next will do it where this fails.
-        let _ = attempt!(&*self.core, Kind::Several, |tx| prune::fold(tx)).0;
+        self.core.fold();
         Ok(answer)
     }
 
@@ -325,6 +346,8 @@ impl Transfer for PostgresStorage {
     }
 
     async fn import(&self, records: Vec<Record>) -> Result<usize, StorageError> {
-        work!(self, Long, |tx| import::import(tx, &records))
+        let new = work!(self, Long, |tx| import::import(tx, &records))?;
+        self.core.fold();
+        Ok(new)
     }
 }

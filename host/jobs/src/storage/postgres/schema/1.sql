@@ -7,6 +7,8 @@ CREATE TABLE @queues (
     paused boolean NOT NULL DEFAULT false
 );
 
+CREATE INDEX queues_paused ON @queues (n) WHERE paused;
+
 CREATE TABLE @handlers (
     n integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     module text NOT NULL,
@@ -110,14 +112,21 @@ CREATE TABLE @live (
     ended_line bigint,
     ask smallint,
     asked_by text,
-    reason text
+    reason text,
+    CHECK (state BETWEEN 0 AND 3 AND mode BETWEEN 0 AND 1 AND (ask IS NULL OR ask BETWEEN 0 AND 1))
 ) WITH (
     autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0.2, autovacuum_analyze_threshold = 2000
 );
 
-CREATE INDEX live_by_state ON @live (state, seq);
+-- Where two indexes could answer a statement, PostgreSQL chooses by what it knows of their sizes, which is mostly wrong for a
+-- table that fills and empties all the time. So some are made over an expression (`+ 0`) that only those statements have
+-- that are meant to use them.
+CREATE INDEX live_by_state ON @live ((state + 0), seq);
+-- By queue for those who take from some, and as one line for those who take from all: so that it does not matter how many
+-- queues there are.
 CREATE INDEX live_waiting ON @live (mode, queue, priority, ready_at, seq) WHERE state = 2;
+CREATE INDEX live_first ON @live (mode, (priority + 0), ready_at, seq) WHERE state = 2;
 CREATE INDEX live_scheduled ON @live (at, seq) WHERE state = 0;
 CREATE INDEX live_awaiting ON @live (handler, seq) WHERE state = 1;
 CREATE INDEX live_running ON @live (server) WHERE state = 3;
@@ -136,12 +145,14 @@ CREATE TABLE @ended (
     started_at bigint,
     version integer,
     ended_line bigint,
+    ask smallint,
     reason text,
     result text,
-    PRIMARY KEY (state, seq)
+    PRIMARY KEY (state, seq),
+    CHECK (state BETWEEN 4 AND 6 AND mode BETWEEN 0 AND 1 AND (ask IS NULL OR ask BETWEEN 0 AND 1))
 );
 
-CREATE INDEX ended_at ON @ended (state, at);
+CREATE INDEX ended_at ON @ended ((state + 0), at);
 
 -- A line is one step, or a whole run where it has a `run`: the step into processing and the step out of it.
 CREATE TABLE @history (
