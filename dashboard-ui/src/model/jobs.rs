@@ -37,6 +37,8 @@ pub struct Jobs {
     held: Option<Page<JobSummary>>,
     /// What is selected, and where its range was begun.
     pub selected: BTreeSet<JobId>,
+    /// Whether not only the shown ones are selected but all that pass the filter.
+    pub is_whole: bool,
     anchor: Option<JobId>,
     /// Which question the list is an answer to; answers to earlier ones are dropped.
     question: u64,
@@ -67,6 +69,8 @@ pub enum Event {
     },
     /// All that is shown was selected, or nothing any more.
     ToggledAll,
+    /// All that passes the filter was selected, shown or not.
+    WholeSelected,
     /// The selection is to be forgotten.
     Cleared,
 }
@@ -118,7 +122,8 @@ impl Jobs {
 
     /// Brings what is shown up to date without moving a row.
     fn hold(&mut self, page: Page<JobSummary>) {
-        let Some(listed) = &mut self.listed.value else {
+        // Nobody works in a list that has no rows.
+        let Some(listed) = self.listed.value.as_mut().filter(|listed| !listed.rows.is_empty()) else {
             return self.show(page);
         };
         self.listed.trouble = None;
@@ -146,6 +151,9 @@ impl Jobs {
 
 /// Takes in what happens.
 pub fn update(event: Event, jobs: &mut Jobs) {
+    if matches!(event, Event::Asked | Event::Toggled { .. } | Event::ToggledAll | Event::Cleared) {
+        jobs.is_whole = false;
+    }
     match event {
         Event::Asked => {
             // The rows stay until the answer is there, so that nothing flickers; the selection is not for them any more.
@@ -177,6 +185,7 @@ pub fn update(event: Event, jobs: &mut Jobs) {
         }
         Event::ToggledAll if jobs.is_all_selected() => jobs.selected.clear(),
         Event::ToggledAll => jobs.selected = jobs.rows().iter().map(|row| row.job.id).collect(),
+        Event::WholeSelected => jobs.is_whole = true,
         Event::Cleared => jobs.selected.clear(),
     }
 }
@@ -229,6 +238,14 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_list_is_not_held() {
+        let mut jobs = Jobs::default();
+        arrive(&mut jobs, &[], false);
+        arrive(&mut jobs, &[1], true);
+        assert_eq!((shown(&jobs), jobs.waiting()), (vec![1], 0));
+    }
+
+    #[test]
     fn a_job_that_newer_ones_push_off_the_page_has_not_left_the_filter() {
         let mut jobs = Jobs::default();
         arrive(&mut jobs, &[3, 2, 1], false);
@@ -272,5 +289,19 @@ mod tests {
         update(Event::Toggled { id: id(5), range: false }, &mut jobs);
         update(Event::Asked, &mut jobs);
         assert!(jobs.selected.is_empty());
+    }
+
+    #[test]
+    fn the_whole_filter_is_selected_until_the_selection_changes() {
+        let mut jobs = Jobs::default();
+        arrive(&mut jobs, &[3, 2, 1], false);
+        let changes = [Event::Toggled { id: id(1), range: false }, Event::ToggledAll, Event::Cleared, Event::Asked];
+        for change in changes {
+            update(Event::WholeSelected, &mut jobs);
+            arrive(&mut jobs, &[3, 2, 1], true);
+            assert!(jobs.is_whole);
+            update(change, &mut jobs);
+            assert!(!jobs.is_whole);
+        }
     }
 }

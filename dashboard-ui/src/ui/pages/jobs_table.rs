@@ -29,6 +29,10 @@ pub(super) fn Table(page: JobsPage) -> impl IntoView {
             page.happen(Event::ShowHeld);
         }
     };
+    // What is under the pointer no more does not tell that the pointer has left.
+    on_cleanup(move || {
+        page.is_busy.try_set(false);
+    });
     let point = move |is: bool| {
         pointed.set(is);
         settle();
@@ -70,7 +74,7 @@ pub(super) fn Table(page: JobsPage) -> impl IntoView {
 #[component]
 fn Row(page: JobsPage, id: JobId) -> impl IntoView {
     let row = Memo::new(move |_| page.jobs.with(|jobs| jobs.row(id).cloned()));
-    let is_selected = Memo::new(move |_| page.jobs.with(|jobs| jobs.selected.contains(&id)));
+    let is_selected = Memo::new(move |_| page.jobs.with(|jobs| jobs.is_whole || jobs.selected.contains(&id)));
     let first = row.get_untracked();
     let Some(first) = first else { return ().into_any() };
     let job = move || row.get().map(|row| row.job);
