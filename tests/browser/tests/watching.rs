@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use serde_json::json;
+use windlass_api::State;
 use windlass_browser_tests::Browser;
 use windlass_tests::{Site, component};
 
@@ -24,6 +25,25 @@ async fn the_list_follows_by_itself_and_keeps_still_under_the_pointer() -> Resul
     browser.click("Show 1 newer job").await?;
     browser.sees(&format!("a[href='jobs/{}']", second.0)).await?;
     browser.is_content().await?;
+    browser.close().await
+}
+
+#[tokio::test]
+async fn following_can_be_paused_and_resumed() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    host.deploy("faults", &component("faults")?)?;
+    let browser = Browser::open(&format!("http://{}/", host.address())).await?;
+    browser.open_page("jobs").await?;
+    browser.reads("There are no jobs yet").await?;
+    browser.sees("button.live").await?.click().await?;
+    browser.sees("button.live.paused").await?;
+    let job = host.enqueue("faults/sleepy", &json!({ "ms": 2_000 }), &[])?;
+    // Two seconds in which a page that follows would have asked twice.
+    host.wait_until(job, |detail| detail.job.state == State::Succeeded)?;
+    browser.reads("There are no jobs yet").await?;
+    browser.sees("button.live").await?.click().await?;
+    browser.sees(&format!("a[href='jobs/{}']", job.0)).await?;
     browser.close().await
 }
 
