@@ -44,6 +44,17 @@ pub struct Jobs {
     question: u64,
 }
 
+/// What waits to be shown while somebody works in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// Nothing.
+    Nothing,
+    /// So many jobs that are newer than what is shown.
+    Newer(usize),
+    /// Jobs that move up, since others have left.
+    Other,
+}
+
 /// What happens to the list.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -94,11 +105,17 @@ impl Jobs {
         self.rows().iter().find(|row| row.job.id == id)
     }
 
-    /// How many jobs wait to be shown.
+    /// What waits to be shown.
     #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub fn waiting(&self) -> Waiting {
         let held = self.held.as_ref().map(|page| page.items.as_slice()).unwrap_or_default();
-        held.iter().filter(|job| self.row(job.id).is_none()).count()
+        let first = self.rows().first().map(|row| row.job.id);
+        let fresh: Vec<_> = held.iter().map(|job| job.id).filter(|id| self.row(*id).is_none()).collect();
+        match fresh.len() {
+            0 => Waiting::Nothing,
+            number if fresh.iter().all(|id| Some(*id) > first) => Waiting::Newer(number),
+            _ => Waiting::Other,
+        }
     }
 
     /// The selected jobs, in the order of the list.
@@ -232,9 +249,11 @@ mod tests {
         assert_eq!(shown(&jobs), [3, 2, 1]);
         assert_eq!(jobs.rows()[0].job.state, State::Succeeded);
         assert_eq!(jobs.rows().iter().map(|row| row.has_left).collect::<Vec<_>>(), [false, true, false]);
-        assert_eq!(jobs.waiting(), 2);
+        assert_eq!(jobs.waiting(), Waiting::Newer(2));
         update(Event::ShowHeld, &mut jobs);
-        assert_eq!((shown(&jobs), jobs.waiting()), (vec![5, 4, 3, 1], 0));
+        assert_eq!((shown(&jobs), jobs.waiting()), (vec![5, 4, 3, 1], Waiting::Nothing));
+        arrive(&mut jobs, &[3, 2, 1], true);
+        assert_eq!(jobs.waiting(), Waiting::Other);
     }
 
     #[test]
@@ -242,7 +261,7 @@ mod tests {
         let mut jobs = Jobs::default();
         arrive(&mut jobs, &[], false);
         arrive(&mut jobs, &[1], true);
-        assert_eq!((shown(&jobs), jobs.waiting()), (vec![1], 0));
+        assert_eq!((shown(&jobs), jobs.waiting()), (vec![1], Waiting::Nothing));
     }
 
     #[test]

@@ -164,13 +164,14 @@ fn run(work: Work, action: Action, target: Target) {
     let mut bulk = Bulk::new(action, target.total());
     stop.set(false);
     running.set(Some((0, bulk.total)));
+    // What is selected is known by now; without a selection the list follows what happens.
+    page.happen(Event::Cleared);
     spawn_local(async move {
         match target {
             Target::These(jobs) => treat(work, &mut bulk, &jobs).await,
             Target::Filter(shown, _) => treat_filter(work, &mut bulk, shown).await,
         }
         running.try_set(None);
-        page.happen(Event::Cleared);
         page.happen(Event::ShowHeld);
         page.shared.look();
         let is_bad = !bulk.refused.is_empty() || bulk.stopped.is_some();

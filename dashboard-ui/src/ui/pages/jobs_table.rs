@@ -9,7 +9,7 @@ use windlass_api::{JobId, JobSummary, State};
 use super::jobs::JobsPage;
 use crate::{
     format::{clip, micros, plural, span, visible},
-    model::jobs::Event,
+    model::jobs::{Event, Waiting},
     ui::parts::{Instant, Name, StateBadge},
 };
 
@@ -49,9 +49,12 @@ pub(super) fn Table(page: JobsPage) -> impl IntoView {
     let is_some = move || page.jobs.with(|jobs| !jobs.selected.is_empty()) && !is_all();
     view! {
         <div class="card flush list-card" on:pointerenter=move |_| point(true) on:pointerleave=move |_| point(false) on:focusin=move |event| focus(event, true) on:focusout=move |event| focus(event, false)>
-            {move || (waiting.get() > 0).then(|| view! {
+            {move || (waiting.get() != Waiting::Nothing).then(|| view! {
                 <button class="held" on:click=move |_| page.happen(Event::ShowHeld)>
-                    {move || format!("Show {}", plural(waiting.get() as u64, "newer job", "newer jobs"))}
+                    {move || match waiting.get() {
+                        Waiting::Newer(number) => format!("Show {}", plural(number as u64, "newer job", "newer jobs")),
+                        _ => "Show the list as it is now".to_owned(),
+                    }}
                 </button>
             })}
             <table class="table jobs">

@@ -19,10 +19,7 @@ pub(in crate::ui) fn Modules() -> impl IntoView {
     let shared = Shared::of_page();
     shared.follow(move || async move {
         let answer = shared.api().modules().await;
-        if shared
-            .modules
-            .with_untracked(|known| known.trouble.is_some() || known.value.as_ref() != answer.as_ref().ok())
-        {
+        if shared.modules.with_untracked(|known| known.differs(&answer)) {
             shared.modules.update(|known| known.take(answer));
         }
     });
