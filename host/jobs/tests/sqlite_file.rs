@@ -117,7 +117,37 @@ fn a_database_of_a_newer_version_is_refused_with_both_versions() {
     drop(SqliteStorage::open(&path, SqliteOptions::default()).unwrap());
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7_000).unwrap();
     let text = refusal(&path, SqliteOptions::default());
-    assert!(text.contains("schema version 7000") && text.contains("up to 1"), "{text}");
+    assert!(text.contains("schema version 7000") && text.contains("up to 2"), "{text}");
+}
+
+#[test]
+fn a_database_from_before_the_first_release_is_refused_and_told_to_be_moved_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    drop(SqliteStorage::open(&path, SqliteOptions::default()).unwrap());
+    // What a development version left: the same mark, version 1, and tables that have changed since.
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch("DROP TABLE counters; DROP TABLE recurring; PRAGMA user_version = 1").unwrap();
+    drop(old);
+    for options in [SqliteOptions::default(), SqliteOptions::host()] {
+        let text = refusal(&path, options);
+        assert!(text.contains("made by a development version") && text.contains("start with a new file"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_of_a_large_write_gives_its_room_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let storage = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
+    let log = || std::fs::metadata(folder.path().join("jobs.db-wal")).unwrap().len();
+    let large = Json::write(&"x".repeat(1024 * 1024)).unwrap();
+    let jobs = (0..70).map(|_| NewJob { payload: large.clone(), ..job() });
+    storage.enqueue(jobs.collect(), "ann").await.unwrap();
+    assert!(log() > 64 * 1024 * 1024, "{}", log());
+    // The next write begins the log anew.
+    storage.enqueue(vec![job()], "ann").await.unwrap();
+    assert!(log() <= 64 * 1024 * 1024, "{}", log());
 }
 
 #[test]

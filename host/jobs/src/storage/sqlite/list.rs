@@ -88,7 +88,7 @@ mod tests {
     /// Jobs of one queue; every tenth has failed with a message, and all have a payload.
     fn database(jobs: i64) -> Connection {
         let mut db = Connection::open_in_memory().unwrap();
-        super::super::schema::prepare(&mut db, "a test").unwrap();
+        super::super::schema::prepare(&mut db, "a test", true).unwrap();
         db.execute_batch(
             "INSERT INTO queues (name) VALUES ('q'); INSERT INTO handlers (module, name) VALUES ('m', 'h')",
         )
