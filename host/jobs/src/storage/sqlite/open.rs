@@ -117,6 +117,7 @@ impl SqliteStorage {
             clock: options.clock,
             synchronous: options.synchronous,
             path,
+            stuck: Arc::default(),
             room: Semaphore::new(MAX_QUEUED),
         }))
     }
