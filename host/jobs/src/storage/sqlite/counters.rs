@@ -16,6 +16,9 @@ use crate::storage::MAX_SPANS;
 /// How many old rows one step removes at most: writing waits for it.
 const OLD_ROWS: i64 = 1_000;
 
+/// The most that is taken over from another storage: half of what fits, so that more can be added to it.
+const MOST: u64 = 1 << 62;
+
 /// What happened to the jobs of a handler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Happened {
@@ -75,14 +78,14 @@ fn add(db: &Connection, grain: Grain, at: Timestamp, handler: i64, happened: &Ha
 /// kept.
 pub(super) fn import(db: &Connection, grain: Grain, handler: i64, from: &CounterRow) -> Result<bool, Fault> {
     let happened = Happened {
-        made: from.made,
-        succeeded: from.succeeded,
-        failed: from.failed,
-        retried: from.retried,
-        deleted: from.deleted,
-        runs: from.runs,
-        run_us: from.run_us,
-        fuel: from.fuel,
+        made: from.made.min(MOST),
+        succeeded: from.succeeded.min(MOST),
+        failed: from.failed.min(MOST),
+        retried: from.retried.min(MOST),
+        deleted: from.deleted.min(MOST),
+        runs: from.runs.min(MOST),
+        run_us: from.run_us.min(MOST),
+        fuel: from.fuel.min(MOST),
     };
     let kept = db
         .prepare_cached(
@@ -131,7 +134,8 @@ pub(super) fn read(row: &rusqlite::Row<'_>) -> Result<CounterRow, Fault> {
     })
 }
 
-pub(super) fn counters(db: &Connection, query: &CounterQuery) -> Result<Vec<CounterRow>, Fault> {
+/// What happened, in no more than so many rows.
+pub(super) fn counters(db: &Connection, query: &CounterQuery, most: usize) -> Result<Vec<CounterRow>, Fault> {
     let grain = query.grain;
     let last = grain.start_of(Timestamp(query.before.0.saturating_sub(1)));
     let furthest = last.0.saturating_sub(signed((MAX_SPANS - 1) * grain.span_ms()));
@@ -147,6 +151,12 @@ pub(super) fn counters(db: &Connection, query: &CounterQuery) -> Result<Vec<Coun
     let mut rows = statement.query(params![grain.number(), from, query.before.0, module, handler])?;
     let mut counted = Vec::new();
     while let Some(row) = rows.next()? {
+        if counted.len() == most {
+            return Err(Fault::TooLarge(format!(
+                "these counters have more than {most} rows: ask for a module, for a handler, for a shorter time, or by the \
+                 hour"
+            )));
+        }
         counted.push(read(row)?);
     }
     Ok(counted)

@@ -36,7 +36,7 @@ use super::{
 use crate::{
     Claimed, Clock, Fence, NewJob, Settlement,
     storage::{
-        ClaimRequest, Commanded, Finding, Heartbeat, JobStore, ModuleStore, NewServer, NewVersion, Note, Promoted,
+        ClaimRequest, Commanded, ExportPart, Finding, Heartbeat, JobStore, MAX_COUNTER_ROWS, ModuleStore, NewServer, NewVersion, Note, Promoted,
         Pulse, QueueStore, Record, Retention, SCAN_BUDGET_MS, ServerStore, Storage, StorageError, Superseded, Transfer,
         Wake,
     },
@@ -357,7 +357,7 @@ impl QueueStore for SqliteStorage {
     }
     async fn counters(&self, query: &CounterQuery) -> Result<Vec<CounterRow>, StorageError> {
         let query = query.clone();
-        self.read(move |db| counters::counters(db, &query)).await
+        self.read(move |db| counters::counters(db, &query, MAX_COUNTER_ROWS)).await
     }
 }
 
@@ -366,6 +366,11 @@ impl Transfer for SqliteStorage {
     async fn export(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Record>, StorageError> {
         let (cursor, retention) = (cursor.map(str::to_owned), self.retention);
         self.read(move |db| export::export(db, &retention, cursor.as_deref(), limit)).await
+    }
+
+    async fn export_readable(&self, cursor: Option<&str>, limit: usize) -> Result<ExportPart, StorageError> {
+        let (cursor, retention) = (cursor.map(str::to_owned), self.retention);
+        self.read(move |db| export::export_readable(db, &retention, cursor.as_deref(), limit)).await
     }
 
     async fn import(&self, records: Vec<Record>) -> Result<usize, StorageError> {
