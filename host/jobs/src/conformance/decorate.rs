@@ -101,9 +101,9 @@ macro_rules! decorated_names {
         use crate::{
             Claimed, Fence, NewJob, Settlement,
             storage::{
-                ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, ModuleStore, NewServer, NewVersion, Note,
-                Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore, Storage,
-                StorageError, Superseded, Transfer, Wake,
+                ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, ModuleStore, NewServer,
+                NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore,
+                Storage, StorageError, Superseded, Transfer, Wake,
             },
         };
     };

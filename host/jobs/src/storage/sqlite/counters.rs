@@ -178,3 +178,64 @@ pub(super) fn prune(tx: &Tx<'_>) -> Result<bool, Fault> {
     }
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(module: Option<&str>) -> CounterQuery {
+        let module = module.map(|module| module.parse().unwrap());
+        CounterQuery { grain: Grain::Minute, from: Timestamp(0), before: Timestamp(600_000), module, handler: None }
+    }
+
+    fn database() -> Connection {
+        let mut db = Connection::open_in_memory().unwrap();
+        super::super::schema::prepare(&mut db, "a test", true).unwrap();
+        db.execute_batch("INSERT INTO handlers (module, name) VALUES ('m', 'a'), ('m', 'b'), ('n', 'a')").unwrap();
+        db
+    }
+
+    #[test]
+    fn too_many_rows_are_refused_and_said_how_to_be_asked_for() {
+        let db = database();
+        for handler in 1..=3 {
+            for minute in 0..2 {
+                add(&db, Grain::Minute, Timestamp(minute * 60_000), handler, &Happened::default()).unwrap();
+            }
+        }
+        assert_eq!(counters(&db, &query(None), 6).unwrap().len(), 6);
+        match counters(&db, &query(None), 5) {
+            Err(Fault::TooLarge(text)) => assert!(text.contains("more than 5 rows: ask for a module"), "{text}"),
+            other => panic!("should be refused, but is {other:?}"),
+        }
+        assert_eq!(counters(&db, &query(Some("m")), 5).unwrap().len(), 4);
+    }
+
+    #[test]
+    fn what_is_imported_leaves_room_for_what_is_added() {
+        let db = database();
+        let most = u64::MAX;
+        let from = CounterRow {
+            at: Timestamp(0),
+            module: "m".parse().unwrap(),
+            handler: "a".parse().unwrap(),
+            made: most,
+            succeeded: most,
+            failed: most,
+            retried: most,
+            deleted: most,
+            runs: most,
+            run_us: most,
+            fuel: most,
+        };
+        assert!(import(&db, Grain::Minute, 1, &from).unwrap());
+        let one = Happened { made: 1, succeeded: 1, failed: 1, retried: 1, deleted: 1, runs: 1, run_us: 1, fuel: 1 };
+        add(&db, Grain::Minute, Timestamp(0), 1, &one).unwrap();
+        let row = counters(&db, &query(None), 9).unwrap().remove(0);
+        assert!(
+            [row.made, row.succeeded, row.failed, row.retried, row.deleted, row.runs, row.run_us, row.fuel]
+                .into_iter()
+                .all(|count| count == MOST + 1)
+        );
+    }
+}

@@ -154,3 +154,56 @@ fn log(tx: &Tx<'_>, seq: i64, fault: Fault) -> Result<(), Fault> {
     tracing::error!(%job, error = %StorageError::from(fault), "a job is passed over, because its record is damaged");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use windlass_api::{Mode, RetryPolicy};
+
+    use super::*;
+    use crate::{
+        NewJob, Start, SystemClock,
+        storage::{
+            JobStore,
+            sqlite::{SqliteStorage, operation::Durability},
+        },
+    };
+
+    fn job() -> NewJob {
+        NewJob {
+            id: JobId(uuid::Uuid::now_v7()),
+            module: "m".parse().unwrap(),
+            handler: "h".parse().unwrap(),
+            mode: Mode::Sync,
+            queue: windlass_api::QueueName::default(),
+            priority: 5,
+            start: Start::Now,
+            payload: windlass_api::Json::null(),
+            headers: std::collections::BTreeMap::new(),
+            tags: Vec::new(),
+            max_attempts: 1,
+            retry: RetryPolicy::default(),
+            timeout_ms: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_suspect_that_was_deleted_meanwhile_stays_deleted_and_counted_once() {
+        let storage = SqliteStorage::in_memory(Arc::new(SystemClock)).unwrap();
+        let (gone, suspect) = (job(), job());
+        storage.enqueue(vec![gone.clone(), suspect.clone()], "ann").await.unwrap();
+        storage.delete(gone.id, "ann").await.unwrap();
+        for (id, extent) in [(gone.id, Extent::Whole), (suspect.id, Extent::Job), (suspect.id, Extent::Whole)] {
+            let aside = move |tx: &mut Tx<'_>| {
+                let mut query = tx.db.prepare("SELECT seq FROM jobs WHERE id = ?1")?;
+                let seq = query.query_row([id.0.as_bytes()], |row| row.get(0))?;
+                set_suspect_aside(tx, seq, State::Enqueued, extent)
+            };
+            storage.write(Durability::Promised, aside).await.unwrap();
+        }
+        assert_eq!(storage.counts().await.unwrap().0, [(State::Deleted, 1), (State::Failed, 1)].into());
+        assert_eq!(storage.job(gone.id).await.unwrap().unwrap().job.state, State::Deleted);
+        assert_eq!(storage.job(suspect.id).await.unwrap().unwrap().job.reason.as_deref(), Some("damaged"));
+    }
+}

@@ -168,8 +168,7 @@ pub(super) fn export_readable(
     limit: usize,
 ) -> Result<ExportPart, Fault> {
     let mut position = cursor.map_or(Ok(Position::FIRST), Position::read)?;
-    let mut part =
-        Part { records: Vec::new(), skipped: Vec::new(), bytes: 0, limit: limit.clamp(1, MAX_RECORDS) };
+    let mut part = Part { records: Vec::new(), skipped: Vec::new(), bytes: 0, limit: limit.clamp(1, MAX_RECORDS) };
     loop {
         let reached = match &position {
             Position::Versions(after) => versions(db, *after, &mut part)?,
@@ -246,7 +245,7 @@ fn versions(db: &Connection, after: i64, part: &mut Part) -> Result<Option<Posit
     let keys = "SELECT n FROM versions WHERE n > ?1 ORDER BY n LIMIT ?2";
     let keys = Keys::read(db, keys, (after, amount(part.room())), |row| row.get(0))?;
     let rest = format!("the versions of modules after number {after}");
-    let last = keys.add_to(part, &rest, |n| format!("version number {n}"), |n| version(db, *n))?;
+    let last = keys.add_to(part, &rest, |n| version_name(db, *n), |n| version(db, *n))?;
     Ok(last.map(Position::Versions))
 }
 
@@ -275,6 +274,17 @@ fn version(db: &Connection, n: i64) -> Result<Option<Record>, Fault> {
     })))
 }
 
+/// What a version is called that cannot be read.
+fn version_name(db: &Connection, n: i64) -> String {
+    let digest = db
+        .prepare_cached("SELECT digest FROM versions WHERE n = ?1")
+        .and_then(|mut query| query.query_row([n], |row| row.get::<_, Vec<u8>>(0)));
+    match digest.map_err(Fault::from).and_then(|digest| words::digest(&digest)) {
+        Ok(digest) => format!("version {digest}"),
+        Err(_) => format!("version number {n}"),
+    }
+}
+
 fn queues(db: &Connection, after: i64, part: &mut Part) -> Result<Option<Position>, Fault> {
     let keys = "SELECT n FROM queues WHERE paused AND n > ?1 ORDER BY n LIMIT ?2";
     let keys = Keys::read(db, keys, (after, amount(part.room())), |row| row.get(0))?;
@@ -295,11 +305,8 @@ fn queue(db: &Connection, n: i64) -> Result<Option<Record>, Fault> {
 fn entries(db: &Connection, after: &str, part: &mut Part) -> Result<Option<Position>, Fault> {
     let keys = "SELECT name FROM recurring WHERE name > ?1 ORDER BY name LIMIT ?2";
     let keys = Keys::read(db, keys, (after, amount(part.room())), |row| row.get::<_, String>(0))?;
-    let rest = if after.is_empty() {
-        "the recurring jobs".to_owned()
-    } else {
-        format!("the recurring jobs after {after}")
-    };
+    let rest =
+        if after.is_empty() { "the recurring jobs".to_owned() } else { format!("the recurring jobs after {after}") };
     let entry = |name: &String| Ok(recurring::by_name(db, name)?.map(Record::Recurring));
     let last = keys.add_to(part, &rest, |name| format!("the recurring job {name}"), entry)?;
     Ok(last.map(Position::Recurring))

@@ -145,6 +145,22 @@ mod tests {
     }
 
     #[test]
+    fn a_count_over_several_handlers_ends_at_its_limit() {
+        let db = database(20);
+        db.execute_batch("INSERT INTO handlers (module, name) VALUES ('m', 'i'); UPDATE jobs SET handler = 1 + at % 2")
+            .unwrap();
+        let filter = JobFilter {
+            module: Some("m".parse().unwrap()),
+            created_from: Some(windlass_api::Timestamp(0)),
+            ..JobFilter::default()
+        };
+        let wanted = Wanted::of(&db, &filter).unwrap().unwrap();
+        for (limit, counted) in [(5, 5), (10, 10), (13, 13), (20, 20), (50, 20)] {
+            assert_eq!(wanted.count_by_index(&db, limit).unwrap(), Some(counted), "up to {limit}");
+        }
+    }
+
+    #[test]
     fn what_an_index_answers_is_found_without_a_budget() {
         let db = database(500);
         let mut seen = HashSet::new();

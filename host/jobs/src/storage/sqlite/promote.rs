@@ -90,6 +90,7 @@ pub(super) fn prune_jobs(
                 // The rest of its lines, and the job with them, come with the next step.
                 return Ok(removed);
             }
+            // It stays where it is if something else was damaged, so that a wrong suspicion does no harm.
             suspect.watch(seq, || {
                 if unless_damaged(tx, seq, |tx| remove(tx, seq))?.is_none() {
                     remove_damaged(tx, seq, state)?;
@@ -158,7 +159,10 @@ fn expired(tx: &Tx<'_>, state: State, limit: usize, stuck: &HashSet<i64>) -> Res
     )?;
     let until = tx.now.0.saturating_sub(kept_ms);
     let expired = query.query_map((state.number(), until), |row| row.get(0))?;
-    Ok(expired.filter(|seq| !seq.as_ref().is_ok_and(|seq| stuck.contains(seq))).take(limit).collect::<Result<_, _>>()?)
+    Ok(expired
+        .filter(|seq| !seq.as_ref().is_ok_and(|seq| stuck.contains(seq)))
+        .take(limit)
+        .collect::<Result<_, _>>()?)
 }
 
 fn remove(tx: &mut Tx<'_>, seq: i64) -> Result<(), Fault> {

@@ -36,9 +36,9 @@ use super::{
 use crate::{
     Claimed, Clock, Fence, NewJob, Settlement,
     storage::{
-        ClaimRequest, Commanded, ExportPart, Finding, Heartbeat, JobStore, MAX_COUNTER_ROWS, ModuleStore, NewServer, NewVersion, Note, Promoted,
-        Pulse, QueueStore, Record, Retention, SCAN_BUDGET_MS, ServerStore, Storage, StorageError, Superseded, Transfer,
-        Wake,
+        ClaimRequest, Commanded, ExportPart, Finding, Heartbeat, JobStore, MAX_COUNTER_ROWS, ModuleStore, NewServer,
+        NewVersion, Note, Promoted, Pulse, QueueStore, Record, Retention, SCAN_BUDGET_MS, ServerStore, Storage,
+        StorageError, Superseded, Transfer, Wake,
     },
 };
 
@@ -98,8 +98,7 @@ impl SqliteStorage {
         tracing::error!(job = seq, "a job is passed over, because the database file is damaged where it stands");
         let mut outcome = Ok(());
         for extent in Extent::ALL {
-            outcome =
-                self.write(Durability::Promised, move |tx| set_suspect_aside(tx, seq, met_in, extent)).await;
+            outcome = self.write(Durability::Promised, move |tx| set_suspect_aside(tx, seq, met_in, extent)).await;
             if !matches!(outcome, Err(StorageError::Damaged(_))) {
                 break;
             }
