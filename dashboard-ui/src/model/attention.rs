@@ -3,7 +3,7 @@
 use windlass_api::{Counts, ModuleView, QueueView, ServerView, State, Timestamp};
 
 use super::traffic::Handled;
-use crate::format::{plural, span};
+use crate::format::{count, plural, span};
 
 /// From when on a server that was not heard of is told, in milliseconds: a host sends every 5 s and is lost after 20 s.
 const SILENT_MS: u64 = 15_000;
@@ -119,8 +119,12 @@ fn handlers(known: &Known<'_>) -> Vec<Matter> {
     let failing = handlers.iter().filter(|handled| handled.failed > 0).take(5);
     let matter = |handled: &Handled| {
         let total = handled.failed + handled.succeeded;
-        let text =
-            format!("{}: {} of {} failed in the last hour", handled.path, handled.failed, plural(total, "job", "jobs"));
+        let text = format!(
+            "{}: {} of {} failed in the last hour",
+            handled.path,
+            count(handled.failed),
+            plural(total, "job", "jobs")
+        );
         let link = format!("jobs?state=failed&module={}&handler={}", handled.path.module, handled.path.handler);
         let weight = if handled.failed * 10 >= total { Weight::Bad } else { Weight::Notable };
         Matter::new(weight, text, link)

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 use windlass_api::State;
-use windlass_browser_tests::Browser;
+use windlass_browser_tests::{Browser, Proxy};
 use windlass_tests::{Site, component};
 
 #[tokio::test]
@@ -51,14 +51,15 @@ async fn following_can_be_paused_and_resumed() -> Result<()> {
 async fn a_lost_host_is_told_and_its_return_too() -> Result<()> {
     let site = Site::new()?;
     let host = site.start(&[])?;
-    let address = host.address();
-    let browser = Browser::open(&format!("http://{address}/")).await?;
+    let proxy = Proxy::start("", host.address()).await?;
+    let browser = Browser::open(&proxy.base()).await?;
     browser.open_page("servers").await?;
     browser.sees(".table").await?;
     host.kill()?;
     browser.reads("The host does not answer.").await?;
     browser.sees(".table").await?;
-    let _host = site.start(&["--listen", &address])?;
+    let host = site.start(&[])?;
+    proxy.leads_to(host.address());
     browser.loses("The host does not answer.").await?;
     browser.reads("Connected again.").await?;
     browser.close().await
