@@ -11,6 +11,11 @@ use windlass_tests::{
 };
 
 #[test]
+fn every_job_ends_where_connections_break_again_and_again_on_postgresql() -> Result<()> {
+    bad_network(Kind::Postgres)
+}
+
+#[test]
 fn every_job_ends_where_connections_break_again_and_again_on_redis() -> Result<()> {
     bad_network(Kind::Redis)
 }
