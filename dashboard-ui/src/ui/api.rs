@@ -131,21 +131,21 @@ impl Api {
     /// Boxed, so that it is not compiled once for each type of answer.
     fn exchange(self, method: &str, url: String, body: Option<String>) -> Exchange<'_> {
         Box::pin(async move {
-            let answer = request(method, &url, body).await;
-            self.noticed(answer.is_ok());
-            answer.map_err(|_| Trouble::Unreachable)
+            request(method, &url, body).await.map_err(|_| {
+                self.noticed(false);
+                Trouble::Unreachable
+            })
         })
     }
 
-    /// Reads what the host said.
+    /// Reads what the host said, or a gateway that does not find it.
     pub(super) fn read<T: DeserializeOwned>(self, status: u16, text: &str) -> Answer<T> {
         if !(200..300).contains(&status) {
             let trouble = Trouble::from_answer(status, text);
-            if trouble == Trouble::Unreachable {
-                self.noticed(false);
-            }
+            self.noticed(trouble != Trouble::Unreachable);
             return Err(trouble);
         }
+        self.noticed(true);
         serde_json::from_str(text).map_err(|error| Trouble::Unreadable(error.to_string()))
     }
 
