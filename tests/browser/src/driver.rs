@@ -1,8 +1,10 @@
 //! The process that steers the browser.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader, Read, Write},
+    net::TcpStream,
     process::{Child, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -55,6 +57,13 @@ impl Driver {
         Ok(driver)
     }
 
+    fn shut_down(&self) -> io::Result<()> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(b"GET /shutdown HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        stream.read_to_end(&mut Vec::new()).map(drop)
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -62,6 +71,8 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        // Asked to end it closes its browsers first; killed it would leave those of a test that has failed.
+        let _ = self.shut_down();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
