@@ -7,6 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// How each file is there: as it is, and compressed in two ways.
+const FORMS: [&str; 3] = ["", ".gz", ".br"];
+
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-env-changed=WINDLASS_DASHBOARD_DIR");
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
@@ -16,10 +19,20 @@ fn main() -> io::Result<()> {
     if folder.is_dir() {
         println!("cargo::rerun-if-changed={}", folder.display());
     }
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    // A copy of them: the folder may be built anew while the compiler still reads.
+    let taken = out.join("dashboard");
+    if taken.is_dir() {
+        fs::remove_dir_all(&taken)?;
+    }
+    fs::create_dir_all(taken.join("assets"))?;
     let mut files = String::from("&[\n");
     for name in names(&folder)? {
+        for suffix in FORMS {
+            fs::copy(folder.join(format!("{name}{suffix}")), taken.join(format!("{name}{suffix}")))?;
+        }
         let include = |suffix: &str| {
-            let file = folder.join(format!("{name}{suffix}"));
+            let file = taken.join(format!("{name}{suffix}"));
             format!("include_bytes!({:?})", file.display().to_string())
         };
         // Writing to a string cannot fail.
@@ -32,7 +45,6 @@ fn main() -> io::Result<()> {
         );
     }
     files.push_str("]\n");
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     fs::write(out.join("dashboard.rs"), files)
 }
 
@@ -45,7 +57,7 @@ fn names(folder: &Path) -> io::Result<Vec<String>> {
         }
         for entry in fs::read_dir(part)? {
             let name = format!("{prefix}{}", entry?.file_name().to_string_lossy());
-            let is_whole = ["", ".gz", ".br"].iter().all(|suffix| folder.join(format!("{name}{suffix}")).is_file());
+            let is_whole = FORMS.iter().all(|suffix| folder.join(format!("{name}{suffix}")).is_file());
             if is_whole {
                 names.push(name);
             }
