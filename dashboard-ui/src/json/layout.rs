@@ -137,7 +137,8 @@ mod tests {
     #[test]
     fn what_nests_is_indented_and_what_is_empty_stays_in_a_line() {
         let text = r#"{"a":[],"b":{},"c":[1,[2]],"d":"x"}"#;
-        let expected = "{\n  \"a\": [],\n  \"b\": {},\n  \"c\": [\n    1,\n    [\n      2\n    ]\n  ],\n  \"d\": \"x\"\n}";
+        let expected =
+            "{\n  \"a\": [],\n  \"b\": {},\n  \"c\": [\n    1,\n    [\n      2\n    ]\n  ],\n  \"d\": \"x\"\n}";
         assert_eq!(Layout::new(text).pretty(), expected);
         assert_eq!(Layout::new(" null ").pretty(), "null");
         assert_eq!(Layout::new("").lines().len(), 0);

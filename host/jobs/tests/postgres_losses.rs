@@ -77,9 +77,11 @@ async fn jobs_of_a_claim_whose_answer_was_lost_are_handed_over_again_with_the_sa
     let own = Postgres::options().set("fsync", "off").start().unwrap();
     let proxy = Proxy::start(own.address()).unwrap();
     let storage = PostgresStorage::connect(&own.url_through(&proxy), PostgresOptions::host()).await.unwrap();
+    let id = server(&storage).await;
+    // The statement is known to PostgreSQL from here on, so that it needs no answer to go on with it.
+    assert!(claim(&storage, id, 1).await.is_empty());
     let jobs = [job(), job()];
     storage.enqueue(jobs.to_vec(), "ann").await.unwrap();
-    let id = server(&storage).await;
     let request = ClaimRequest { server: id, queues: Vec::new(), sync_free: 1, async_free: 0 };
     lose_a_claim(&own, &proxy, &storage, &request).await;
     let again = in_the_end(|| storage.claim(&request)).await;
@@ -96,8 +98,9 @@ async fn a_lost_claim_waits_until_there_is_a_slot_of_its_kind() {
     let own = Postgres::options().set("fsync", "off").start().unwrap();
     let proxy = Proxy::start(own.address()).unwrap();
     let storage = PostgresStorage::connect(&own.url_through(&proxy), PostgresOptions::host()).await.unwrap();
-    storage.enqueue(vec![job()], "ann").await.unwrap();
     let id = server(&storage).await;
+    assert!(claim(&storage, id, 1).await.is_empty());
+    storage.enqueue(vec![job()], "ann").await.unwrap();
     let request = ClaimRequest { server: id, queues: Vec::new(), sync_free: 1, async_free: 0 };
     lose_a_claim(&own, &proxy, &storage, &request).await;
     let other_kind = ClaimRequest { sync_free: 0, async_free: 3, ..request.clone() };
@@ -176,7 +179,7 @@ async fn a_transaction_that_stays_open_with_a_job_without_handler_stops_no_activ
     let mut connection = PgConnection::connect(namespace.base()).await.unwrap();
     let mut transaction = connection.begin().await.unwrap();
     let theirs = waiting();
-    storage.enqueue_in(&mut transaction, &[theirs.clone()], "ann").await.unwrap();
+    storage.enqueue_in(&mut transaction, std::slice::from_ref(&theirs), "ann").await.unwrap();
     let at_once = Duration::from_secs(5);
     timeout(at_once, activate(&storage, &version(1, &["bill"]))).await.unwrap();
     let ours = waiting();
@@ -197,7 +200,7 @@ async fn a_job_that_another_transaction_holds_holds_up_no_other_one() {
     let mut connection = PgConnection::connect(namespace.base()).await.unwrap();
     let mut transaction = connection.begin().await.unwrap();
     let held = job();
-    storage.enqueue_in(&mut transaction, &[held.clone()], "ann").await.unwrap();
+    storage.enqueue_in(&mut transaction, std::slice::from_ref(&held), "ann").await.unwrap();
     let twin = tokio::spawn({
         let (storage, held) = (Arc::clone(&storage), held.clone());
         async move { storage.enqueue(vec![held], "bob").await }

@@ -148,7 +148,7 @@ fn damage_leaf(path: &Path, table: &str) {
     file.write_all(&[0xff; PAGE_BYTES as usize]).unwrap();
 }
 
-const JOBS: usize = 200;
+const JOBS: usize = 400;
 
 /// Stores many jobs, lets something be done with them, damages a leaf, and opens the file again.
 async fn damaged(

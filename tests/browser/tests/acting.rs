@@ -106,10 +106,7 @@ async fn a_job_is_run_by_a_form_made_from_its_schema_with_big_numbers_kept() -> 
     browser.reads("9007199254740993").await?;
     let all = host.all_jobs()?;
     assert_eq!(all.len(), 1);
-    assert_eq!(
-        host.show(Job(all[0].id))?.payload.as_str().replace([' ', '\n'], ""),
-        r#"{"ms":9007199254740993}"#
-    );
+    assert_eq!(host.show(Job(all[0].id))?.payload.as_str().replace([' ', '\n'], ""), r#"{"ms":9007199254740993}"#);
     browser.is_content().await?;
     browser.close().await
 }

@@ -77,7 +77,7 @@ pub(crate) async fn begin(storage: &dyn Storage) {
     let runs = claim(storage, server, 5).await;
     assert_eq!(runs.len(), 5);
     let failure = || {
-        from_value(json!({ "cause": "error", "code": "card", "message": "no money", "details": { "left": 0 } }))
+        from_value(json!({ "cause": "handler", "code": "card", "message": "no money", "details": { "left": 0 } }))
             .unwrap()
     };
     settle(storage, &runs[0], Next::Succeeded { result: Some(Json::write(&"paid").unwrap()) }).await;

@@ -21,8 +21,8 @@ pub(super) const LINES: [&str; 2] = ["DELETE FROM waiting WHERE seq = ?1", "DELE
 /// Who ends a job whose record is damaged.
 const BY: &str = "storage";
 
-/// How many suspects one call goes on past.
-pub(super) const MAX_SUSPECTS: usize = 100;
+/// How many suspects one call goes on past: more than stand on one page.
+pub(super) const MAX_SUSPECTS: usize = 256;
 
 /// The job that stands on a damaged page.
 #[derive(Debug, Default)]
