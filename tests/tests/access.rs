@@ -15,7 +15,8 @@ struct Made {
 fn tokens(site: &Site) -> Result<(Vec<(Role, String)>, String)> {
     let (mut tokens, mut settings) = (Vec::new(), String::new());
     for &role in Role::ALL {
-        let made: Made = run(&["token", "new", "--role", role.as_str(), "--name", role.as_str(), "--json"], "")?.json()?;
+        let made: Made =
+            run(&["token", "new", "--role", role.as_str(), "--name", role.as_str(), "--json"], "")?.json()?;
         settings += &format!("[[access.tokens]]\nname = \"{role}\"\nrole = \"{role}\"\nsha256 = \"{}\"\n", made.sha256);
         tokens.push((role, made.token));
     }
@@ -115,12 +116,16 @@ fn a_browser_signs_in_goes_on_with_its_cookie_and_signs_out() -> Result<()> {
     ensure!(host.ask("GET", "/api/v1/jobs", &signed_in, "")?.status == 200, "the cookie does not let in");
     let pause = "/api/v1/queues/mail/pause";
     ensure!(host.ask("POST", pause, &signed_in, "")?.status == 200, "the cookie does not let do");
-    for other in [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Site", "same-site"), ("Origin", "https://evil.example")] {
+    for other in [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Site", "same-site"), ("Origin", "https://evil.example")]
+    {
         let code = code(&host, "POST", pause, &[("Cookie", cookie), other])?;
         ensure!(code == Some(ProblemCode::Forbidden), "{other:?}: {code:?}");
     }
     let answer = host.ask("DELETE", "/api/v1/session", &signed_in, "")?;
-    ensure!(answer.status == 204 && answer.header("set-cookie").is_some_and(|set| set.contains("Max-Age=0")), "{answer:?}");
+    ensure!(
+        answer.status == 204 && answer.header("set-cookie").is_some_and(|set| set.contains("Max-Age=0")),
+        "{answer:?}"
+    );
     ensure!(host.ask("GET", "/api/v1/jobs", &signed_in, "")?.status == 401, "the session goes on");
     Ok(())
 }

@@ -42,9 +42,7 @@ fn all_jobs_that_a_filter_names_are_deleted_and_then_requeued() -> Result<()> {
     ensure!(rest.done == 300 && !rest.limit_reached, "{rest:?}");
     let again: BulkAction = host.json(&["jobs", "requeue", "--state", "deleted", "--yes"])?;
     ensure!(again.looked_at == 0, "{again:?}");
-    host.until("all requeued jobs have run", || {
-        Ok((counts(&host)?.of(State::Succeeded) == 350).then_some(()))
-    })
+    host.until("all requeued jobs have run", || Ok((counts(&host)?.of(State::Succeeded) == 350).then_some(())))
 }
 
 #[test]

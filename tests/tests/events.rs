@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use windlass_api::{StatesChanged, State, WatchedJob};
+use windlass_api::{State, StatesChanged, WatchedJob};
 use windlass_tests::{SentEvent, Site, guest};
 
 fn tells_of(event: &SentEvent, states: &[State]) -> bool {
@@ -70,9 +70,7 @@ fn no_more_follow_than_may_and_wrong_parameters_are_refused() -> Result<()> {
     ensure!(answer.status == 503 && answer.body.contains("256"), "{answer:?}");
     drop(followers);
     // It notices when it next sends something.
-    host.until("there is room again", || {
-        Ok(host.follow("", &[]).ok().map(drop))
-    })?;
+    host.until("there is room again", || Ok(host.follow("", &[]).ok().map(drop)))?;
     for (query, word) in [("?job=1", "job id"), ("?jobs=1", "jobs")] {
         let answer = host.ask("GET", &format!("/api/v1/events{query}"), &[], "")?;
         ensure!(answer.status == 400 && answer.body.contains(word), "{answer:?}");

@@ -27,7 +27,7 @@ pub(crate) struct BulkActions {
 
 /// As many go on as may.
 #[derive(Debug, thiserror::Error)]
-#[error("{MAX_RUNNING} bulk actions go on here already: wait until one has ended, or stop one")]
+#[error("{} bulk actions go on here already: wait until one has ended, or stop one", MAX_RUNNING)]
 pub(crate) struct TooMany;
 
 impl BulkActions {

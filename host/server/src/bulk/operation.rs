@@ -126,8 +126,11 @@ impl Operation {
             let size = usize::try_from(CHUNK.min(left)).unwrap_or(1);
             let page = patiently(|| client.list(&filter, cursor.as_deref(), size)).await?;
             left = left.saturating_sub(page.items.len() as u64);
-            let outcomes = stream::iter(page.items).map(|job| self.command(client, job)).buffer_unordered(AT_ONCE);
-            outcomes.for_each(|outcome| async { self.count(outcome) }).await;
+            let commands: Vec<_> = page.items.into_iter().map(|job| self.command(client, job)).collect();
+            let mut outcomes = stream::iter(commands).buffer_unordered(AT_ONCE);
+            while let Some(outcome) = outcomes.next().await {
+                self.count(outcome);
+            }
             cursor = page.next;
             if cursor.is_none() {
                 return Ok(BulkState::Finished);

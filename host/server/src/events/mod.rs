@@ -58,7 +58,7 @@ struct Told {
 
 /// Everybody follows already who may.
 #[derive(Debug, thiserror::Error)]
-#[error("{MAX_READERS} follow this host already: close some, or read without following")]
+#[error("{} follow this host already: close some, or read without following", MAX_READERS)]
 pub(crate) struct Full;
 
 /// What this host tells. Cheap to clone.
@@ -167,6 +167,12 @@ impl Shared {
         let (start, number) = id.split_once('-')?;
         (start == self.start).then(|| number.parse().ok())?
     }
+}
+
+/// Returns when the host stops. What it has looked at is not held on to, since that is a lock.
+async fn until_closed(closed: &mut watch::Receiver<bool>) {
+    // An error says that the host is gone altogether.
+    drop(closed.wait_for(|closed| *closed).await.map(|_| ()));
 }
 
 impl Following {

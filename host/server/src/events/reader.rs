@@ -11,7 +11,7 @@ use tokio::sync::{
 };
 use windlass_api::JobId;
 
-use super::{Hint, Shared, Told};
+use super::{Hint, Shared, Told, until_closed};
 
 /// What a reader is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Reader {
         loop {
             let received = tokio::select! {
                 received = self.receiver.recv() => received,
-                _ = self.closed.wait_for(|closed| *closed) => return None,
+                () = until_closed(&mut self.closed) => return None,
             };
             match received {
                 Ok(told) if self.concerns(&told.hint) => {

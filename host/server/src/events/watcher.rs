@@ -10,7 +10,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use windlass_api::JobId;
 use windlass_jobs::storage::{Signal, Wake};
 
-use super::{Hint, Shared, looks::Looks};
+use super::{Hint, Shared, looks::Looks, until_closed};
 
 /// How often something is told at most, and how often the storage is looked at: what a person takes for at once.
 const TICK: Duration = Duration::from_millis(250);
@@ -31,7 +31,7 @@ pub(super) async fn watch(shared: Arc<Shared>) {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = closed.wait_for(|closed| *closed) => return,
+            () = until_closed(&mut closed) => return,
             heard = hear(&mut signals) => match heard {
                 Heard::This(Signal::Modules) => shared.following().add(Hint::Modules),
                 Heard::This(Signal::Work) => shared.following().add(Hint::Queues),

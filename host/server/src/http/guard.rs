@@ -43,30 +43,29 @@ pub(super) async fn check(State(guard): State<Guard>, mut request: Request, next
             }
             next.run(request).await
         }
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
     }
 }
 
 /// The caller, where one is known; else why not.
-#[expect(clippy::result_large_err, reason = "it is the response that is sent")]
-fn admit(guard: &Guard, request: &Request) -> Result<Option<Caller>, Response> {
+fn admit(guard: &Guard, request: &Request) -> Result<Option<Caller>, Box<Response>> {
     let reason = match guard {
         Guard::LoopbackOnly => foreign(request),
         Guard::Open | Guard::Tokens(_) => cross_site(request.method(), request.headers()),
     };
     if let Some(reason) = reason {
-        return Err(ApiError::new(ProblemCode::Forbidden, reason).into_response());
+        return Err(Box::new(ApiError::new(ProblemCode::Forbidden, reason).into_response()));
     }
     // Without a route it is for the dashboard, which tells nothing of jobs by itself.
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let need = match path.map(|path| rule(request.method().as_str(), path)) {
         None => Need::Nothing,
         Some(Rule::Needs(need)) => need,
-        Some(Rule::OtherMethod) => return Err(error::wrong_method(request.method(), request.uri())),
+        Some(Rule::OtherMethod) => return Err(Box::new(error::wrong_method(request.method(), request.uri()))),
         Some(Rule::Unknown) => {
             tracing::error!(path, "this route is not in the table of roles");
             let detail = "no rule of this host says who may do this, so nobody may";
-            return Err(ApiError::new(ProblemCode::Forbidden, detail).into_response());
+            return Err(Box::new(ApiError::new(ProblemCode::Forbidden, detail).into_response()));
         }
     };
     let Guard::Tokens(access) = guard else { return Ok(Some(Caller::anybody())) };
@@ -99,7 +98,7 @@ fn admit(guard: &Guard, request: &Request) -> Result<Option<Caller>, Response> {
 }
 
 /// A refusal that says how to be let in, and when.
-fn refused(error: ApiError) -> Response {
+fn refused(error: ApiError) -> Box<Response> {
     let code = error.code();
     let mut response = error.into_response();
     match code {
@@ -112,7 +111,7 @@ fn refused(error: ApiError) -> Response {
         }
         _ => {}
     }
-    response
+    Box::new(response)
 }
 
 const OTHER_SITE: &str = "this host does not answer requests from other web sites";
