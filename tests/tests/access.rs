@@ -81,8 +81,8 @@ fn the_command_line_shows_its_token_and_the_history_says_whose_it_was() -> Resul
     let viewer = token(&tokens, Role::Viewer)?;
     let page: Page<JobSummary> = host.json(&["jobs", "list", "--token", viewer])?;
     ensure!(page.items.is_empty(), "{page:?}");
-    let component = guest("mixed")?;
-    let deploy = ["deploy", &component.to_string_lossy(), "--name", "mixed", "--token"];
+    let component = guest("mixed")?.to_string_lossy().into_owned();
+    let deploy = ["deploy", component.as_str(), "--name", "mixed", "--token"];
     host.windlass(&[&deploy[..], &[viewer]].concat())?.complains_of(&["viewer", "deployer"])?;
     host.json::<serde_json::Value>(&[&deploy[..], &[token(&tokens, Role::Deployer)?]].concat())?;
     let operator = token(&tokens, Role::Operator)?;
@@ -155,13 +155,13 @@ fn a_host_for_others_starts_with_tokens_only_or_when_told_so() -> Result<()> {
     let site = Site::new()?;
     let (_, config) = tokens(&site)?;
     let storage = site.storage();
-    let open = ["serve", "--storage", &storage, "--listen", "192.0.2.1:0"];
+    let open = ["serve", "--storage", storage.as_str(), "--listen", "192.0.2.1:0"];
     run(&open, "")?.complains_of(&["192.0.2.1:0", "windlass token new", "insecure"])?;
-    let both = [&open[..], &["--config", &config, "--insecure-listen"]].concat();
+    let both = [&open[..], &["--config", config.as_str(), "--insecure-listen"]].concat();
     run(&both, "")?.complains_of(&["insecure_listen", "access.tokens"])?;
     let wrong = site.write("wrong.toml", "[[access.tokens]]\nname = \"a\"\nrole = \"king\"\nsha256 = \"\"\n")?;
     run(&["serve", "--config", &wrong.to_string_lossy()], "")?.complains_of(&["access.tokens", "king", "viewer"])?;
     // With tokens the address is what keeps it from starting: nobody has this one.
-    let with = [&open[..], &["--config", &config]].concat();
+    let with = [&open[..], &["--config", config.as_str()]].concat();
     run(&with, "")?.complains_of(&["failed to listen on 192.0.2.1:0"])
 }
