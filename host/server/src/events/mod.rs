@@ -172,7 +172,7 @@ impl Shared {
 /// Returns when the host stops. What it has looked at is not held on to, since that is a lock.
 async fn until_closed(closed: &mut watch::Receiver<bool>) {
     // An error says that the host is gone altogether.
-    drop(closed.wait_for(|closed| *closed).await.map(|_| ()));
+    let _ = closed.wait_for(|closed| *closed).await;
 }
 
 impl Following {
