@@ -7,9 +7,11 @@ mod built;
 pub mod chaos;
 mod cli;
 mod host;
+mod http;
 mod jobs;
 
 pub use built::{axe, component, guest, guest_names, pictures, windlass};
 pub use cli::{Answer, run};
 pub use host::{Host, Launch, Site};
+pub use http::{EventStream, HttpAnswer, SentEvent};
 pub use jobs::{Job, overlap};

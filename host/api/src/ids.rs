@@ -59,6 +59,11 @@ uuid_id! {
     ServerId, "server id"
 }
 
+uuid_id! {
+    /// Names a bulk action on the host that took it.
+    BulkActionId, "bulk action id"
+}
+
 /// The SHA-256 of a component's bytes: the name of a version. Written as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);

@@ -5,7 +5,10 @@
 //! milliseconds in fields that end in `_ms`, sizes are bytes in fields that end in `_bytes`, and enumerations are
 //! kebab-case.
 
+mod access;
+mod bulk_action;
 mod counters;
+mod event;
 mod ids;
 mod job;
 mod json;
@@ -17,8 +20,11 @@ mod server;
 mod time;
 mod words;
 
+pub use access::{Role, SessionRequest, SessionView};
+pub use bulk_action::{BulkAction, BulkActionRequest, BulkState, BulkVerb, SkipReason};
 pub use counters::{CounterQuery, CounterRow, Grain};
-pub use ids::{Digest, InvalidId, JobId, ServerId};
+pub use event::{Event, StatesChanged, WatchedJob};
+pub use ids::{BulkActionId, Digest, InvalidId, JobId, ServerId};
 pub use job::{
     Cause, CommandReply, Counts, DeleteReason, Enqueued, Failure, HistoryLine, JobDetail, JobFilter, JobRequest,
     JobSummary, LogLevel, LogLine, Mode, Progress, RequeueRequest, State, Usage,

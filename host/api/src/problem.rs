@@ -40,6 +40,12 @@ pub enum ProblemCode {
     ModuleRefused,
     /// The request came from where none is served.
     Forbidden,
+    /// The request does not say who sends it, or with a token that is not known here or no longer good.
+    Unauthenticated,
+    /// The token's role does not allow this.
+    RoleTooLow,
+    /// There were too many wrong tokens of late; the request may be repeated later.
+    TooManyAttempts,
     /// The storage cannot be reached; the request may be repeated.
     StorageUnavailable,
     /// The host cannot do it now, such as while it is being shut down; the request may be repeated.
@@ -54,11 +60,13 @@ impl ProblemCode {
     pub fn status(self) -> u16 {
         match self {
             Self::BadRequest => 400,
-            Self::Forbidden => 403,
+            Self::Unauthenticated => 401,
+            Self::Forbidden | Self::RoleTooLow => 403,
             Self::NotFound => 404,
             Self::Conflict => 409,
             Self::TooLarge => 413,
             Self::InvalidField | Self::UnknownHandler | Self::PayloadMismatch | Self::ModuleRefused => 422,
+            Self::TooManyAttempts => 429,
             Self::Internal => 500,
             Self::StorageUnavailable | Self::Busy => 503,
         }
@@ -75,6 +83,9 @@ impl ProblemCode {
             Self::Conflict => "not in a state that allows this",
             Self::ModuleRefused => "the component was refused",
             Self::Forbidden => "not served here",
+            Self::Unauthenticated => "a token is needed",
+            Self::RoleTooLow => "the token's role does not allow this",
+            Self::TooManyAttempts => "too many wrong tokens",
             Self::StorageUnavailable => "the storage cannot be reached",
             Self::Busy => "not now",
             Self::Internal => "the host failed",

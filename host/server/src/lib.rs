@@ -3,11 +3,15 @@
 //! Start reading at [`serve`], which puts a host together; then [`worker`] for how jobs are taken and run, [`modules`]
 //! for how components come in, `http` for what the outside sees.
 
+mod bulk;
 pub mod cli;
 pub mod config;
+mod events;
 mod http;
+mod metrics;
 pub mod modules;
 mod remote;
+mod secret;
 mod serve;
 mod signals;
 mod storage;

@@ -5,9 +5,9 @@ use std::{sync::Once, time::Duration};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use windlass_api::{
-    ActivateRequest, CommandReply, Counts, Deployed, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId,
-    JobRequest, JobSummary, LogLine, ModuleName, ModuleView, Page, Problem, QueueName, QueueView, RequeueRequest,
-    ServerView,
+    ActivateRequest, BulkAction, BulkActionId, BulkActionRequest, CommandReply, Counts, Deployed, Digest, Enqueued,
+    FilteredCount, JobDetail, JobFilter, JobId, JobRequest, JobSummary, LogLine, ModuleName, ModuleView, Page, Problem,
+    QueueName, QueueView, RequeueRequest, ServerView,
 };
 
 /// A host that does not even take the connection in this time is not there.
@@ -49,6 +49,17 @@ type Answer<T> = Result<T, RemoteError>;
 pub(crate) struct Remote {
     http: Client,
     base: Url,
+    token: Option<Token>,
+}
+
+/// Never shown.
+#[derive(Clone)]
+struct Token(String);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token")
+    }
 }
 
 impl Remote {
@@ -76,7 +87,13 @@ impl Remote {
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(|error| wrong(innermost(&error)))?;
-        Ok(Self { http, base })
+        Ok(Self { http, base, token: None })
+    }
+
+    /// Sends this token with every request. An empty one is none: so a variable is unset in a container.
+    pub(crate) fn with_token(self, token: Option<&str>) -> Self {
+        let token = token.map(str::trim).filter(|token| !token.is_empty());
+        Self { token: token.map(|token| Token(token.to_owned())), ..self }
     }
 
     pub(crate) async fn enqueue(&self, job: &JobRequest) -> Answer<Enqueued> {
@@ -126,6 +143,18 @@ impl Remote {
         self.ask(self.request(Method::DELETE, &["jobs", &id.to_string()])?).await
     }
 
+    pub(crate) async fn start_bulk_action(&self, request: &BulkActionRequest) -> Answer<BulkAction> {
+        self.ask(self.request(Method::POST, &["jobs", "bulk-actions"])?.json(request)).await
+    }
+
+    pub(crate) async fn bulk_action(&self, id: BulkActionId) -> Answer<BulkAction> {
+        self.ask(self.request(Method::GET, &["bulk-actions", &id.to_string()])?).await
+    }
+
+    pub(crate) async fn stop_bulk_action(&self, id: BulkActionId) -> Answer<BulkAction> {
+        self.ask(self.request(Method::DELETE, &["bulk-actions", &id.to_string()])?).await
+    }
+
     pub(crate) async fn counts(&self) -> Answer<Counts> {
         self.ask(self.request(Method::GET, &["counts"])?).await
     }
@@ -166,7 +195,11 @@ impl Remote {
     fn request(&self, method: Method, path: &[&str]) -> Answer<RequestBuilder> {
         let url = self.base.join(&format!("api/v1/{}", path.join("/")));
         let url = url.map_err(|error| RemoteError::Url { url: self.base.to_string(), reason: error.to_string() })?;
-        Ok(self.http.request(method, url))
+        let request = self.http.request(method, url);
+        Ok(match &self.token {
+            Some(Token(token)) => request.bearer_auth(token),
+            None => request,
+        })
     }
 
     async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Answer<T> {

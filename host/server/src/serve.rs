@@ -4,12 +4,15 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
-use windlass_jobs::Client;
+use windlass_jobs::{Client, Clock as _, SystemClock};
 use windlass_wasm::{Compiler, CompilerOptions, Engine, EngineOptions};
 
 use crate::{
+    bulk::BulkActions,
     config::{Sandboxes, Settings},
-    http::{self, Api, Door, Guard, Health},
+    events::Events,
+    http::{self, Access, Api, Door, Guard, Health},
+    metrics::{Measured, Metrics, Scrape},
     modules::{self, Modules},
     signals::StopSignals,
     storage,
@@ -35,7 +38,9 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let door = Door::default();
     let (close, closed) = tokio::sync::oneshot::channel::<()>();
     let closing = async move { drop(closed.await) };
-    let server = axum::serve(listener, door.router()).with_graceful_shutdown(closing);
+    // Who calls is told by where they come from, where tokens are asked for.
+    let service = door.router().into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, service).with_graceful_shutdown(closing);
     let server = tokio::spawn(server.into_future());
     let storage = tokio::select! {
         storage = storage::open(&settings) => storage?,
@@ -44,6 +49,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
             return Ok(());
         }
     };
+    let metrics = Arc::new(Metrics::default());
+    let storage = Measured::new(storage, metrics.clone());
     let client = Client::new(storage.clone()).acting_as("api");
     let modules = Arc::new(Modules::new(storage.clone(), compiler(&settings)?));
     let worker = Worker::start(
@@ -51,6 +58,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         client.admission().clone(),
         modules.clone(),
         sandboxes,
+        metrics.clone(),
         worker_options(&settings),
     )
     .await
@@ -58,8 +66,18 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let watching = settings.modules.clone().map(|folder| tokio::spawn(watch(modules.clone(), folder)));
 
     let health = Health::default();
-    let api = Api { client, modules, health: health.clone(), max_component_bytes: settings.compile.component.0 };
-    door.open(http::router(api, guard));
+    let (events, bulk_actions) = (Events::new(storage.clone()), BulkActions::default());
+    let api = Api {
+        client,
+        modules,
+        health: health.clone(),
+        bulk_actions: bulk_actions.clone(),
+        events: events.clone(),
+        metrics: Arc::new(Scrape::new(storage.clone(), metrics, worker.slots(), events.clone())),
+        guard,
+        max_component_bytes: settings.compile.component.0,
+    };
+    door.open(http::router(api));
     tracing::info!(url = %format_args!("http://{address}"), storage = %settings.storage, "windlass is ready");
 
     let name = signals.next().await;
@@ -67,6 +85,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         "{name} received; shutting down (send it again to stop running jobs at once, a third time to leave at once)"
     );
     health.set_draining();
+    bulk_actions.stop_all();
     if let Some(watching) = watching {
         watching.abort();
     }
@@ -79,6 +98,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         std::process::exit(1);
     });
     worker.shut_down().await?;
+    events.close();
     drop(close);
     // Readers that keep a connection open must not keep the host from ending.
     drop(tokio::time::timeout(std::time::Duration::from_secs(2), server).await);
@@ -88,7 +108,18 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
 }
 
 fn guard(settings: &Settings) -> anyhow::Result<Guard> {
-    if settings.listen.ip().is_loopback() {
+    let (is_loopback, tokens) = (settings.listen.ip().is_loopback(), &settings.access.tokens);
+    if !tokens.is_empty() {
+        let now = SystemClock.now();
+        for token in tokens.iter().filter(|token| token.expires.is_some_and(|expires| expires <= now)) {
+            tracing::warn!(name = token.name, "this token has expired: nobody gets in with it");
+        }
+        if !is_loopback {
+            tracing::info!(address = %settings.listen, "tokens travel as they are unless a proxy adds TLS");
+        }
+        return Ok(Guard::Tokens(Arc::new(Access::new(&settings.access))));
+    }
+    if is_loopback {
         return Ok(Guard::LoopbackOnly);
     }
     if settings.insecure_listen {
@@ -96,8 +127,8 @@ fn guard(settings: &Settings) -> anyhow::Result<Guard> {
         return Ok(Guard::Open);
     }
     bail!(
-        "{} can be reached from other machines, and this host has no access control yet: listen on 127.0.0.1, or set \
-         `insecure_listen` (`--insecure-listen`) where the network itself keeps strangers out",
+        "{} can be reached from other machines, and nobody is asked for a token: make tokens with `windlass token new`, \
+         listen on 127.0.0.1, or set `insecure_listen` (`--insecure-listen`) where the network itself keeps strangers out",
         settings.listen
     )
 }

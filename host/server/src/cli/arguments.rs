@@ -4,7 +4,9 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{check::Check, deploy::Deploy, enqueue::Enqueue, jobs, modules, queues, run::Run, serve::Serve, storage};
+use super::{
+    check::Check, deploy::Deploy, enqueue::Enqueue, jobs, modules, queues, run::Run, serve::Serve, storage, token,
+};
 
 /// A background-job runner whose job handlers are WebAssembly components.
 #[derive(Debug, Parser)]
@@ -17,7 +19,7 @@ pub(super) struct Cli {
 }
 
 /// What every command understands.
-#[derive(Args, Debug)]
+#[derive(Args)]
 pub(super) struct Global {
     /// Print results as JSON, in the types of the HTTP API.
     #[arg(long, global = true, help_heading = "Everywhere")]
@@ -31,6 +33,9 @@ pub(super) struct Global {
         help_heading = "Everywhere"
     )]
     pub(super) url: String,
+    /// The token to show it, where it asks for one. Better given as a variable: other users see command lines.
+    #[arg(long, global = true, env = "WINDLASS_TOKEN", hide_env_values = true, help_heading = "Everywhere")]
+    pub(super) token: Option<String>,
     /// What to log on standard error: a level such as `debug`, or `target=level` parts with commas between them
     /// [default: info for `serve`, else warn].
     #[arg(
@@ -42,6 +47,14 @@ pub(super) struct Global {
         hide_env_values = true
     )]
     pub(super) log: Option<String>,
+}
+
+impl std::fmt::Debug for Global {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without the token.
+        let Self { json, url, log, token: _ } = self;
+        f.debug_struct("Global").field("json", json).field("url", url).field("log", log).finish_non_exhaustive()
+    }
 }
 
 /// The file of settings, for the commands that need more than a host to talk to.
@@ -75,6 +88,11 @@ pub(super) enum Command {
     },
     /// List the host processes that take jobs.
     Servers,
+    /// Make a token for a host that asks for them.
+    Token {
+        #[command(subcommand)]
+        command: token::Command,
+    },
     Check(Check),
     /// Migrate the storage, export all that it holds, or import an export.
     Storage {
@@ -127,6 +145,9 @@ mod tests {
             "jobs cancel 0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55",
             "jobs requeue 0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55 --fresh --newest",
             "jobs delete 0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55 --url http://host:1",
+            "jobs requeue --state failed --handler images/thumbnail --from 2h --yes --fresh --newest",
+            "jobs delete --tag old --before 2026-11-01 --limit 500",
+            "jobs cancel --queue mail --yes --json",
             "jobs list --text invoice --from 2h --before 2026-11-23 --count",
             "check",
             "check --config w.toml --storage redis://localhost --json --strict",
@@ -139,6 +160,9 @@ mod tests {
             "queues pause q",
             "queues resume q",
             "servers",
+            "servers --token wl_00",
+            "token new --role operator --name ci",
+            "token new --role viewer --name prometheus --expires never --json",
             "compile-component /tmp/out 1000 10",
         ] {
             let words = std::iter::once("windlass").chain(line.split_whitespace());
@@ -157,6 +181,9 @@ mod tests {
             "enqueue a/b --retry often",
             "jobs show 1",
             "jobs list --state gone",
+            "jobs delete --limit 0 --state failed",
+            "token new --role king --name a",
+            "token new --role viewer",
             "jobs list --from tomorrow",
             "storage",
         ] {

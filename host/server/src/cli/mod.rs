@@ -26,6 +26,7 @@ mod servers;
 mod settings;
 mod storage;
 mod table;
+mod token;
 
 use std::process::ExitCode;
 
@@ -76,6 +77,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Jobs { command } => jobs::run(command, &global).await,
         Command::Queues { command } => queues::run(command.unwrap_or_default(), &global).await,
         Command::Servers => servers::run(&global).await,
+        Command::Token { command } => token::run(command, &global),
         Command::Check(command) => check::run(command, &global).await,
         Command::Storage { command } => storage::run(command, &global).await,
         // It never gets a runtime: `main` has run it.
@@ -85,7 +87,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
 
 impl Global {
     fn remote(&self) -> Result<Remote, RemoteError> {
-        Remote::new(&self.url)
+        Ok(Remote::new(&self.url)?.with_token(self.token.as_deref()))
     }
 
     fn output(&self) -> Output {

@@ -20,7 +20,7 @@ use super::{
 const DEFAULT_FILE: &str = "windlass.toml";
 
 /// Variables that are no settings of the host.
-const OTHER_VARIABLES: [&str; 3] = ["WINDLASS_CONFIG", "WINDLASS_LOG", "WINDLASS_URL"];
+const OTHER_VARIABLES: [&str; 4] = ["WINDLASS_CONFIG", "WINDLASS_LOG", "WINDLASS_TOKEN", "WINDLASS_URL"];
 
 /// Settings that cannot be used as they are; the text says which, where it stands and what is expected.
 #[derive(Debug, thiserror::Error)]

@@ -2,6 +2,7 @@
 //!
 //! Each file here holds one concern with its defaults. Nothing here acts on a setting.
 
+mod access;
 mod compile;
 mod grants;
 mod keys;
@@ -17,7 +18,9 @@ mod sources;
 mod sqlite;
 mod values;
 
+pub(crate) use self::access::check_name;
 pub use self::{
+    access::{AccessSettings, TokenSettings},
     compile::CompileSettings,
     grants::{DirectorySettings, ModuleSettings, SecretSource},
     limits::{Bounded, LimitSettings, MaxLimitSettings, RunBounds},

@@ -16,7 +16,8 @@ use windlass_api::ModuleName;
 use windlass_jobs::storage::StorageUrl;
 
 use super::{
-    CompileSettings, LimitSettings, ModuleSettings, RetentionSettings, RunBounds, Span, SqliteSettings, paths, queues,
+    AccessSettings, CompileSettings, LimitSettings, ModuleSettings, RetentionSettings, RunBounds, Span, SqliteSettings,
+    paths, queues,
 };
 use crate::worker::WeightedQueue;
 
@@ -67,6 +68,8 @@ pub struct Settings {
     /// Whether async handlers are offered WASI 0.3, which lies outside the engine's promise of security fixes. Default:
     /// yes.
     pub wasi_p3: bool,
+    /// Who may use the API.
+    pub access: AccessSettings,
     /// How long ended jobs and logs are kept.
     pub retention: RetentionSettings,
     /// Settings of the SQLite storage.
@@ -110,6 +113,7 @@ impl Default for Settings {
             heartbeat: Duration::from_secs(5),
             lost_after: Duration::from_secs(20),
             wasi_p3: true,
+            access: AccessSettings::default(),
             retention: RetentionSettings::default(),
             sqlite: SqliteSettings::default(),
             compile: CompileSettings::default(),
@@ -172,6 +176,14 @@ impl Settings {
                 "`lost_after` ({lost_after}) must be more than 5 s over `heartbeat` ({heartbeat}), which must not be 0, \
                  since a server stops its own jobs 5 s before it counts as lost"
             ));
+        }
+        self.access.check()?;
+        if self.insecure_listen && !self.access.tokens.is_empty() {
+            return Err(
+                "`insecure_listen` lets everybody in, and [[access.tokens]] only those with a token: leave one of \
+                 them out"
+                    .to_owned(),
+            );
         }
         self.largest_memory_bytes()?;
         for module in self.module.keys() {

@@ -112,7 +112,11 @@ pub(super) async fn no_such_route(uri: Uri) -> ApiError {
     ApiError::new(ProblemCode::NotFound, format!("there is nothing at {}", uri.path()))
 }
 
-pub(super) async fn wrong_method(method: Method, uri: Uri) -> Response {
+pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Response {
+    wrong_method(&method, &uri)
+}
+
+pub(super) fn wrong_method(method: &Method, uri: &Uri) -> Response {
     let problem = ApiError::new(ProblemCode::BadRequest, format!("{} does not take {method}", uri.path()));
     let mut response = problem.into_response();
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;

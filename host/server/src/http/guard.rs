@@ -1,39 +1,140 @@
 //! Who is served. On loopback the host is open to programs of the same machine, but not to web pages that reach it
-//! through a browser under another name, nor to the world behind a proxy that nobody meant to set up.
+//! through a browser under another name, nor to the world behind a proxy that nobody meant to set up. Where there are
+//! tokens, whoever has one is served, and may do what its role allows.
 
-use std::net::IpAddr;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
-    extract::{Request, State},
-    http::{Uri, header},
+    extract::{ConnectInfo, MatchedPath, Request, State},
+    http::{HeaderMap, HeaderValue, Method, Uri, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use windlass_api::ProblemCode;
 
-use super::error::ApiError;
+use super::{
+    access::{Access, Caller, Need, Rule, rule},
+    error::{self, ApiError},
+};
 
 /// Whether requests are looked at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Guard {
     /// Listening on loopback without tokens: only direct requests from this machine.
     LoopbackOnly,
     /// The operator said that whoever reaches the address may do everything.
     Open,
+    /// Whoever has a token may do what its role allows.
+    Tokens(Arc<Access>),
 }
 
 /// What a proxy adds.
 const FORWARDING: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
 
-/// Refuses what is not to be served.
-pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    match guard {
-        Guard::Open => next.run(request).await,
-        Guard::LoopbackOnly => match foreign(&request) {
-            None => next.run(request).await,
-            Some(reason) => ApiError::new(ProblemCode::Forbidden, reason).into_response(),
-        },
+/// Refuses what is not to be served, and tells the handlers who calls.
+pub(super) async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    match admit(&guard, &request) {
+        Ok(caller) => {
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
+            next.run(request).await
+        }
+        Err(refusal) => *refusal,
     }
+}
+
+/// The caller, where one is known; else why not.
+fn admit(guard: &Guard, request: &Request) -> Result<Option<Caller>, Box<Response>> {
+    let reason = match guard {
+        Guard::LoopbackOnly => foreign(request),
+        Guard::Open | Guard::Tokens(_) => cross_site(request.method(), request.headers()),
+    };
+    if let Some(reason) = reason {
+        return Err(Box::new(ApiError::new(ProblemCode::Forbidden, reason).into_response()));
+    }
+    // Without a route it is for the dashboard, which tells nothing of jobs by itself.
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let need = match path.map(|path| rule(request.method().as_str(), path)) {
+        None => Need::Nothing,
+        Some(Rule::Needs(need)) => need,
+        Some(Rule::OtherMethod) => return Err(Box::new(error::wrong_method(request.method(), request.uri()))),
+        Some(Rule::Unknown) => {
+            tracing::error!(path, "this route is not in the table of roles");
+            let detail = "no rule of this host says who may do this, so nobody may";
+            return Err(Box::new(ApiError::new(ProblemCode::Forbidden, detail).into_response()));
+        }
+    };
+    let Guard::Tokens(access) = guard else { return Ok(Some(Caller::anybody())) };
+    let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+    let caller = match access.caller(request.headers(), from) {
+        Ok(caller) => caller,
+        // Signing in must not fail for what a browser had from before.
+        Err(_) if need == Need::Nothing => None,
+        Err(error) => return Err(refused(error)),
+    };
+    if need.admits(caller.as_ref().map(Caller::role)) {
+        return Ok(caller);
+    }
+    Err(refused(match (caller, need) {
+        (Some(caller), Need::Role(needed)) => ApiError::new(
+            ProblemCode::RoleTooLow,
+            format!(
+                "the token `{}` has the role {}, and this takes {needed}: use a token of that role, or have one made with \
+                 `windlass token new --role {needed}`",
+                caller.name(),
+                caller.role()
+            ),
+        ),
+        _ => ApiError::new(
+            ProblemCode::Unauthenticated,
+            "this host asks for a token: send it as `Authorization: Bearer wl_…` (the command line takes --token or \
+             WINDLASS_TOKEN), or sign in with it in the dashboard",
+        ),
+    }))
+}
+
+/// A refusal that says how to be let in, and when.
+fn refused(error: ApiError) -> Box<Response> {
+    let code = error.code();
+    let mut response = error.into_response();
+    match code {
+        ProblemCode::Unauthenticated => {
+            let challenge = HeaderValue::from_static("Bearer realm=\"windlass\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        ProblemCode::TooManyAttempts => {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+        }
+        _ => {}
+    }
+    Box::new(response)
+}
+
+const OTHER_SITE: &str = "this host does not answer requests from other web sites";
+
+/// Why a request that changes something is not one of the host's own pages, where it comes from a browser at all. A browser
+/// that says how the page is related is believed; of an older one the page's origin must be where the request goes.
+fn cross_site(method: &Method, headers: &HeaderMap) -> Option<String> {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return None;
+    }
+    let is_own = match (headers.get("sec-fetch-site"), headers.get(header::ORIGIN)) {
+        (Some(site), _) => site == "same-origin" || site == "none",
+        (None, Some(origin)) => {
+            let named = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+            named.is_some() && authority(origin) == named
+        }
+        (None, None) => true,
+    };
+    (!is_own).then(|| OTHER_SITE.to_owned())
+}
+
+fn authority(origin: &HeaderValue) -> Option<&str> {
+    Some(origin.to_str().ok()?.split_once("://")?.1)
 }
 
 fn foreign(request: &Request) -> Option<String> {
@@ -47,14 +148,13 @@ fn foreign(request: &Request) -> Option<String> {
         && site != "same-origin"
         && site != "none"
     {
-        return Some("this host does not answer requests from other web sites".to_owned());
+        return Some(OTHER_SITE.to_owned());
     }
     let named = named_host(request);
     if let Some(origin) = headers.get(header::ORIGIN) {
-        let authority =
-            origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
+        let authority = authority(origin);
         if authority.is_none() || authority != named.as_deref() {
-            return Some("this host does not answer requests from other web sites".to_owned());
+            return Some(OTHER_SITE.to_owned());
         }
     }
     // Where the target names a host too, both must be this machine.
@@ -75,6 +175,11 @@ fn named_host(request: &Request) -> Option<String> {
 
 fn host_of(authority: &str) -> Option<String> {
     Some(authority.parse::<Uri>().ok()?.host()?.to_owned())
+}
+
+/// Whether a `Host` header names this machine.
+pub(super) fn is_loopback_name(authority: &str) -> bool {
+    host_of(authority).is_some_and(|host| is_loopback(&host))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -132,6 +237,31 @@ mod tests {
             &[],
         ] {
             assert!(foreign(&request(headers)).is_some(), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn what_changes_something_comes_from_no_other_site() {
+        let refused =
+            |method: Method, headers: &[(&str, &str)]| cross_site(&method, request(headers).headers()).is_some();
+        let host = ("host", "windlass.example");
+        for headers in [
+            &[host][..],
+            &[host, ("sec-fetch-site", "same-origin"), ("origin", "https://outside.example")],
+            &[host, ("sec-fetch-site", "none")],
+            &[host, ("origin", "https://windlass.example")],
+        ] {
+            assert!(!refused(Method::POST, headers), "{headers:?}");
+        }
+        for headers in [
+            &[host, ("sec-fetch-site", "cross-site")][..],
+            &[host, ("sec-fetch-site", "same-site"), ("origin", "https://windlass.example")],
+            &[host, ("origin", "https://evil.example")],
+            &[host, ("origin", "null")],
+            &[("origin", "https://windlass.example")],
+        ] {
+            assert!(refused(Method::DELETE, headers), "{headers:?}");
+            assert!(!refused(Method::GET, headers), "reading is for the token and the cookie to guard: {headers:?}");
         }
     }
 }

@@ -13,6 +13,8 @@ pub(super) async fn index() -> &'static str {
         "/api/v1/modules  modules and their versions\n",
         "/api/v1/queues   queues and what waits in them\n",
         "/api/v1/servers  servers and their slots\n",
+        "/api/v1/events   that something changed, as server-sent events\n",
+        "/metrics         for Prometheus\n",
         "/healthz         whether the host lives\n",
         "/readyz          whether it is ready\n\n",
         "On the command line: windlass --help\n",

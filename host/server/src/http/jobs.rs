@@ -20,6 +20,7 @@ use windlass_jobs::storage::Commanded;
 
 use super::{
     Api,
+    access::Caller,
     error::{ApiError, ApiResult},
 };
 
@@ -39,16 +40,18 @@ type Id = Result<Path<JobId>, PathRejection>;
 
 pub(super) async fn enqueue(
     State(api): State<Api>,
+    caller: Caller,
     body: Result<Json<JobRequest>, JsonRejection>,
 ) -> ApiResult<(StatusCode, Json<Enqueued>)> {
-    Ok((StatusCode::CREATED, Json(api.client.enqueue(body?.0).await?)))
+    Ok((StatusCode::CREATED, Json(api.acting_for(&caller).enqueue(body?.0).await?)))
 }
 
 pub(super) async fn enqueue_many(
     State(api): State<Api>,
+    caller: Caller,
     body: Result<Json<Vec<JobRequest>>, JsonRejection>,
 ) -> ApiResult<(StatusCode, Json<Vec<Enqueued>>)> {
-    Ok((StatusCode::CREATED, Json(api.client.enqueue_many(body?.0).await?)))
+    Ok((StatusCode::CREATED, Json(api.acting_for(&caller).enqueue_many(body?.0).await?)))
 }
 
 #[derive(Deserialize)]
@@ -84,7 +87,7 @@ pub(super) async fn count(
 }
 
 /// A filter that asks for something. Empty text is what a search field sends that nobody has filled in.
-fn checked(mut filter: JobFilter) -> ApiResult<JobFilter> {
+pub(super) fn checked(mut filter: JobFilter) -> ApiResult<JobFilter> {
     filter.text = filter.text.filter(|text| !text.is_empty());
     if filter.text.as_ref().is_some_and(|text| text.len() > MAX_TEXT_BYTES) {
         let detail = format!("text: expected at most {MAX_TEXT_BYTES} bytes to look for");
@@ -143,24 +146,25 @@ pub(super) async fn wait(
     api.client.wait(id, timeout).await?.map(Json).ok_or_else(|| not_found(id))
 }
 
-pub(super) async fn cancel(State(api): State<Api>, id: Id) -> ApiResult<Json<CommandReply>> {
+pub(super) async fn cancel(State(api): State<Api>, caller: Caller, id: Id) -> ApiResult<Json<CommandReply>> {
     let id = id?.0;
-    reply(id, "cancelled", &api.client.cancel(id).await?)
+    reply(id, "cancelled", &api.acting_for(&caller).cancel(id).await?)
 }
 
-pub(super) async fn delete(State(api): State<Api>, id: Id) -> ApiResult<Json<CommandReply>> {
+pub(super) async fn delete(State(api): State<Api>, caller: Caller, id: Id) -> ApiResult<Json<CommandReply>> {
     let id = id?.0;
-    reply(id, "deleted", &api.client.delete(id).await?)
+    reply(id, "deleted", &api.acting_for(&caller).delete(id).await?)
 }
 
 pub(super) async fn requeue(
     State(api): State<Api>,
+    caller: Caller,
     id: Id,
     body: Result<Bytes, BytesRejection>,
 ) -> ApiResult<Json<CommandReply>> {
     let (id, body) = (id?.0, body?);
     let how = if body.is_empty() { RequeueRequest::default() } else { Json::<RequeueRequest>::from_bytes(&body)?.0 };
-    let outcome = api.client.requeue(id, how).await?;
+    let outcome = api.acting_for(&caller).requeue(id, how).await?;
     if let (Commanded::Refused(state), Some(expected)) = (&outcome, how.expected_state)
         && *state != expected
     {

@@ -1,15 +1,20 @@
 //! The HTTP API and the dashboard. The router is the table of contents.
 
+mod access;
+mod bulk_actions;
 mod dashboard;
 mod door;
 mod error;
+mod events;
 mod guard;
 mod health;
 mod index;
 mod jobs;
+mod metrics;
 mod modules;
 mod queues;
 mod servers;
+mod session;
 mod stats;
 
 use std::sync::Arc;
@@ -22,8 +27,9 @@ use axum::{
 };
 use windlass_jobs::Client;
 
-pub(crate) use self::{door::Door, guard::Guard, health::Health};
-use crate::modules::Modules;
+use self::access::Caller;
+pub(crate) use self::{access::Access, door::Door, guard::Guard, health::Health};
+use crate::{bulk::BulkActions, events::Events, metrics::Scrape, modules::Modules};
 
 /// No request but an upload carries more: a bulk call's 16 MiB and what is around it.
 const MAX_BODY_BYTES: usize = 17 << 20;
@@ -34,22 +40,37 @@ pub(crate) struct Api {
     pub(crate) client: Client,
     pub(crate) modules: Arc<Modules>,
     pub(crate) health: Health,
+    pub(crate) bulk_actions: BulkActions,
+    pub(crate) events: Events,
+    pub(crate) metrics: Arc<Scrape>,
+    /// Who is served.
+    pub(crate) guard: Guard,
     /// No component is longer.
     pub(crate) max_component_bytes: u64,
 }
 
-/// All routes.
-pub(crate) fn router(api: Api, guard: Guard) -> Router {
+impl Api {
+    /// The client, its commands standing in the history as those of this caller.
+    fn acting_for(&self, caller: &Caller) -> Client {
+        self.client.acting_as(caller.by())
+    }
+}
+
+/// All routes. Each stands in the table of roles too (`access/table.rs`), or is refused to everybody.
+pub(crate) fn router(api: Api) -> Router {
     let max_upload = usize::try_from(api.max_component_bytes).unwrap_or(usize::MAX).saturating_add(1);
     Router::new()
         .route("/api/v1/jobs", get(jobs::list).post(jobs::enqueue))
         .route("/api/v1/jobs/count", get(jobs::count))
         .route("/api/v1/jobs/bulk", post(jobs::enqueue_many))
+        .route("/api/v1/jobs/bulk-actions", post(bulk_actions::start))
         .route("/api/v1/jobs/{id}", get(jobs::show).delete(jobs::delete))
         .route("/api/v1/jobs/{id}/logs", get(jobs::logs))
         .route("/api/v1/jobs/{id}/wait", get(jobs::wait))
         .route("/api/v1/jobs/{id}/cancel", post(jobs::cancel))
         .route("/api/v1/jobs/{id}/requeue", post(jobs::requeue))
+        .route("/api/v1/bulk-actions", get(bulk_actions::list))
+        .route("/api/v1/bulk-actions/{id}", get(bulk_actions::show).delete(bulk_actions::stop))
         .route("/api/v1/counts", get(jobs::counts))
         .route("/api/v1/stats/counters", get(stats::counters))
         .route("/api/v1/modules", get(modules::list).post(modules::deploy).layer(DefaultBodyLimit::max(max_upload)))
@@ -59,12 +80,52 @@ pub(crate) fn router(api: Api, guard: Guard) -> Router {
         .route("/api/v1/queues/{name}/pause", post(queues::pause))
         .route("/api/v1/queues/{name}/resume", post(queues::resume))
         .route("/api/v1/servers", get(servers::list))
+        .route("/api/v1/events", get(events::follow))
+        .route("/api/v1/session", get(session::show).post(session::sign_in).delete(session::sign_out))
+        .route("/metrics", get(metrics::scrape))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/assets/{name}", get(dashboard::asset))
         .fallback(dashboard::page)
-        .method_not_allowed_fallback(error::wrong_method)
+        .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn_with_state(guard, guard::check))
+        .layer(middleware::from_fn_with_state(api.guard.clone(), guard::check))
         .with_state(api)
+}
+
+#[cfg(test)]
+mod tests {
+    use windlass_jobs::{SystemClock, storage::sqlite::SqliteStorage};
+    use windlass_wasm::{Compiler, CompilerOptions, Engine, EngineOptions};
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    /// An API on a storage in memory, whose compiler does not work.
+    pub(super) fn api(guard: Guard) -> Api {
+        let storage = SqliteStorage::in_memory(Arc::new(SystemClock)).unwrap();
+        let client = Client::new(storage);
+        let storage = client.storage().clone();
+        let options = EngineOptions { concurrent_runs: 1, max_memory_bytes: 1 << 20, wasi_p3: false };
+        let compiler = CompilerOptions {
+            program: "there-is-no-such-program".into(),
+            cache_dir: std::env::temp_dir().join("windlass-no-cache"),
+            max_component_bytes: 1 << 20,
+            memory_bytes: 1 << 30,
+            timeout: std::time::Duration::from_secs(1),
+        };
+        let compiler = Compiler::new(Engine::new(&options).unwrap(), compiler).unwrap();
+        let events = Events::new(storage.clone());
+        let scrape = Scrape::new(storage.clone(), Arc::new(Metrics::default()), Box::new(Vec::new), events.clone());
+        Api {
+            client,
+            modules: Arc::new(Modules::new(storage, compiler)),
+            health: Health::default(),
+            bulk_actions: BulkActions::default(),
+            events,
+            metrics: Arc::new(scrape),
+            guard,
+            max_component_bytes: 1 << 20,
+        }
+    }
 }

@@ -16,7 +16,7 @@ use super::{
     Api,
     error::{ApiError, ApiResult},
 };
-use crate::modules::Activation;
+use crate::{events::Hint, modules::Activation};
 
 pub(super) async fn list(State(api): State<Api>) -> ApiResult<Json<Vec<ModuleView>>> {
     Ok(Json(api.client.modules().await?))
@@ -64,6 +64,7 @@ pub(super) async fn deploy(
     let activation = if activate { Activation::Always } else { Activation::Never };
     let deployed = api.modules.deploy(name, body.into(), activation).await?;
     api.client.admission().invalidate();
+    api.events.tell(Hint::Modules);
     Ok((StatusCode::CREATED, Json(deployed)))
 }
 
@@ -75,6 +76,7 @@ pub(super) async fn activate(
     let (Path(name), Json(ActivateRequest { digest })) = (name?, body?);
     let known = api.client.storage().activate(&name, digest).await?;
     api.client.admission().invalidate();
+    api.events.tell(Hint::Modules);
     if !known {
         let detail = format!("module `{name}` has no version {digest}; `windlass modules show {name}` shows all");
         return Err(ApiError::new(ProblemCode::NotFound, detail));

@@ -7,6 +7,7 @@ use axum::{
 use windlass_api::{QueueName, QueueView};
 
 use super::{Api, error::ApiResult};
+use crate::events::Hint;
 
 type Name = Result<Path<QueueName>, PathRejection>;
 
@@ -28,6 +29,7 @@ async fn set_paused(api: &Api, name: QueueName, paused: bool) -> ApiResult<Json<
     } else {
         api.client.resume(&name).await?;
     }
+    api.events.tell(Hint::Queues);
     let queue = api.client.queues().await?.into_iter().find(|queue| queue.name == name);
     // A queue that is neither paused nor holds a job is not listed, and yet there.
     Ok(Json(queue.unwrap_or(QueueView { name, paused, enqueued: 0, processing: 0, oldest_at: None })))

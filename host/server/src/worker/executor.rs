@@ -46,6 +46,7 @@ impl Executor {
 
     async fn execute(&self, job: Claimed, entry: Arc<Entry>, mut unsettled: Unsettled) {
         unsettled.settlement = Some(host_failed(&job));
+        self.parts.metrics.run_begins(&job, SystemClock.now());
         // Loading may take a while where the component has to be compiled first; a stop does not wait for it.
         let resolved = tokio::select! {
             resolved = self.resolve(&job) => resolved,
@@ -60,6 +61,7 @@ impl Executor {
             _ => Vec::new(),
         };
         let next = decide(verdict, &job, fastrand::f64());
+        self.parts.metrics.run_ended(&job, &next, &usage);
         unsettled.settlement = Some(Settlement { fence: job.fence, next, usage, follow_ups });
     }
 

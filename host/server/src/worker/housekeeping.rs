@@ -11,7 +11,7 @@ use tokio::{sync::broadcast, task::JoinSet};
 use windlass_api::ServerId;
 use windlass_jobs::storage::{Pulse, Signal, Storage, StorageError, Wake};
 
-use super::{running::Running, wake::Listener};
+use super::{Parts, running::Running, wake::Listener};
 
 /// How often to look for due jobs where nothing told of an earlier one.
 const PROMOTE_EVERY: Duration = Duration::from_secs(1);
@@ -29,11 +29,11 @@ const PRUNE_EVERY: Duration = Duration::from_secs(10);
 const PRUNE_BATCH: usize = 1_000;
 
 /// Starts all of it; it ends when the set is dropped.
-pub(super) fn start(storage: Arc<dyn Storage>, server: ServerId, lost_after: Duration) -> JoinSet<()> {
+pub(super) fn start(parts: &Parts, server: ServerId, lost_after: Duration) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(promote(storage.clone()));
-    tasks.spawn(sweep(storage.clone(), server, lost_after));
-    tasks.spawn(prune(storage));
+    tasks.spawn(promote(parts.storage.clone()));
+    tasks.spawn(sweep(parts.clone(), server, lost_after));
+    tasks.spawn(prune(parts.storage.clone()));
     tasks
 }
 
@@ -59,25 +59,25 @@ async fn promote(storage: Arc<dyn Storage>) {
 
 /// Watches the others' heartbeats on this server's own clock: a server is lost when its counter has stood still for
 /// long enough, whatever the clocks of the two machines say.
-async fn sweep(storage: Arc<dyn Storage>, own: ServerId, lost_after: Duration) {
+async fn sweep(parts: Parts, own: ServerId, lost_after: Duration) {
     let mut seen: HashMap<ServerId, (Pulse, Instant)> = HashMap::new();
     let mut tick = tokio::time::interval(lost_after / 8);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        if let Err(error) = sweep_once(&*storage, own, lost_after, &mut seen).await {
+        if let Err(error) = sweep_once(&parts, own, lost_after, &mut seen).await {
             tracing::warn!(%error, "failed to look for lost servers; trying again");
         }
     }
 }
 
 async fn sweep_once(
-    storage: &dyn Storage,
+    parts: &Parts,
     own: ServerId,
     lost_after: Duration,
     seen: &mut HashMap<ServerId, (Pulse, Instant)>,
 ) -> Result<(), StorageError> {
-    let pulses = storage.pulses().await?;
+    let pulses = parts.storage.pulses().await?;
     let now = Instant::now();
     seen.retain(|server, _| pulses.iter().any(|pulse| pulse.server == *server));
     for pulse in pulses.into_iter().filter(|pulse| pulse.server != own) {
@@ -85,8 +85,9 @@ async fn sweep_once(
         if *known != pulse {
             (*known, *since) = (pulse, now);
         } else if now.duration_since(*since) >= lost_after
-            && let Some(runs) = storage.sweep(pulse).await?
+            && let Some(runs) = parts.storage.sweep(pulse).await?
         {
+            parts.metrics.server_lost();
             tracing::warn!(server = %pulse.server, runs, "a server was lost; its jobs were taken over");
         }
     }

@@ -99,7 +99,7 @@ async fn serve_as(
     let cancelling = tokio::spawn(housekeeping::pass_on_cancels(parts.storage.clone(), running.clone()));
     let slots = guests.slots.clone();
     let giving_back = tokio::spawn(async move { slots.threads.give_back_the_late().await });
-    let keeping = housekeeping::start(parts.storage.clone(), server, options.lost_after);
+    let keeping = housekeeping::start(parts, server, options.lost_after);
 
     let ended = tokio::select! {
         _ = stage.wait_for(|stage| *stage != Stage::Working) => Ended::ShutDown,

@@ -28,16 +28,20 @@ mod threads;
 pub(crate) mod verdict;
 mod wake;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use tokio::sync::watch;
+use windlass_api::{Mode, SlotUse};
 use windlass_jobs::{admission::Admission, storage::Storage};
 
 pub(crate) use self::backoff::Backoff;
-use self::guests::Guests;
 pub use self::queues::WeightedQueue;
-use crate::{config::Sandboxes, modules::Modules};
+use self::{guests::Guests, slots::Slots};
+use crate::{config::Sandboxes, metrics::Metrics, modules::Modules};
 
 /// How a worker works.
 #[derive(Clone, Debug)]
@@ -63,10 +67,15 @@ struct Parts {
     admission: Arc<Admission>,
     modules: Arc<Modules>,
     sandboxes: Arc<Sandboxes>,
+    metrics: Arc<Metrics>,
 }
+
+/// Tells the slots of a worker by kind, for as long as it is there.
+pub(crate) type SlotsInUse = Box<dyn Fn() -> Vec<(Mode, SlotUse)> + Send + Sync>;
 
 /// A worker at work.
 pub struct Worker {
+    slots: Weak<Slots>,
     stop: watch::Sender<Stage>,
     ended: tokio::task::JoinHandle<anyhow::Result<()>>,
 }
@@ -94,19 +103,30 @@ impl Worker {
     ///
     /// # Errors
     /// Where threads cannot be started or storage does not take the registration.
-    pub async fn start(
+    pub(crate) async fn start(
         storage: Arc<dyn Storage>,
         admission: Arc<Admission>,
         modules: Arc<Modules>,
         sandboxes: Arc<Sandboxes>,
+        metrics: Arc<Metrics>,
         options: WorkerOptions,
     ) -> anyhow::Result<Self> {
-        let parts = Parts { storage, admission, modules, sandboxes };
+        let parts = Parts { storage, admission, modules, sandboxes, metrics };
         let guests = Guests::start(&options)?;
+        let slots = Arc::downgrade(&guests.slots);
         let server = life::register(&parts, &options).await?;
         let (stop, stage) = watch::channel(Stage::Working);
         let ended = tokio::spawn(life::work(parts, options, guests, server, stage));
-        Ok(Self { stop, ended })
+        Ok(Self { slots, stop, ended })
+    }
+
+    /// Tells its slots, also when it is being shut down.
+    pub(crate) fn slots(&self) -> SlotsInUse {
+        let slots = self.slots.clone();
+        Box::new(move || {
+            let used = |slots: Arc<Slots>| [Mode::Sync, Mode::Async].map(|mode| (mode, slots.used(mode))).into();
+            slots.upgrade().map_or_else(Vec::new, used)
+        })
     }
 
     /// Stops taking jobs, lets those that run go on for the grace period, stops the rest and gives their attempts back.

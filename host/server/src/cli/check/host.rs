@@ -6,27 +6,33 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{folders, report::Report};
+use super::{super::format, folders, report::Report};
 use crate::config::Settings;
 
 pub(super) fn look(settings: &Settings, report: &mut Report) {
     listen(settings, report);
+    tokens(settings, report);
     compiler(settings, report);
 }
 
 fn listen(settings: &Settings, report: &mut Report) {
     let (about, address) = ("listen", settings.listen);
     if !address.ip().is_loopback() {
-        if !settings.insecure_listen {
-            let what = format!("{address} can be reached from other machines, and this host has no access control yet");
+        if !settings.access.tokens.is_empty() {
+            let what = format!("tokens for {address} travel as they are unless something adds TLS");
+            report.note(about, what, "put a proxy with TLS before it where the network is not your own");
+        } else if settings.insecure_listen {
+            let what = format!("whoever reaches {address} can deploy code and read every job");
+            report.warning(about, what, "make sure that the network keeps strangers out");
+        } else {
+            let what = format!("{address} can be reached from other machines, and nobody is asked for a token");
             return report.error(
                 about,
                 what,
-                "listen on 127.0.0.1, or set `insecure_listen` where the network keeps strangers out",
+                "make tokens with `windlass token new`, listen on 127.0.0.1, or set `insecure_listen` where the network \
+                 keeps strangers out",
             );
         }
-        let what = format!("whoever reaches {address} can deploy code and read every job");
-        report.warning(about, what, "make sure that the network keeps strangers out");
     }
     match TcpListener::bind(address) {
         Ok(_) => report.ok(about, format!("{address} is free")),
@@ -35,6 +41,20 @@ fn listen(settings: &Settings, report: &mut Report) {
             report.note(about, what, "where that is no host of yours, choose another address with `listen`");
         }
         Err(error) => report.error(about, format!("{address} cannot be listened on: {error}"), "correct `listen`"),
+    }
+}
+
+fn tokens(settings: &Settings, report: &mut Report) {
+    let now = format::now();
+    for token in &settings.access.tokens {
+        if let Some(expires) = token.expires.filter(|expires| *expires <= now) {
+            let what = format!("the token `{}` has expired at {expires}", token.name);
+            report.warning(
+                "access",
+                what,
+                "make another with `windlass token new`, or remove it from [[access.tokens]]",
+            );
+        }
     }
 }
 

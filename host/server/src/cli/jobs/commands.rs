@@ -1,41 +1,59 @@
-//! Commands on jobs. Each job is commanded for itself: what is refused for one does not keep the others.
+//! Commands on jobs. Each job is commanded for itself: what is refused for one does not keep the others. Those that are
+//! chosen by a filter are commanded by the host.
 
 use clap::Args;
-use windlass_api::{CommandReply, JobId, RequeueRequest, State};
+use windlass_api::{BulkActionRequest, BulkVerb, CommandReply, JobId, RequeueRequest, State};
 
-use super::super::{Exit, Global, output::say};
+use super::{
+    super::{Exit, Global, exit::Usage, output::say},
+    bulk::{self, Chosen, Jobs},
+};
 use crate::remote::RemoteError;
 
 /// Enqueue jobs anew, with their attempts counted from the start.
 #[derive(Args, Debug)]
+#[command(after_help = bulk::HELP)]
 pub(in super::super) struct Requeue {
-    /// The jobs.
-    #[arg(required = true)]
-    ids: Vec<JobId>,
+    #[command(flatten)]
+    chosen: Chosen,
     /// Forget what earlier attempts left as checkpoints.
     #[arg(long)]
     fresh: bool,
     /// Run on the version that is active now, instead of the one that the job started with.
     #[arg(long)]
     newest: bool,
-    /// Do it only for a job in this state.
+    /// Do it only for a job in this state; with ids.
     #[arg(long, value_name = "STATE")]
     expected_state: Option<State>,
 }
 
-pub(super) async fn cancel(ids: &[JobId], global: &Global) -> anyhow::Result<Exit> {
+pub(super) async fn cancel(chosen: Chosen, global: &Global) -> anyhow::Result<Exit> {
     let remote = global.remote()?;
+    let ids = match chosen.read("cancel")? {
+        Jobs::Named(ids) => ids,
+        Jobs::Like(like) => {
+            let request = BulkActionRequest::new(BulkVerb::Cancel, like.filter.clone());
+            return bulk::run(request, &like, global).await;
+        }
+    };
     let mut exit = Exit::Fine;
-    for &id in ids {
+    for id in ids {
         exit = told("cancel", id, remote.cancel(id).await, exit, global)?;
     }
     Ok(exit)
 }
 
-pub(super) async fn delete(ids: &[JobId], global: &Global) -> anyhow::Result<Exit> {
+pub(super) async fn delete(chosen: Chosen, global: &Global) -> anyhow::Result<Exit> {
     let remote = global.remote()?;
+    let ids = match chosen.read("delete")? {
+        Jobs::Named(ids) => ids,
+        Jobs::Like(like) => {
+            let request = BulkActionRequest::new(BulkVerb::Delete, like.filter.clone());
+            return bulk::run(request, &like, global).await;
+        }
+    };
     let mut exit = Exit::Fine;
-    for &id in ids {
+    for id in ids {
         exit = told("delete", id, remote.delete(id).await, exit, global)?;
     }
     Ok(exit)
@@ -43,7 +61,19 @@ pub(super) async fn delete(ids: &[JobId], global: &Global) -> anyhow::Result<Exi
 
 pub(super) async fn requeue(command: Requeue, global: &Global) -> anyhow::Result<Exit> {
     let remote = global.remote()?;
-    let Requeue { ids, fresh, newest, expected_state } = command;
+    let Requeue { chosen, fresh, newest, expected_state } = command;
+    let ids = match chosen.read("requeue")? {
+        Jobs::Named(ids) => ids,
+        Jobs::Like(_) if expected_state.is_some() => {
+            return Err(
+                Usage("--expected-state goes with the ids of jobs: name the state with --state".to_owned()).into()
+            );
+        }
+        Jobs::Like(like) => {
+            let request = BulkActionRequest::new(BulkVerb::Requeue, like.filter.clone());
+            return bulk::run(BulkActionRequest { fresh, newest, ..request }, &like, global).await;
+        }
+    };
     let how = RequeueRequest { expected_state, fresh, newest };
     let mut exit = Exit::Fine;
     for id in ids {

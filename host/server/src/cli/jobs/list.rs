@@ -1,12 +1,12 @@
 //! `windlass jobs list`
 
-use anyhow::bail;
 use clap::Args;
-use windlass_api::{
-    FilteredCount, HandlerName, HandlerPath, JobFilter, JobSummary, ModuleName, Page, QueueName, State, Timestamp,
-};
+use windlass_api::{FilteredCount, JobSummary, Page, State, Timestamp};
 
-use super::super::{Exit, Global, format, instant, output::say, table};
+use super::{
+    super::{Exit, Global, format, output::say, table},
+    filter::Filter,
+};
 
 /// List jobs, the newest first.
 ///
@@ -17,30 +17,8 @@ use super::super::{Exit, Global, format, instant, output::say, table};
   windlass jobs list --text invoice-4711 --from 2026-11-01 --before 2026-12-01
   windlass jobs list --queue mail --state enqueued --count")]
 pub(in super::super) struct List {
-    /// Those in this state: scheduled, awaiting, enqueued, processing, succeeded, failed or deleted.
-    #[arg(long)]
-    state: Option<State>,
-    /// Those in this queue.
-    #[arg(long)]
-    queue: Option<QueueName>,
-    /// Those of this module.
-    #[arg(long)]
-    module: Option<ModuleName>,
-    /// Those of this handler: HANDLER or MODULE/HANDLER.
-    #[arg(long, value_parser = handler)]
-    handler: Option<(Option<ModuleName>, HandlerName)>,
-    /// Those with this tag.
-    #[arg(long)]
-    tag: Option<String>,
-    /// Those with this text in their payload, or in the message of their failure; upper and lower case differ.
-    #[arg(long)]
-    text: Option<String>,
-    /// Those made since then: an instant such as `2026-11-23T15:00:00Z`, a day, or how long ago, such as `2h`.
-    #[arg(long, value_name = "INSTANT", value_parser = instant::parse)]
-    from: Option<Timestamp>,
-    /// Those made before then, given likewise.
-    #[arg(long, value_name = "INSTANT", value_parser = instant::parse)]
-    before: Option<Timestamp>,
+    #[command(flatten)]
+    filter: Filter,
     /// Print only how many there are, counted to 100,000.
     #[arg(long, conflicts_with_all = ["limit", "cursor"])]
     count: bool,
@@ -53,18 +31,8 @@ pub(in super::super) struct List {
 }
 
 pub(super) async fn run(command: List, global: &Global) -> anyhow::Result<Exit> {
-    let List { state, queue, module, handler, tag, text, from, before, count, limit, cursor } = command;
-    let (of_handler, handler) = handler.unzip();
-    let of_handler = of_handler.flatten();
-    if let (Some(module), Some(of_handler)) = (&module, &of_handler)
-        && module != of_handler
-    {
-        bail!(
-            "--module names `{module}` and --handler one of `{of_handler}`: no job is of both; leave one of them out"
-        );
-    }
-    let module = module.or(of_handler);
-    let filter = JobFilter { state, queue, module, handler, tag, created_from: from, created_before: before, text };
+    let List { filter, count, limit, cursor } = command;
+    let filter = filter.read()?;
     let remote = global.remote()?;
     if count {
         global.output().show(&remote.count(&filter).await?, counted)?;
@@ -79,7 +47,7 @@ pub(super) async fn run(command: List, global: &Global) -> anyhow::Result<Exit> 
 }
 
 /// A number, with a `+` where there may be more.
-fn counted(count: &FilteredCount) -> String {
+pub(super) fn counted(count: &FilteredCount) -> String {
     format!("{}{}", format::count(count.count), if count.more { "+" } else { "" })
 }
 
@@ -101,14 +69,6 @@ pub(super) async fn counts(global: &Global) -> anyhow::Result<Exit> {
         table::table(&["STATE", "JOBS"], &[], &[1], rows)
     })?;
     Ok(Exit::Fine)
-}
-
-fn handler(text: &str) -> Result<(Option<ModuleName>, HandlerName), String> {
-    if text.contains('/') {
-        let path: HandlerPath = text.parse().map_err(|error| format!("{error}"))?;
-        return Ok((Some(path.module), path.handler));
-    }
-    text.parse().map(|handler| (None, handler)).map_err(|error| format!("{error}"))
 }
 
 fn list(page: &Page<JobSummary>, now: Timestamp) -> String {
@@ -153,7 +113,7 @@ fn note(job: &JobSummary, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use windlass_api::{Cause, Failure, JobId, Mode};
+    use windlass_api::{Cause, Failure, JobId, Mode, QueueName};
 
     use super::*;
 
@@ -219,12 +179,5 @@ mod tests {
         assert_eq!(more(&page(None, None)), None);
         assert_eq!(list(&page(Some("c"), at), Timestamp(0)), "no such jobs so far");
         assert_eq!(counted(&FilteredCount { count: 100_000, more: true }), "100,000+");
-    }
-
-    #[test]
-    fn a_handler_may_be_given_with_its_module() {
-        assert_eq!(handler("thumbnail").unwrap().0, None);
-        assert_eq!(handler("images/thumbnail").unwrap().0.unwrap().as_str(), "images");
-        assert!(handler("a/b/c").is_err());
     }
 }

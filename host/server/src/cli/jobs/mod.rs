@@ -1,6 +1,8 @@
 //! `windlass jobs`: what there is, and what may be done with it.
 
+mod bulk;
 mod commands;
+mod filter;
 mod list;
 mod logs;
 mod show;
@@ -35,18 +37,12 @@ pub(super) enum Command {
     },
     Logs(logs::Logs),
     /// Cancel jobs: one that waits is deleted, one that runs is stopped first.
-    Cancel {
-        /// The jobs.
-        #[arg(required = true)]
-        ids: Vec<JobId>,
-    },
+    #[command(after_help = bulk::HELP)]
+    Cancel(bulk::Chosen),
     Requeue(commands::Requeue),
     /// Delete jobs, whether they have ended or not; one that runs is stopped first.
-    Delete {
-        /// The jobs.
-        #[arg(required = true)]
-        ids: Vec<JobId>,
-    },
+    #[command(after_help = bulk::HELP)]
+    Delete(bulk::Chosen),
 }
 
 pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exit> {
@@ -62,8 +58,8 @@ pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exi
             report(&detail, global.output())
         }
         Command::Logs(command) => logs::run(command, global).await,
-        Command::Cancel { ids } => commands::cancel(&ids, global).await,
+        Command::Cancel(chosen) => commands::cancel(chosen, global).await,
         Command::Requeue(command) => commands::requeue(command, global).await,
-        Command::Delete { ids } => commands::delete(&ids, global).await,
+        Command::Delete(chosen) => commands::delete(chosen, global).await,
     }
 }

@@ -1,0 +1,62 @@
+//! Who calls, as far as a handler has to know.
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use windlass_api::{ProblemCode, Role, Timestamp};
+
+use super::super::error::ApiError;
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct Caller {
+    role: Role,
+    /// Nothing where nobody is asked who they are.
+    name: Option<String>,
+    by: String,
+    expires_at: Option<Timestamp>,
+}
+
+impl Caller {
+    /// Somebody who was not asked.
+    pub(in super::super) fn anybody() -> Self {
+        Self { role: Role::Admin, name: None, by: "api".to_owned(), expires_at: None }
+    }
+
+    pub(super) fn new(role: Role, name: &str, expires_at: Option<Timestamp>) -> Self {
+        Self { role, name: Some(name.to_owned()), by: format!("token {name}"), expires_at }
+    }
+
+    /// The same, known until then at most.
+    pub(super) fn until(mut self, end: Timestamp) -> Self {
+        self.expires_at = Some(self.expires_at.map_or(end, |expires_at| expires_at.min(end)));
+        self
+    }
+
+    /// What they may do.
+    pub(in super::super) fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The name of their token; empty where there is none.
+    pub(in super::super) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
+    /// How they stand in the history of a job: `api`, or `token NAME`.
+    pub(in super::super) fn by(&self) -> &str {
+        &self.by
+    }
+
+    /// Until when they are known.
+    pub(in super::super) fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let caller = parts.extensions.get::<Self>().cloned();
+        caller.ok_or_else(|| ApiError::new(ProblemCode::Internal, "the request was not looked at before it came here"))
+    }
+}

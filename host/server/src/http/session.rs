@@ -1,0 +1,88 @@
+//! `/api/v1/session`: browsers sign in with a token and go on with a cookie, which no script can read.
+
+use std::net::SocketAddr;
+
+use axum::{
+    Json,
+    extract::{ConnectInfo, Extension, State, rejection::JsonRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{AppendHeaders, IntoResponse, Response},
+};
+use windlass_api::{ProblemCode, SessionRequest, SessionView};
+
+use super::{
+    Api,
+    access::{COOKIE, Caller, SESSION},
+    error::{ApiError, ApiResult},
+    guard::{Guard, is_loopback_name},
+};
+
+type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
+
+/// Who the caller is taken for.
+pub(super) async fn show(State(api): State<Api>, caller: Option<Extension<Caller>>) -> Response {
+    let view = view(matches!(api.guard, Guard::Tokens(_)), caller.as_ref().map(|caller| &caller.0));
+    (uncached(), Json(view)).into_response()
+}
+
+pub(super) async fn sign_in(
+    State(api): State<Api>,
+    from: Peer,
+    headers: HeaderMap,
+    body: Result<Json<SessionRequest>, JsonRejection>,
+) -> ApiResult<Response> {
+    let Guard::Tokens(access) = &api.guard else {
+        let detail = "this host asks nobody for a token: there is nothing to sign in to";
+        return Err(ApiError::new(ProblemCode::Conflict, detail));
+    };
+    let from = from.map(|Extension(ConnectInfo(address))| address.ip());
+    let (value, caller) = access.sign_in(body?.0.token.trim(), from)?;
+    let cookie = cookie(&value, SESSION.as_secs(), &headers)?;
+    Ok((uncached(), AppendHeaders([(header::SET_COOKIE, cookie)]), Json(view(true, Some(&caller)))).into_response())
+}
+
+pub(super) async fn sign_out(State(api): State<Api>, headers: HeaderMap) -> ApiResult<Response> {
+    if let Guard::Tokens(access) = &api.guard {
+        access.sign_out(&headers);
+    }
+    let cookie = cookie("", 0, &headers)?;
+    Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, cookie)])).into_response())
+}
+
+fn view(required: bool, caller: Option<&Caller>) -> SessionView {
+    SessionView {
+        required,
+        role: caller.map(Caller::role),
+        name: caller.map(|caller| caller.name().to_owned()).filter(|name| !name.is_empty()),
+        expires_at: caller.and_then(Caller::expires_at),
+    }
+}
+
+fn uncached() -> AppendHeaders<[(header::HeaderName, HeaderValue); 1]> {
+    AppendHeaders([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))])
+}
+
+/// Sent back over TLS only, except to this very machine, where there is none.
+fn cookie(value: &str, seconds: u64, headers: &HeaderMap) -> ApiResult<HeaderValue> {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let secure = if host.is_some_and(is_loopback_name) { "" } else { "; Secure" };
+    let cookie = format!("{COOKIE}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
+    HeaderValue::from_str(&cookie).map_err(|_| ApiError::new(ProblemCode::Internal, "the cookie cannot be written"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made_for(host: &'static str) -> String {
+        let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
+        cookie("a", 5, &headers).unwrap().to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_cookie_leaves_this_machine_over_tls_only() {
+        assert_eq!(made_for("localhost:7878"), "windlass_session=a; Path=/; Max-Age=5; HttpOnly; SameSite=Strict");
+        assert!(made_for("127.0.0.1:7878").ends_with("SameSite=Strict"));
+        assert!(made_for("windlass.example").ends_with("SameSite=Strict; Secure"));
+    }
+}
