@@ -71,3 +71,19 @@ pub struct RecurringOutcome {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refused: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Json;
+
+    #[test]
+    fn only_a_schedule_and_a_handler_must_be_given() {
+        let text = r#"{"schedule":"@daily","job":{"handler":"shop/report"}}"#;
+        let job = JobRequest::new("shop/report".parse().unwrap(), Json::null());
+        assert_eq!(serde_json::from_str::<RecurringRequest>(text).unwrap(), RecurringRequest::new("@daily", job));
+        for wrong in [text.replace("job", "jobs"), text.replace("@daily\"", "@daily\",\"misfire\":\"never\"")] {
+            assert!(serde_json::from_str::<RecurringRequest>(&wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -4,7 +4,9 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{check::Check, deploy::Deploy, enqueue::Enqueue, jobs, modules, queues, run::Run, serve::Serve, storage};
+use super::{
+    check::Check, deploy::Deploy, enqueue::Enqueue, jobs, modules, queues, recurring, run::Run, serve::Serve, storage,
+};
 
 /// A background-job runner whose job handlers are WebAssembly components.
 #[derive(Debug, Parser)]
@@ -73,6 +75,11 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: Option<queues::Command>,
     },
+    /// List recurring jobs, show one, put or remove one, pause, resume or trigger it.
+    Recurring {
+        #[command(subcommand)]
+        command: Option<recurring::Command>,
+    },
     /// List the host processes that take jobs.
     Servers,
     Check(Check),
@@ -138,6 +145,16 @@ mod tests {
             "queues",
             "queues pause q",
             "queues resume q",
+            "recurring",
+            "recurring list --limit 5 --cursor a",
+            "recurring show nightly",
+            "recurring put tick @daily images/thumbnail {} --time-zone Europe/Berlin --misfire catch-up \
+             --catch-up-limit 5 --queue q --priority 0 --max-attempts 3 --timeout 1s --retry fixed:1s --tag a --header k=v \
+             --wait-for-handler",
+            "recurring remove nightly",
+            "recurring pause nightly",
+            "recurring resume nightly",
+            "recurring trigger nightly",
             "servers",
             "compile-component /tmp/out 1000 10",
         ] {
@@ -158,6 +175,9 @@ mod tests {
             "jobs show 1",
             "jobs list --state gone",
             "jobs list --from tomorrow",
+            "recurring put nightly @daily",
+            "recurring put nightly @daily a/b --misfire never",
+            "recurring put a/b @daily a/b",
             "storage",
         ] {
             let words = std::iter::once("windlass").chain(line.split_whitespace());

@@ -21,13 +21,8 @@ use windlass_jobs::storage::Commanded;
 use super::{
     Api,
     error::{ApiError, ApiResult},
+    page_limit,
 };
-
-/// No page is longer.
-const MAX_LIMIT: usize = 1_000;
-
-/// How long a page is where the request does not say.
-const DEFAULT_LIMIT: usize = 50;
 
 /// No text to look for is longer.
 const MAX_TEXT_BYTES: usize = 1_000;
@@ -185,14 +180,4 @@ fn reply(id: JobId, what: &str, outcome: &Commanded) -> ApiResult<Json<CommandRe
 
 fn not_found(id: JobId) -> ApiError {
     ApiError::new(ProblemCode::NotFound, format!("there is no job {id}; it may have been removed after its retention"))
-}
-
-fn page_limit(limit: Option<usize>) -> ApiResult<usize> {
-    match limit {
-        None => Ok(DEFAULT_LIMIT),
-        Some(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
-        Some(limit) => {
-            Err(ApiError::new(ProblemCode::BadRequest, format!("limit: expected 1 to {MAX_LIMIT}, not {limit}")))
-        }
-    }
 }

@@ -9,6 +9,7 @@ mod index;
 mod jobs;
 mod modules;
 mod queues;
+mod recurring;
 mod servers;
 mod stats;
 
@@ -20,10 +21,18 @@ use axum::{
     middleware,
     routing::{get, post},
 };
+use windlass_api::ProblemCode;
 use windlass_jobs::Client;
 
+use self::error::{ApiError, ApiResult};
 pub(crate) use self::{door::Door, guard::Guard, health::Health};
 use crate::modules::Modules;
+
+/// No page of a list is longer.
+const MAX_LIMIT: usize = 1_000;
+
+/// How long a page is where the request does not say.
+const DEFAULT_LIMIT: usize = 50;
 
 /// No request but an upload carries more: a bulk call's 16 MiB and what is around it.
 const MAX_BODY_BYTES: usize = 17 << 20;
@@ -58,6 +67,11 @@ pub(crate) fn router(api: Api, guard: Guard) -> Router {
         .route("/api/v1/queues", get(queues::list))
         .route("/api/v1/queues/{name}/pause", post(queues::pause))
         .route("/api/v1/queues/{name}/resume", post(queues::resume))
+        .route("/api/v1/recurring", get(recurring::list))
+        .route("/api/v1/recurring/{name}", get(recurring::show).put(recurring::put).delete(recurring::remove))
+        .route("/api/v1/recurring/{name}/pause", post(recurring::pause))
+        .route("/api/v1/recurring/{name}/resume", post(recurring::resume))
+        .route("/api/v1/recurring/{name}/trigger", post(recurring::trigger))
         .route("/api/v1/servers", get(servers::list))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
@@ -67,4 +81,14 @@ pub(crate) fn router(api: Api, guard: Guard) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(guard, guard::check))
         .with_state(api)
+}
+
+fn page_limit(limit: Option<usize>) -> ApiResult<usize> {
+    match limit {
+        None => Ok(DEFAULT_LIMIT),
+        Some(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
+        Some(limit) => {
+            Err(ApiError::new(ProblemCode::BadRequest, format!("limit: expected 1 to {MAX_LIMIT}, not {limit}")))
+        }
+    }
 }
