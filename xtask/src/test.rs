@@ -1,9 +1,15 @@
 //! Running the tests.
 
-use std::process::Command;
+use std::{
+    os::unix::process::CommandExt as _,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::{
     browser, build,
@@ -34,6 +40,15 @@ const END_TO_END: &str = "windlass-tests";
 /// The package of the tests in a browser, which need all that and a browser.
 const BROWSER: &str = "windlass-browser-tests";
 
+/// How long the chaos tests may take once they are built: they are made for 10 minutes, and some machines are busy.
+const CHAOS_DEADLINE: Duration = Duration::from_secs(12 * 60);
+
+/// How often to look whether they have ended.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What a program exits with that was interrupted, as shells have it.
+const INTERRUPTED: i32 = 130;
+
 /// Runs one suite, or all of them.
 pub(crate) fn run(workspace: &Workspace, suite: Option<Suite>) -> Result<()> {
     let services = Shared::start()?;
@@ -54,8 +69,16 @@ pub(crate) fn run(workspace: &Workspace, suite: Option<Suite>) -> Result<()> {
 }
 
 fn unit(workspace: &Workspace, services: &Shared) -> Result<()> {
-    let packages = ["--workspace", "--exclude", END_TO_END, "--exclude", BROWSER, "--exclude", "windlass-test-guests"];
-    step("unit tests", runner(workspace, services).args(packages))?;
+    let mut tests = runner(workspace, services);
+    tests.args(["--workspace", "--exclude", "windlass-test-guests"]);
+    if has_nextest(workspace) {
+        // Built with the others but not run: without them some dependencies have other features, and so wasmtime would be
+        // compiled once more.
+        tests.args(["--filterset", &format!("not (package({END_TO_END}) | package({BROWSER}))")]);
+    } else {
+        tests.args(["--exclude", END_TO_END, "--exclude", BROWSER]);
+    }
+    step("unit tests", &mut tests)?;
     let mut examples = cargo(workspace);
     services.tell(&mut examples);
     step("the documentation's examples", examples.args(["test", "--doc", "--workspace"]))
@@ -85,11 +108,48 @@ fn end_to_end(workspace: &Workspace, services: &Shared, package: &str) -> Result
 
 fn chaos(workspace: &Workspace, services: &Shared) -> Result<()> {
     build::everything(workspace)?;
+    let tests = ["test", "--package", END_TO_END, "--test", "chaos"];
+    step("building the chaos tests", cargo(workspace).args(tests).arg("--no-run"))?;
     let mut command = cargo(workspace);
     services.tell(&mut command);
     // Cargo's own runner, which shows what each test prints: the seeds, and what was found.
-    command.env("WINDLASS_CHAOS", "full").args(["test", "--package", END_TO_END, "--test", "chaos"]);
-    step("chaos tests", command.args(["--", "--test-threads=1", "--nocapture"]))
+    command.env("WINDLASS_CHAOS", "full").args(tests).args(["--", "--test-threads=1", "--nocapture"]);
+    step_within("chaos tests", &mut command, CHAOS_DEADLINE)
+}
+
+/// As [`step`], and ends the program with all that it has started where it takes longer than this.
+fn step_within(what: &str, command: &mut Command, deadline: Duration) -> Result<()> {
+    let minutes = deadline.as_secs() / 60;
+    say(&format!("{what}, which may take {minutes} minutes …"));
+    let started = Instant::now();
+    // A group of their own, so that the tests' hosts end with the tests.
+    let mut child = command.process_group(0).spawn().with_context(|| format!("failed to start {what}"))?;
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("no process id")?;
+    let end_all = move || {
+        // They may have ended by themselves meanwhile.
+        let _ = kill_process_group(group, Signal::KILL);
+    };
+    // The terminal interrupts this program alone, since the others are in another group.
+    ctrlc::set_handler(move || {
+        end_all();
+        std::process::exit(INTERRUPTED);
+    })?;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            let seconds = started.elapsed().as_secs_f64();
+            ensure!(status.success(), "{what} failed after {seconds:.1} s with {status}");
+            say(&format!("{what}: done in {seconds:.1} s"));
+            return Ok(());
+        }
+        if started.elapsed() > deadline {
+            end_all();
+            child.wait()?;
+            bail!(
+                "{what} did not end within {minutes} minutes and were stopped; the last test that is named above hung"
+            );
+        }
+        thread::sleep(LOOK);
+    }
 }
 
 /// cargo-nextest where it is installed, since it runs test binaries side by side, or else cargo itself.

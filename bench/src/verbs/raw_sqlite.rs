@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Took, drive::BATCH};
 
-const SCHEMA: &str = include_str!("../../../host/jobs/src/storage/sqlite/schema/1.sql");
+const SCHEMA: &str = include_str!("../../../host/jobs/src/storage/sqlite/schema/2.sql");
 
 /// Jobs in an enqueueing transaction, as in `drive`.
 const BULK: usize = 1_000;

@@ -1,6 +1,7 @@
 //! Instants, in the viewer's zone.
 
-use jiff::tz::Offset;
+use std::fmt::Write as _;
+
 use windlass_api::Timestamp;
 
 use super::numbers::span;
@@ -22,10 +23,16 @@ pub fn relative(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-fn civil(at: Timestamp, offset_minutes: i32) -> Option<jiff::civil::DateTime> {
-    let offset = Offset::from_seconds(offset_minutes.checked_mul(60)?).ok()?;
-    Some(offset.to_datetime(jiff::Timestamp::from_millisecond(at.0).ok()?))
+/// An instant as it is written in a zone, such as `2026-11-23T15:49:53.120`; absent beyond the years of four digits.
+fn civil(at: Timestamp, offset_minutes: i32) -> Option<String> {
+    let shifted = Timestamp(at.0.checked_add(i64::from(offset_minutes) * 60_000)?);
+    let mut text = String::new();
+    write!(text, "{shifted}").ok()?;
+    text.ends_with('Z').then(|| text.pop())?;
+    (text.len() == 23).then_some(text)
 }
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// The time of day, with the date where that is another than today's: `15:49:53`, `Nov 22, 15:49`.
 #[must_use]
@@ -33,24 +40,26 @@ pub fn clock(at: Timestamp, now: Timestamp, offset_minutes: i32) -> String {
     let (Some(then), Some(today)) = (civil(at, offset_minutes), civil(now, offset_minutes)) else {
         return at.0.to_string();
     };
-    let format = match then.date() == today.date() {
-        true => "%H:%M:%S",
-        false if then.year() == today.year() => "%b %-d, %H:%M",
-        false => "%Y-%m-%d",
-    };
-    then.strftime(format).to_string()
+    if then[..10] == today[..10] {
+        return then[11..19].to_owned();
+    }
+    let month = then[5..7].parse::<usize>().ok().and_then(|month| MONTHS.get(month.checked_sub(1)?));
+    match month {
+        Some(month) if then[..4] == today[..4] => {
+            format!("{month} {}, {}", then[8..10].trim_start_matches('0'), &then[11..16])
+        }
+        _ => then[..10].to_owned(),
+    }
 }
 
 /// The exact instant, in the viewer's zone and in UTC: what one reads on hover.
 #[must_use]
 pub fn exact(at: Timestamp, offset_minutes: i32) -> String {
-    let Some(then) = civil(at, offset_minutes) else {
+    let (Some(then), Some(utc)) = (civil(at, offset_minutes), civil(at, 0)) else {
         return at.0.to_string();
     };
     let (sign, minutes) = (if offset_minutes < 0 { '-' } else { '+' }, offset_minutes.unsigned_abs());
-    let utc = civil(at, 0).map(|utc| utc.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()).unwrap_or_default();
-    let local = then.strftime("%Y-%m-%d %H:%M:%S%.3f");
-    format!("{local} {sign}{:02}:{:02} ({utc})", minutes / 60, minutes % 60)
+    format!("{} {} {sign}{:02}:{:02} ({utc}Z)", &then[..10], &then[11..], minutes / 60, minutes % 60)
 }
 
 #[cfg(test)]
@@ -74,6 +83,9 @@ mod tests {
     fn an_instant_is_shown_in_the_viewers_zone() {
         assert_eq!(clock(THEN, THEN, 60), "16:49:53");
         assert_eq!(clock(THEN, Timestamp(THEN.0 + 86_400_000), -480), "Nov 23, 07:49");
+        assert_eq!(clock(THEN, Timestamp(THEN.0 + 18 * 86_400_000), 0), "Nov 23, 15:49");
+        assert_eq!(clock(Timestamp(THEN.0 - 18 * 86_400_000), THEN, 0), "Nov 5, 15:49");
+        assert_eq!(clock(THEN, Timestamp(0), 0), "2026-11-23");
         assert_eq!(exact(THEN, -210), "2026-11-23 12:19:53.120 -03:30 (2026-11-23T15:49:53.120Z)");
         assert_eq!(exact(Timestamp(i64::MAX), 0), i64::MAX.to_string());
     }

@@ -3,7 +3,7 @@
 use windlass_api::{Counts, ModuleView, QueueView, ServerView, State, Timestamp};
 
 use super::traffic::Handled;
-use crate::format::{plural, span};
+use crate::format::{count, plural, span};
 
 /// From when on a server that was not heard of is told, in milliseconds: a host sends every 5 s and is lost after 20 s.
 const SILENT_MS: u64 = 15_000;
@@ -119,7 +119,12 @@ fn handlers(known: &Known<'_>) -> Vec<Matter> {
     let failing = handlers.iter().filter(|handled| handled.failed > 0).take(5);
     let matter = |handled: &Handled| {
         let total = handled.failed + handled.succeeded;
-        let text = format!("{}: {} of {} failed lately", handled.path, handled.failed, plural(total, "job", "jobs"));
+        let text = format!(
+            "{}: {} of {} failed in the last hour",
+            handled.path,
+            count(handled.failed),
+            plural(total, "job", "jobs")
+        );
         let link = format!("jobs?state=failed&module={}&handler={}", handled.path.module, handled.path.handler);
         let weight = if handled.failed * 10 >= total { Weight::Bad } else { Weight::Notable };
         Matter::new(weight, text, link)
@@ -174,7 +179,7 @@ mod tests {
             told(&queues, &servers, &handlers),
             [
                 "Server one (process 7) was last heard of 1 min 40 s ago",
-                "m/h: 3 of 4 jobs failed lately",
+                "m/h: 3 of 4 jobs failed in the last hour",
                 "Servers run different versions of Windlass: 1, 2",
                 "Queue a is paused; 1 job waits",
                 "The oldest job of queue b has waited for 16 min 40 s",

@@ -105,11 +105,13 @@ impl Logs {
             Ok(page) => {
                 (self.is_there, self.trouble) = (true, None);
                 match page.next {
+                    // A job that may yet write has a next page always; an empty one says that there is nothing so far.
                     Some(next) => {
+                        let has_lines = !page.items.is_empty();
                         self.settled.extend(page.items);
                         self.tail.clear();
                         self.cursor = Some(next);
-                        true
+                        has_lines
                     }
                     None => {
                         self.tail = page.items;
@@ -333,6 +335,16 @@ pub(crate) mod tests {
         assert!(logs.take(Some("3"), page(3, 6, Some("6"))));
         assert!(!logs.take(Some("6"), page(6, 7, None)));
         assert_eq!(logs.lines().map(|line| line.message.clone()).collect::<Vec<_>>().join(" "), "0 1 2 3 4 5 6");
+    }
+
+    #[test]
+    fn a_job_that_has_written_nothing_so_far_is_not_asked_again_at_once() {
+        let mut logs = Logs::default();
+        let page = |from, to, next: &str| Ok(Page::new(lines(from, to), Some(next.to_owned())));
+        assert!(!logs.take(None, page(0, 0, "0")));
+        assert!(logs.take(Some("0"), page(0, 2, "2")));
+        assert!(!logs.take(Some("2"), page(2, 2, "2")));
+        assert_eq!(logs.len(), 2);
     }
 
     #[test]

@@ -37,9 +37,22 @@ pub struct Jobs {
     held: Option<Page<JobSummary>>,
     /// What is selected, and where its range was begun.
     pub selected: BTreeSet<JobId>,
+    /// Whether not only the shown ones are selected but all that pass the filter.
+    pub is_whole: bool,
     anchor: Option<JobId>,
     /// Which question the list is an answer to; answers to earlier ones are dropped.
     question: u64,
+}
+
+/// What waits to be shown while somebody works in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// Nothing.
+    Nothing,
+    /// So many jobs that are newer than what is shown.
+    Newer(usize),
+    /// Jobs that move up, since others have left.
+    Other,
 }
 
 /// What happens to the list.
@@ -67,6 +80,8 @@ pub enum Event {
     },
     /// All that is shown was selected, or nothing any more.
     ToggledAll,
+    /// All that passes the filter was selected, shown or not.
+    WholeSelected,
     /// The selection is to be forgotten.
     Cleared,
 }
@@ -90,11 +105,17 @@ impl Jobs {
         self.rows().iter().find(|row| row.job.id == id)
     }
 
-    /// How many jobs wait to be shown.
+    /// What waits to be shown.
     #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub fn waiting(&self) -> Waiting {
         let held = self.held.as_ref().map(|page| page.items.as_slice()).unwrap_or_default();
-        held.iter().filter(|job| self.row(job.id).is_none()).count()
+        let first = self.rows().first().map(|row| row.job.id);
+        let fresh: Vec<_> = held.iter().map(|job| job.id).filter(|id| self.row(*id).is_none()).collect();
+        match fresh.len() {
+            0 => Waiting::Nothing,
+            number if fresh.iter().all(|id| Some(*id) > first) => Waiting::Newer(number),
+            _ => Waiting::Other,
+        }
     }
 
     /// The selected jobs, in the order of the list.
@@ -118,7 +139,8 @@ impl Jobs {
 
     /// Brings what is shown up to date without moving a row.
     fn hold(&mut self, page: Page<JobSummary>) {
-        let Some(listed) = &mut self.listed.value else {
+        // Nobody works in a list that has no rows.
+        let Some(listed) = self.listed.value.as_mut().filter(|listed| !listed.rows.is_empty()) else {
             return self.show(page);
         };
         self.listed.trouble = None;
@@ -146,6 +168,9 @@ impl Jobs {
 
 /// Takes in what happens.
 pub fn update(event: Event, jobs: &mut Jobs) {
+    if matches!(event, Event::Asked | Event::Toggled { .. } | Event::ToggledAll | Event::Cleared) {
+        jobs.is_whole = false;
+    }
     match event {
         Event::Asked => {
             // The rows stay until the answer is there, so that nothing flickers; the selection is not for them any more.
@@ -177,6 +202,7 @@ pub fn update(event: Event, jobs: &mut Jobs) {
         }
         Event::ToggledAll if jobs.is_all_selected() => jobs.selected.clear(),
         Event::ToggledAll => jobs.selected = jobs.rows().iter().map(|row| row.job.id).collect(),
+        Event::WholeSelected => jobs.is_whole = true,
         Event::Cleared => jobs.selected.clear(),
     }
 }
@@ -223,9 +249,19 @@ mod tests {
         assert_eq!(shown(&jobs), [3, 2, 1]);
         assert_eq!(jobs.rows()[0].job.state, State::Succeeded);
         assert_eq!(jobs.rows().iter().map(|row| row.has_left).collect::<Vec<_>>(), [false, true, false]);
-        assert_eq!(jobs.waiting(), 2);
+        assert_eq!(jobs.waiting(), Waiting::Newer(2));
         update(Event::ShowHeld, &mut jobs);
-        assert_eq!((shown(&jobs), jobs.waiting()), (vec![5, 4, 3, 1], 0));
+        assert_eq!((shown(&jobs), jobs.waiting()), (vec![5, 4, 3, 1], Waiting::Nothing));
+        arrive(&mut jobs, &[3, 2, 1], true);
+        assert_eq!(jobs.waiting(), Waiting::Other);
+    }
+
+    #[test]
+    fn an_empty_list_is_not_held() {
+        let mut jobs = Jobs::default();
+        arrive(&mut jobs, &[], false);
+        arrive(&mut jobs, &[1], true);
+        assert_eq!((shown(&jobs), jobs.waiting()), (vec![1], Waiting::Nothing));
     }
 
     #[test]
@@ -272,5 +308,19 @@ mod tests {
         update(Event::Toggled { id: id(5), range: false }, &mut jobs);
         update(Event::Asked, &mut jobs);
         assert!(jobs.selected.is_empty());
+    }
+
+    #[test]
+    fn the_whole_filter_is_selected_until_the_selection_changes() {
+        let mut jobs = Jobs::default();
+        arrive(&mut jobs, &[3, 2, 1], false);
+        let changes = [Event::Toggled { id: id(1), range: false }, Event::ToggledAll, Event::Cleared, Event::Asked];
+        for change in changes {
+            update(Event::WholeSelected, &mut jobs);
+            arrive(&mut jobs, &[3, 2, 1], true);
+            assert!(jobs.is_whole);
+            update(change, &mut jobs);
+            assert!(!jobs.is_whole);
+        }
     }
 }

@@ -35,9 +35,36 @@ impl<T> Loaded<T> {
         }
     }
 
+    /// Whether an answer says anything else than what is known, so that something is to be drawn anew.
+    #[must_use]
+    pub fn differs(&self, answer: &Result<T, Trouble>) -> bool
+    where
+        T: PartialEq,
+    {
+        match answer {
+            Ok(value) => self.trouble.is_some() || self.value.as_ref() != Some(value),
+            Err(trouble) => self.trouble.as_ref() != Some(trouble),
+        }
+    }
+
     /// Whether nothing has arrived yet, neither an answer nor a failure.
     #[must_use]
     pub const fn is_loading(&self) -> bool {
         self.value.is_none() && self.trouble.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_news_where_it_says_something_else() {
+        let mut known = Loaded::<u8>::default();
+        assert!(known.differs(&Ok(1)) && known.differs(&Err(Trouble::NotOffered)), "nothing is known yet");
+        known.take(Ok(1));
+        assert!(!known.differs(&Ok(1)) && known.differs(&Ok(2)));
+        known.take(Err(Trouble::Unreachable));
+        assert!(known.differs(&Ok(1)) && !known.differs(&Err(Trouble::Unreachable)));
     }
 }

@@ -1,6 +1,8 @@
 //! The one file that fetches. Every request goes through here, so that what a lost host, a gateway in between or a host
 //! of another version answers is told apart in one place.
 
+use std::{future::Future, pin::Pin};
+
 use leptos::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
 use wasm_bindgen::{JsCast, JsValue};
@@ -21,6 +23,9 @@ use crate::{
 };
 
 pub(super) type Answer<T> = Result<T, Trouble>;
+
+/// A request that is under way: the status and the body of its answer.
+type Exchange<'a> = Pin<Box<dyn Future<Output = Answer<(u16, String)>> + 'a>>;
 
 /// No request takes longer, in milliseconds; a host that hangs is a host that is lost.
 const PATIENCE_MS: u32 = 15_000;
@@ -119,21 +124,28 @@ impl Api {
     }
 
     async fn send<T: DeserializeOwned>(self, method: &str, path: &str, body: Option<String>) -> Answer<T> {
-        let answer = request(method, &url(path), body).await;
-        self.noticed(answer.is_ok());
-        let (status, text) = answer.map_err(|_| Trouble::Unreachable)?;
+        let (status, text) = self.exchange(method, url(path), body).await?;
         self.read(status, &text)
     }
 
-    /// Reads what the host said.
+    /// Boxed, so that it is not compiled once for each type of answer.
+    fn exchange(self, method: &str, url: String, body: Option<String>) -> Exchange<'_> {
+        Box::pin(async move {
+            request(method, &url, body).await.map_err(|_| {
+                self.noticed(false);
+                Trouble::Unreachable
+            })
+        })
+    }
+
+    /// Reads what the host said, or a gateway that does not find it.
     pub(super) fn read<T: DeserializeOwned>(self, status: u16, text: &str) -> Answer<T> {
         if !(200..300).contains(&status) {
             let trouble = Trouble::from_answer(status, text);
-            if trouble == Trouble::Unreachable {
-                self.noticed(false);
-            }
+            self.noticed(trouble != Trouble::Unreachable);
             return Err(trouble);
         }
+        self.noticed(true);
         serde_json::from_str(text).map_err(|error| Trouble::Unreadable(error.to_string()))
     }
 

@@ -88,6 +88,14 @@ pub(super) fn focus(id: &str) {
     }
 }
 
+/// Follows a link as a click on it does.
+pub(super) fn follow(selector: &str) {
+    let link = document().query_selector(selector).ok().flatten();
+    if let Some(link) = link.and_then(|link| link.dyn_into::<HtmlElement>().ok()) {
+        link.click();
+    }
+}
+
 /// What the page is called, in the browser's list of pages.
 pub(super) fn set_title(title: &str) {
     document().set_title(&format!("{title} · Windlass"));

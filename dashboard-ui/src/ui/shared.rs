@@ -1,6 +1,6 @@
 //! What all pages share: what the host said last, the time, and how to speak to the viewer.
 
-use std::future::Future;
+use std::{future::Future, pin::Pin};
 
 use leptos::{prelude::*, task::spawn_local};
 use windlass_api::{Counts, ModuleView, QueueView, ServerView, Timestamp};
@@ -55,6 +55,9 @@ pub(super) struct Question {
     pub(super) yes: String,
     pub(super) action: Callback<()>,
 }
+
+/// A question to the host, put anew each time. Of one type for all, since what follows is much code.
+type Ask = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()>>>>;
 
 /// How long a message stays, in milliseconds: long enough to be read and acted upon.
 const TOAST_MS: u64 = 8_000;
@@ -143,6 +146,10 @@ impl Shared {
 
     /// Asks the host now and whenever there are news, one request at a time, as long as the present page is shown.
     pub(super) fn follow<Asking: Future<Output = ()> + 'static>(self, ask: impl Fn() -> Asking + 'static) {
+        self.follow_any(Box::new(move || Box::pin(ask())));
+    }
+
+    fn follow_any(self, ask: Ask) {
         let is_asking = StoredValue::new(false);
         let asked_again = StoredValue::new(false);
         let again = RwSignal::new(());
@@ -156,7 +163,7 @@ impl Shared {
             is_asking.set_value(true);
             asked_again.set_value(false);
             // What it reads is not what brings it about: a page says itself when to look again.
-            let asking = untrack(&ask);
+            let asking = untrack(|| ask());
             spawn_local(async move {
                 asking.await;
                 // The page may be gone by now, and what it kept with it.

@@ -42,7 +42,11 @@ pub(super) fn listen(shared: Shared) {
             began.set(false);
             if let Some((_, path, _)) = PAGES.iter().find(|(letter, ..)| *letter == key) {
                 event.prevent_default();
-                navigate(path, Default::default());
+                match *path {
+                    // Below a path of a proxy, the router would leave out the slash that all else is relative to.
+                    "/" => browser::follow(".brand-link"),
+                    path => navigate(path, Default::default()),
+                }
             }
         } else if key == "g" {
             began.set(true);

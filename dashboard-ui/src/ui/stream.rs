@@ -57,10 +57,7 @@ fn follow_rarely(shared: Shared, what: u64) {
             _ => {
                 let answer = shared.api().modules().await;
                 // Many versions with their schemas: not drawn anew where nothing changed.
-                if shared
-                    .modules
-                    .with_untracked(|known| known.trouble.is_some() || known.value.as_ref() != answer.as_ref().ok())
-                {
+                if shared.modules.with_untracked(|known| known.differs(&answer)) {
                     shared.modules.update(|known| known.take(answer));
                 }
             }

@@ -15,8 +15,8 @@ use crate::{query, trouble::Trouble};
 pub(super) async fn deploy(api: Api, file: &File, activate: bool, sent: WriteSignal<f64>) -> Answer<Deployed> {
     let query = query::write([("activate", if activate { "true" } else { "false" })]);
     let (status, text) = send(&api::url(&format!("modules?{query}")), file, sent).await.ok_or(Trouble::Unreachable)?;
-    api.noticed(status != 0);
     if status == 0 {
+        api.noticed(false);
         return Err(Trouble::Unreachable);
     }
     api.read(status, &text)

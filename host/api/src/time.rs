@@ -41,8 +41,7 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let instant = jiff::Timestamp::from_millisecond(self.0).map_err(|_| fmt::Error)?;
-        write!(f, "{instant:.3}")
+        calendar::write(self.0, f)
     }
 }
 
@@ -50,8 +49,7 @@ impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
-        let invalid = |_| InvalidTimestamp(text.chars().take(80).collect());
-        text.parse::<jiff::Timestamp>().map(|instant| Self(instant.as_millisecond())).map_err(invalid)
+        calendar::read(text).map(Self).ok_or_else(|| InvalidTimestamp(text.chars().take(80).collect()))
     }
 }
 
@@ -64,6 +62,51 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Years, months and days.
+#[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
+mod calendar {
+    use std::fmt;
+
+    pub(super) fn write(ms: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let instant = jiff::Timestamp::from_millisecond(ms).map_err(|_| fmt::Error)?;
+        write!(f, "{instant:.3}")
+    }
+
+    pub(super) fn read(text: &str) -> Option<i64> {
+        text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+    }
+}
+
+/// Years, months and days as the browser knows them: a calendar of its own would be a tenth of the dashboard's code.
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+mod calendar {
+    use std::fmt;
+
+    use js_sys::Date;
+
+    pub(super) fn write(ms: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The browser throws where it cannot write an instant.
+        if ms.unsigned_abs() > super::Timestamp::MAX.0.unsigned_abs() {
+            return Err(fmt::Error);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+        let date = Date::new(&(ms as f64).into());
+        f.write_str(&String::from(date.to_iso_string()))
+    }
+
+    pub(super) fn read(text: &str) -> Option<i64> {
+        // The browser also reads much that is no instant, and takes one without an offset for one of its own zone.
+        let bytes = text.as_bytes();
+        let is_instant = bytes.len() >= 20
+            && bytes[0].is_ascii_digit()
+            && matches!(bytes[10], b'T' | b't' | b' ')
+            && (matches!(bytes[bytes.len() - 1], b'Z' | b'z') || matches!(bytes[bytes.len() - 6], b'+' | b'-'));
+        let ms = Date::new(&text.into()).get_time();
+        #[expect(clippy::cast_possible_truncation, reason = "whole milliseconds, and checked to be a number")]
+        (is_instant && ms.is_finite()).then_some(ms as i64)
     }
 }
 

@@ -251,7 +251,7 @@ impl Client {
     /// What happened, by span and handler, oldest first; no more than the newest 3,000 spans.
     ///
     /// # Errors
-    /// Where the storage does not answer.
+    /// Where the storage does not answer, or the answer would have more than 100,000 rows.
     pub async fn counters(&self, query: &CounterQuery) -> Result<Vec<CounterRow>, ClientError> {
         Ok(self.storage.counters(query).await?)
     }

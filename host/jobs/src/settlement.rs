@@ -46,6 +46,14 @@ pub enum Next {
     Cancelled,
 }
 
+impl Next {
+    /// Whether the handler was begun: not where the job was handed back because there was no room to run it.
+    #[must_use]
+    pub fn has_run(&self) -> bool {
+        !matches!(self, Self::Released { reason, .. } if reason == "not-started")
+    }
+}
+
 /// The end of one run. It takes effect only where the fence still holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settlement {

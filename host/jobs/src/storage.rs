@@ -23,7 +23,7 @@ pub use finding::{Finding, Severity};
 pub use open::{Migration, OpenOptions, Role, migrate, open};
 pub use recurring::{Due, RecurringEntry, RecurringStore};
 pub use retention::Retention;
-pub use transfer::{CounterRecord, InvalidRecord, JobRecord, QueueRecord, Record, Transfer, VersionRecord};
+pub use transfer::{CounterRecord, ExportPart, InvalidRecord, JobRecord, QueueRecord, Record, Transfer, VersionRecord};
 pub use url::{InvalidStorageUrl, StorageKind, StorageUrl};
 
 use async_trait::async_trait;
@@ -50,6 +50,9 @@ pub const MAX_COUNTED: u64 = 100_000;
 
 /// No query of counters reads more spans.
 pub const MAX_SPANS: u64 = 3_000;
+
+/// No query of counters is answered with more rows.
+pub const MAX_COUNTER_ROWS: usize = 100_000;
 
 /// Everything that a host needs from its storage.
 #[async_trait]
@@ -91,7 +94,7 @@ pub enum StorageError {
     /// The cursor does not come from a page of this list.
     #[error("`{0}` is not a cursor of this list: give the `next` of one of its pages")]
     InvalidCursor(String),
-    /// What was to be kept is over a limit; the text names it.
+    /// What was to be kept or given is over a limit; the text names it and says what to do.
     #[error("{0}")]
     TooLarge(String),
 }
@@ -340,10 +343,11 @@ pub trait QueueStore: Send + Sync + 'static {
 
     /// What happened, by span and handler, oldest first, within a span by module and handler: at most the newest
     /// [`MAX_SPANS`] spans up to `before`, whether anything happened in them or not. A span in which nothing happened to a
-    /// handler has no row.
+    /// handler has no row. More than [`MAX_COUNTER_ROWS`] rows are refused with [`StorageError::TooLarge`].
     ///
     /// Each thing is counted in the span of the step that it happened in. `made` are jobs that were stored, not those that
-    /// were there already or came by an import. `runs`, `run_us` and `fuel` come from settlements that took effect;
+    /// were there already or came by an import. `runs`, `run_us` and `fuel` come from settlements that took effect,
+    /// without those whose run never [began](crate::Next::has_run);
     /// `retried` are those of them that were a retry and not turned into a deletion. `succeeded`, `failed` and `deleted`
     /// count every step into that state, whoever took it. [`JobStore::prune`] removes a row when its span has ended as long
     /// ago as its grain is kept.

@@ -4,17 +4,20 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    io::{Seek, SeekFrom, Write},
     path::Path,
     process::Command,
+    sync::Arc,
 };
 
 use rusqlite::Connection;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use windlass_jobs::{
-    NewJob, Start,
-    api::{JobId, Json, Mode, QueueName, RetryPolicy, ServerId, State},
+    NewJob, Start, TestClock,
+    api::{JobId, Json, Mode, QueueName, RetryPolicy, ServerId, State, Timestamp},
     storage::{
-        ClaimRequest, JobStore, NewServer, QueueStore, ServerStore, Storage, StorageError,
+        ClaimRequest, ExportPart, JobStore, NewServer, QueueStore, Record, ServerStore, Storage, StorageError,
+        Transfer,
         sqlite::{SqliteOptions, SqliteStorage},
     },
 };
@@ -128,6 +131,172 @@ fn damage(path: &Path, text: &str) -> usize {
     }
     std::fs::write(path, file).unwrap();
     damaged
+}
+
+/// Overwrites the middle leaf of a table.
+fn damage_leaf(path: &Path, table: &str) {
+    const PAGE_BYTES: u64 = 4096;
+    let pages = {
+        let db = Connection::open(path).unwrap();
+        let mut leaves =
+            db.prepare("SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = 'leaf' ORDER BY path").unwrap();
+        leaves.query_map([table], |row| row.get(0)).unwrap().collect::<Result<Vec<u32>, _>>().unwrap()
+    };
+    assert!(pages.len() > 2, "{table} has {} leaves", pages.len());
+    let mut file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start(u64::from(pages[pages.len() / 2] - 1) * PAGE_BYTES)).unwrap();
+    file.write_all(&[0xff; PAGE_BYTES as usize]).unwrap();
+}
+
+const JOBS: usize = 200;
+
+/// Stores many jobs, lets something be done with them, damages a leaf, and opens the file again.
+async fn damaged(
+    path: &Path,
+    table: &str,
+    clock: &Arc<TestClock>,
+    start: Start,
+    then: impl AsyncFnOnce(&SqliteStorage, &[NewJob]),
+) -> Arc<SqliteStorage> {
+    let open = || SqliteStorage::open(path, SqliteOptions { clock: clock.clone(), ..SqliteOptions::host() }).unwrap();
+    let storage = open();
+    let jobs = (0..JOBS).map(|_| NewJob { start, ..job(&"x".repeat(200)) }).collect::<Vec<_>>();
+    storage.enqueue(jobs.clone(), "ann").await.unwrap();
+    then(&storage, &jobs).await;
+    storage.close().await;
+    drop(storage);
+    damage_leaf(path, table);
+    open()
+}
+
+fn number(path: &Path, sql: &str) -> usize {
+    Connection::open(path).unwrap().query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap() as usize
+}
+
+#[tokio::test]
+async fn a_damaged_page_that_all_share_fails_the_claim_and_costs_no_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let storage = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
+    let jobs = (0..10).map(|_| NewJob { handler: "shared-by-all".parse().unwrap(), ..job("x") });
+    storage.enqueue(jobs.collect(), "ann").await.unwrap();
+    storage.close().await;
+    drop(storage);
+    assert!(damage(&path, "shared-by-all") > 0);
+    let storage = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
+    let request = ClaimRequest { server: register(&storage).await, queues: Vec::new(), sync_free: 100, async_free: 0 };
+    for _ in 0..2 {
+        let claimed = storage.claim(&request).await;
+        assert!(matches!(claimed, Err(StorageError::Damaged(_))), "{claimed:?}");
+    }
+    assert_eq!(storage.counts().await.unwrap().0, [(State::Enqueued, 10)].into());
+    assert_eq!(number(&path, "SELECT count(*) FROM jobs WHERE state = 2"), 10);
+}
+
+#[tokio::test]
+async fn jobs_on_a_damaged_page_keep_no_others_from_being_claimed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let clock = Arc::new(TestClock::at(Timestamp(1_700_000_000_000)));
+    let storage = damaged(&path, "jobs", &clock, Start::Now, async |_, _| {}).await;
+    let request =
+        ClaimRequest { server: register(&storage).await, queues: Vec::new(), sync_free: 1_000, async_free: 0 };
+    let claimed = storage.claim(&request).await.unwrap().len();
+    assert!((JOBS / 2..JOBS).contains(&claimed), "{claimed} were claimed");
+    assert_eq!(number(&path, "SELECT count(*) FROM waiting"), 0, "those on the page stand in no line");
+    assert_eq!(storage.claim(&request).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn jobs_on_a_damaged_page_keep_no_others_from_being_promoted() {
+    for table in ["jobs", "history"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("jobs.db");
+        let clock = Arc::new(TestClock::at(Timestamp(1_700_000_000_000)));
+        let with_history = async |storage: &SqliteStorage, _: &[NewJob]| {
+            storage.close().await;
+            let raw = Connection::open(&path).unwrap();
+            raw.execute_batch(
+                "INSERT INTO history (seq, n, from_state, to_state, at, by, reason)
+                 SELECT seq, 1, 3, 0, at, 'ann', hex(zeroblob(100)) FROM jobs; UPDATE jobs SET lines = 1",
+            )
+            .unwrap();
+        };
+        let storage = damaged(&path, table, &clock, Start::After(1_000), with_history).await;
+        clock.advance_ms(2_000);
+        let promoted = storage.promote(1_000).await.unwrap();
+        assert_eq!(promoted.next_in_ms, None, "{table}");
+        let waiting = number(&path, "SELECT count(*) FROM waiting");
+        assert!((JOBS / 2..JOBS).contains(&waiting), "{table}: {waiting} wait");
+        assert_eq!(number(&path, "SELECT count(*) FROM scheduled"), 0, "{table}");
+        if table == "history" {
+            let counts = storage.counts().await.unwrap();
+            assert_eq!((counts.of(State::Scheduled), counts.of(State::Failed) as usize), (0, JOBS - waiting));
+        }
+        storage.enqueue(vec![NewJob { start: Start::After(1_000), ..job("x") }], "ann").await.unwrap();
+        clock.advance_ms(2_000);
+        assert_eq!(storage.promote(1_000).await.unwrap().moved, 1, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn jobs_on_a_damaged_page_keep_no_others_from_being_removed() {
+    for table in ["jobs", "payloads"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("jobs.db");
+        let clock = Arc::new(TestClock::at(Timestamp(1_700_000_000_000)));
+        let delete = async |storage: &SqliteStorage, jobs: &[NewJob]| {
+            for job in jobs {
+                storage.delete(job.id, "ann").await.unwrap();
+            }
+        };
+        let storage = damaged(&path, table, &clock, Start::Now, delete).await;
+        clock.advance_ms(100 * 24 * 3_600_000);
+        let removed = storage.prune(1_000).await.unwrap();
+        assert!((JOBS / 2..JOBS).contains(&removed), "{table}: {removed} were removed");
+        assert_eq!(storage.counts().await.unwrap().of(State::Deleted) as usize, JOBS - removed);
+        assert_eq!(storage.prune(1_000).await.unwrap(), 0, "{table}");
+        let later = job("later");
+        let id = later.id;
+        storage.enqueue(vec![later], "ann").await.unwrap();
+        storage.delete(id, "ann").await.unwrap();
+        clock.advance_ms(100 * 24 * 3_600_000);
+        assert_eq!(storage.prune(1_000).await.unwrap(), 1, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn an_export_goes_on_past_a_damaged_page_and_names_what_stands_on_it() {
+    for table in ["jobs", "payloads"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("jobs.db");
+        let clock = Arc::new(TestClock::at(Timestamp(1_700_000_000_000)));
+        let storage = damaged(&path, table, &clock, Start::Now, async |_, _| {}).await;
+        let (mut jobs, mut skipped, mut cursor) = (HashSet::new(), Vec::new(), None::<String>);
+        loop {
+            let part = storage.export_readable(cursor.as_deref(), 30).await.unwrap();
+            let ExportPart { items, next, skipped: unread } = part;
+            assert!(items.len() + unread.len() <= 30);
+            for record in items {
+                if let Record::Job(job) = record {
+                    assert!(jobs.insert(job.detail.job.id), "each comes once");
+                }
+            }
+            skipped.extend(unread);
+            cursor = next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(jobs.len() + skipped.len(), JOBS, "{table}: {skipped:#?}");
+        assert!((1..JOBS / 2).contains(&skipped.len()), "{table}: {skipped:#?}");
+        let named = if table == "jobs" { "a job that was made at 2023-11-14T22:13:20.000Z: " } else { "job 0" };
+        assert!(skipped.iter().all(|text| text.starts_with(named)), "{table}: {skipped:#?}");
+        match storage.export(None, 1_000).await {
+            Err(StorageError::Damaged(text)) => assert_eq!(text, skipped[0]),
+            other => panic!("should be damaged, but is {other:?}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -13,10 +13,14 @@ use std::{
 
 use rusqlite::Connection;
 use windlass_jobs::{
-    NewJob, Start, SystemClock,
-    api::{JobFilter, JobId, Json, Mode, QueueName, RequeueRequest, RetryPolicy, ServerId, State},
+    Clock, NewJob, Next, Settlement, Start, SystemClock,
+    api::{
+        CounterQuery, Grain, JobFilter, JobId, Json, LogLevel, LogLine, Mode, QueueName, RequeueRequest, RetryPolicy,
+        ServerId, State, Timestamp, Usage,
+    },
     storage::{
-        ClaimRequest, JobStore, NewServer, QueueStore, ServerStore, Signal, Storage, StorageError,
+        ClaimRequest, JobStore, ModuleStore, NewServer, NewVersion, Note, QueueStore, Record, RecurringEntry,
+        RecurringStore, ServerStore, Signal, Storage, StorageError, Transfer,
         sqlite::{SqliteOptions, SqliteStorage},
     },
 };
@@ -117,7 +121,37 @@ fn a_database_of_a_newer_version_is_refused_with_both_versions() {
     drop(SqliteStorage::open(&path, SqliteOptions::default()).unwrap());
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7_000).unwrap();
     let text = refusal(&path, SqliteOptions::default());
-    assert!(text.contains("schema version 7000") && text.contains("up to 1"), "{text}");
+    assert!(text.contains("schema version 7000") && text.contains("up to 2"), "{text}");
+}
+
+#[test]
+fn a_database_from_before_the_first_release_is_refused_and_told_to_be_moved_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    drop(SqliteStorage::open(&path, SqliteOptions::default()).unwrap());
+    // What a development version left: the same mark, version 1, and tables that have changed since.
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch("DROP TABLE counters; DROP TABLE recurring; PRAGMA user_version = 1").unwrap();
+    drop(old);
+    for options in [SqliteOptions::default(), SqliteOptions::host()] {
+        let text = refusal(&path, options);
+        assert!(text.contains("made by a development version") && text.contains("start with a new file"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_of_a_large_write_gives_its_room_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let storage = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
+    let log = || std::fs::metadata(folder.path().join("jobs.db-wal")).unwrap().len();
+    let large = Json::write(&"x".repeat(1024 * 1024)).unwrap();
+    let jobs = (0..70).map(|_| NewJob { payload: large.clone(), ..job() });
+    storage.enqueue(jobs.collect(), "ann").await.unwrap();
+    assert!(log() > 64 * 1024 * 1024, "{}", log());
+    // The next write begins the log anew.
+    storage.enqueue(vec![job()], "ann").await.unwrap();
+    assert!(log() <= 64 * 1024 * 1024, "{}", log());
 }
 
 #[test]
@@ -245,6 +279,134 @@ async fn a_damaged_job_of_a_lost_server_is_counted_as_failed() {
     }
     assert_eq!(storage.counts().await.unwrap().0, [(State::Failed, 2)].into());
     assert_eq!(storage.queues().await.unwrap()[0].processing, 0);
+}
+
+#[tokio::test]
+async fn an_export_names_each_record_that_is_damaged_and_holds_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let storage = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
+    let (state, payload, good) = (job(), job(), job());
+    storage.enqueue(vec![state.clone(), payload.clone(), good.clone()], "ann").await.unwrap();
+    for byte in [1, 2] {
+        let version = NewVersion {
+            module: "m".parse().unwrap(),
+            digest: windlass_jobs::api::Digest([byte; 32]),
+            bytes: vec![byte],
+            version: "1".into(),
+            sdk: "rust".into(),
+            handlers: Vec::new(),
+        };
+        storage.add_version(version).await.unwrap();
+    }
+    for name in ["bad", "good"] {
+        let entry = RecurringEntry {
+            name: name.parse().unwrap(),
+            definition: Json::null(),
+            paused: true,
+            next_at: None,
+            last_at: None,
+            last_job: None,
+            revision: 0,
+        };
+        storage.put_recurring(entry, None, Vec::new()).await.unwrap();
+        storage.set_paused(&name.parse().unwrap(), true).await.unwrap();
+    }
+    let whole = storage.export_readable(None, 1_000).await.unwrap();
+    assert_eq!(whole.skipped, [""; 0]);
+    let raw = Connection::open(&path).unwrap();
+    raw.execute("UPDATE jobs SET state = 99 WHERE id = ?1", [state.id.0.as_bytes()]).unwrap();
+    raw.execute(
+        "UPDATE payloads SET payload = '{' WHERE seq = (SELECT seq FROM jobs WHERE id = ?1)",
+        [payload.id.0.as_bytes()],
+    )
+    .unwrap();
+    raw.execute_batch(
+        "UPDATE versions SET handlers = '{' WHERE n = 1; UPDATE recurring SET definition = '{' WHERE name = 'bad';
+         UPDATE queues SET name = 'no name' WHERE name = 'bad'; UPDATE counters SET handler = 77 WHERE grain = 1",
+    )
+    .unwrap();
+    for limit in [1, 3, 1_000] {
+        let (mut left, mut skipped, mut cursor) = (Vec::new(), Vec::new(), None::<String>);
+        loop {
+            let part = storage.export_readable(cursor.as_deref(), limit).await.unwrap();
+            left.extend(part.items);
+            skipped.extend(part.skipped);
+            cursor = part.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(left.len() + skipped.len(), whole.items.len());
+        assert!(left.iter().all(|record| whole.items.contains(record)));
+        assert!(left.iter().any(|record| matches!(record, Record::Job(job) if job.detail.job.id == good.id)));
+        let expected = [
+            format!("version {}: ", "01".repeat(32)),
+            "queue number 2: ".to_owned(),
+            "the recurring job bad: ".to_owned(),
+            "the counter of handler number 77 for the hour of ".to_owned(),
+            format!("job {}: a job's state: there is no number 99", state.id),
+            format!("job {}: ", payload.id),
+        ];
+        assert_eq!(skipped.len(), expected.len(), "{skipped:#?}");
+        for (skipped, expected) in skipped.iter().zip(expected) {
+            assert!(skipped.starts_with(&expected), "{skipped}");
+        }
+    }
+    match storage.export(None, 1_000).await {
+        Err(StorageError::Damaged(text)) => assert!(text.starts_with("version "), "{text}"),
+        other => panic!("should be damaged, but is {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_part_of_an_export_counts_what_logs_carry() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = SqliteStorage::open(folder.path().join("jobs.db"), SqliteOptions::host()).unwrap();
+    let id = ServerId(uuid::Uuid::new_v4());
+    storage.register(server(id)).await.unwrap();
+    storage.enqueue((0..20).map(|_| job()).collect(), "ann").await.unwrap();
+    let request = ClaimRequest { server: id, queues: Vec::new(), sync_free: 20, async_free: 0 };
+    for run in storage.claim(&request).await.unwrap() {
+        let line = LogLine {
+            run: 1,
+            at: Timestamp(0),
+            level: LogLevel::Info,
+            message: String::new(),
+            fields: Some(Json::write(&"x".repeat(1024 * 1024)).unwrap()),
+        };
+        storage.note(vec![Note { fence: run.fence, progress: None, lines: vec![line] }]).await.unwrap();
+    }
+    let part = storage.export(None, 1_000).await.unwrap();
+    let jobs = part.items.iter().filter(|record| matches!(record, Record::Job(_))).count();
+    assert_eq!(jobs, 4, "a part carries 4 MiB");
+    assert!(part.next.is_some());
+}
+
+#[tokio::test]
+async fn a_run_that_never_began_is_not_counted_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = SqliteStorage::open(folder.path().join("jobs.db"), SqliteOptions::host()).unwrap();
+    let id = ServerId(uuid::Uuid::new_v4());
+    storage.register(server(id)).await.unwrap();
+    storage.enqueue(vec![job()], "ann").await.unwrap();
+    let request = ClaimRequest { server: id, queues: Vec::new(), sync_free: 1, async_free: 0 };
+    for (reason, runs) in [("not-started", 0), ("shutdown", 1)] {
+        let fence = storage.claim(&request).await.unwrap()[0].fence;
+        let next = Next::Released { reason: reason.into(), mode: Mode::Sync };
+        let usage = Usage { wall_us: 7, ..Usage::default() };
+        storage.settle(vec![Settlement { fence, next, usage, follow_ups: Vec::new() }]).await.unwrap()[0].unwrap();
+        let query = CounterQuery {
+            grain: Grain::Hour,
+            from: Timestamp(0),
+            before: SystemClock.now().plus_ms(1),
+            module: None,
+            handler: None,
+        };
+        let rows = storage.counters(&query).await.unwrap();
+        let counted = rows.iter().fold((0, 0), |sum, row| (sum.0 + row.runs, sum.1 + row.run_us));
+        assert_eq!(counted, (runs, runs * 7), "{reason}");
+    }
 }
 
 const DATABASE: &str = "WINDLASS_TEST_DATABASE";

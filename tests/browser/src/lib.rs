@@ -4,6 +4,8 @@
 mod browser;
 mod checks;
 mod driver;
+mod proxy;
 
 pub use browser::{Browser, Look};
 pub use checks::accessibility;
+pub use proxy::Proxy;

@@ -33,8 +33,12 @@ async fn failed_jobs_are_retried_and_deleted_from_the_list() -> Result<()> {
     host.wait_until(jobs[0], |detail| detail.history.iter().filter(|line| line.to == State::Processing).count() == 2)?;
     // It fails again and comes back into the list; all three are deleted together.
     host.wait_until(jobs[0], |detail| detail.job.state == State::Failed)?;
-    browser.presses("\u{e00c}").await?;
-    browser.run("document.querySelector('.list-card').dispatchEvent(new PointerEvent('pointerleave'))").await?;
+    browser.open_page("jobs?state=failed").await?;
+    let rows = async || {
+        let rows = browser.run("return document.querySelectorAll('.jobs tbody tr').length").await?;
+        Ok((rows == json!(3)).then_some(()))
+    };
+    browser.until("three jobs in the list", rows).await?;
     browser.sees("input[aria-label='Select all shown']").await?.click().await?;
     browser.click("Delete 3").await?;
     browser.reads("Delete 3 jobs?").await?;

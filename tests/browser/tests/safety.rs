@@ -13,7 +13,7 @@ async fn hostile_names_and_payloads_are_shown_as_text() -> Result<()> {
     let hostile = "<img src=x onerror=\"document.title='owned'\">\u{202e}\u{1b}[31m";
     let jobs = host.enqueue_all([json!({
         "handler": "faults/noop",
-        "payload": { "text": hostile, "long": "x".repeat(100_000), "list": (0..5_000).collect::<Vec<_>>() },
+        "payload": { "hostile": hostile, "long": "x".repeat(100_000), "list": (0..5_000).collect::<Vec<_>>() },
         "tags": ["<b>bold</b>", "\u{202e}evil"],
     })])?;
     let browser = Browser::open(&format!("http://{}/", host.address())).await?;
@@ -25,7 +25,7 @@ async fn hostile_names_and_payloads_are_shown_as_text() -> Result<()> {
     browser.reads("<b>bold</b>").await?;
     browser.reads("⟨U+202E⟩evil").await?;
     browser.reads("<img src=x").await?;
-    browser.reads("Show 5,004 lines").await?;
+    browser.reads("Show 5,006 lines").await?;
     let found = browser.run("return [document.querySelectorAll('img, main b').length, document.querySelectorAll('.code-line').length < 200, document.title]").await?;
     assert_eq!(found, json!([0, true, "faults/noop · Windlass"]));
     browser.is_content().await?;

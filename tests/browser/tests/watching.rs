@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use serde_json::json;
-use windlass_browser_tests::Browser;
+use windlass_api::State;
+use windlass_browser_tests::{Browser, Proxy};
 use windlass_tests::{Site, component};
 
 #[tokio::test]
@@ -28,17 +29,37 @@ async fn the_list_follows_by_itself_and_keeps_still_under_the_pointer() -> Resul
 }
 
 #[tokio::test]
+async fn following_can_be_paused_and_resumed() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    host.deploy("faults", &component("faults")?)?;
+    let browser = Browser::open(&format!("http://{}/", host.address())).await?;
+    browser.open_page("jobs").await?;
+    browser.reads("There are no jobs yet").await?;
+    browser.sees("button.live").await?.click().await?;
+    browser.sees("button.live.paused").await?;
+    let job = host.enqueue("faults/sleepy", &json!({ "ms": 2_000 }), &[])?;
+    // Two seconds in which a page that follows would have asked twice.
+    host.wait_until(job, |detail| detail.job.state == State::Succeeded)?;
+    browser.reads("There are no jobs yet").await?;
+    browser.sees("button.live").await?.click().await?;
+    browser.sees(&format!("a[href='jobs/{}']", job.0)).await?;
+    browser.close().await
+}
+
+#[tokio::test]
 async fn a_lost_host_is_told_and_its_return_too() -> Result<()> {
     let site = Site::new()?;
     let host = site.start(&[])?;
-    let address = host.address();
-    let browser = Browser::open(&format!("http://{address}/")).await?;
+    let proxy = Proxy::start("", host.address()).await?;
+    let browser = Browser::open(&proxy.base()).await?;
     browser.open_page("servers").await?;
     browser.sees(".table").await?;
     host.kill()?;
     browser.reads("The host does not answer.").await?;
     browser.sees(".table").await?;
-    let _host = site.start(&["--listen", &address])?;
+    let host = site.start(&[])?;
+    proxy.leads_to(host.address());
     browser.loses("The host does not answer.").await?;
     browser.reads("Connected again.").await?;
     browser.close().await

@@ -7,38 +7,44 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use windlass_api::{Cause, HistoryLine, JobDetail, JobId, State};
+use serde::Deserialize;
+use windlass_api::{Cause, JobDetail, JobId, State};
 
-use super::{Record, Records, http::request, load::until_all_ended};
+use super::{
+    Record, Records, Suspension,
+    history::{self, Told},
+    http::request,
+    load::until_all_ended,
+    look::totals_agree,
+    times,
+};
 
-/// How long a run may go on beside the next one of the same job: until the host's next look at its lease (250 ms), and as
-/// long as a busy machine takes to act on it.
-const OVERLAP_MS: i64 = 1_500;
+/// How long a run may go on beside the next one of its job, or after it was taken away, where its host ran on all the
+/// time: nothing in principle, since hosts stop runs seconds before others take them. This is one beat and some.
+pub const AT_ONCE_MS: i64 = 50;
 
-/// From when to when a host was suspended: runs did nothing then, however long it was.
-#[derive(Clone, Copy, Debug)]
-pub struct Suspension {
-    /// When it was stopped.
-    pub from_ms: i64,
-    /// When it went on.
-    pub to_ms: i64,
-}
+/// The same where its host was suspended: until the host's next look at its lease (250 ms) once it goes on, and as long as
+/// a busy machine takes to act on it.
+pub const AFTER_SUSPENSION_MS: i64 = 1_500;
 
 /// What must be so.
 #[derive(Debug, Default)]
 pub struct Expected {
     /// The jobs that were acknowledged; no others may be there.
     pub acknowledged: BTreeSet<JobId>,
+    /// How long a run may go on where it should be over, in milliseconds.
+    pub bound_ms: i64,
     /// When hosts were suspended.
     pub suspensions: Vec<Suspension>,
-    /// Each job ran once: nothing happened that would make a host lose a job.
+    /// Each job ran once, and once more for each time that it asked to fail: nothing happened that would make a host lose
+    /// a job.
     pub once: bool,
-    /// The records' times mean nothing, since clocks were set.
+    /// The times mean nothing, since clocks were set.
     pub clocks_set: bool,
 }
 
 /// What was found.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Jobs.
     pub jobs: usize,
@@ -46,28 +52,47 @@ pub struct Report {
     pub runs: usize,
     /// Runs that did not come to their end.
     pub broken_off: usize,
-    /// Runs whose job was taken away from their server.
-    pub lost: usize,
+    /// Runs that were taken away from lost servers, and those servers, as histories name them.
+    pub lost: BTreeMap<(JobId, u32), String>,
+    /// Runs that their own server let go of, since it could not say that it lived.
+    pub let_go: BTreeSet<(JobId, u32)>,
+    /// Runs that failed as their jobs had asked for.
+    pub failed: usize,
     /// Jobs given up because their servers were lost again and again.
     pub poison: usize,
     /// Jobs that came to their end more than once, since nobody heard of the first time.
     pub repeated: usize,
     /// The longest time that two runs of a job went on side by side.
     pub overlap_ms: i64,
+    /// The longest time that a run went on after it had been taken away.
+    pub late_ms: i64,
+    /// The longest run.
+    pub longest_ms: i64,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} jobs ended after {} runs: {} broken off, {} taken away from lost servers, {} jobs given up as poison, {} \
-             jobs done more than once, longest overlap {} ms",
-            self.jobs, self.runs, self.broken_off, self.lost, self.poison, self.repeated, self.overlap_ms
+            "{} jobs ended after {} runs of up to {} ms: {} broken off, {} taken away from lost servers, {} let go, {} \
+             failed as asked, {} jobs given up as poison, {} jobs done more than once, longest overlap {} ms, latest \
+             line {} ms after the run was taken away",
+            self.jobs,
+            self.runs,
+            self.longest_ms,
+            self.broken_off,
+            self.lost.len(),
+            self.let_go.len(),
+            self.failed,
+            self.poison,
+            self.repeated,
+            self.overlap_ms,
+            self.late_ms
         )
     }
 }
 
-/// Waits until all jobs have ended and checks each.
+/// Waits until all jobs have ended and checks each, and what the host says of all of them.
 ///
 /// # Errors
 /// Where a promise was broken; the error names it and the job.
@@ -80,6 +105,7 @@ pub fn check(host: &str, records: &Records, expected: &Expected) -> Result<Repor
         bail!("job {unknown} ran and was never acknowledged");
     }
     let mut report = Report { jobs: count, ..Report::default() };
+    let mut states = BTreeMap::new();
     for job in &expected.acknowledged {
         let path = format!("/api/v1/jobs/{job}");
         let detail: JobDetail = request(host, "GET", &path, "")?.json().context("an acknowledged job is lost")?;
@@ -87,88 +113,114 @@ pub fn check(host: &str, records: &Records, expected: &Expected) -> Result<Repor
         let runs = all.get(job).unwrap_or(&nothing);
         check_job(&detail, runs, expected, &mut report)
             .with_context(|| format!("job {job}\nrecords: {runs:#?}\nhistory: {:#?}", detail.history))?;
+        states.insert(*job, detail.job.state);
     }
+    totals_agree(host, &states)?;
+    // Otherwise no overlap could be as long as that.
+    let (longest_ms, bound_ms) = (report.longest_ms, expected.bound_ms);
+    ensure!(
+        expected.clocks_set || longest_ms > bound_ms,
+        "no run was longer than {bound_ms} ms, the longest {longest_ms} ms"
+    );
     Ok(report)
 }
 
 fn check_job(detail: &JobDetail, runs: &BTreeMap<u32, Record>, expected: &Expected, report: &mut Report) -> Result<()> {
-    let claimed = history_is_whole(detail)?;
-    report.runs += runs.len();
-    report.broken_off += runs.values().filter(|record| record.ends == 0).count();
-    report.lost += detail.history.iter().filter(|line| is_loss(line)).count();
-    report.repeated += usize::from(runs.values().filter(|record| record.ends > 0).count() > 1);
+    let told = history::read(detail, expected.clocks_set)?;
+    let id = detail.job.id;
     for (run, record) in runs {
-        ensure!(claimed.contains(run), "run {run} wrote something, and no server took the job for it");
+        let told =
+            told.get(run).with_context(|| format!("run {run} wrote something, and no server took the job for it"))?;
         ensure!(record.starts == 1, "run {run} was begun {} times", record.starts);
-        ensure!(record.ends <= 1, "run {run} came to its end {} times", record.ends);
+        ensure!(record.ends + record.fails <= 1, "run {run} came to its end {} times", record.ends + record.fails);
+        if !expected.clocks_set {
+            let late_ms = check_times(record, told, expected).with_context(|| format!("run {run}"))?;
+            report.late_ms = report.late_ms.max(late_ms);
+            report.longest_ms = report.longest_ms.max(record.last_ms - record.first_ms);
+        }
     }
+    let (mut retries, mut given_back) = (0, 0);
+    for (run, Told { server, end, .. }) in &told {
+        let Some(end) = end else { continue };
+        if end.lost {
+            report.lost.insert((id, *run), server.clone());
+        } else if end.reason.as_deref() == Some("lease-lost") {
+            report.let_go.insert((id, *run));
+        } else if end.reason.as_deref() == Some("not-started") {
+            // Its server found no thread for it in time. Legal, as long as the handler was not called.
+            ensure!(!runs.contains_key(run), "run {run} was given back as not started, and wrote something");
+            given_back += 1;
+        } else if end.to == State::Scheduled {
+            let failed = runs.get(run).is_some_and(|record| record.fails == 1);
+            ensure!(failed, "run {run} is to be retried, and it did not fail");
+            retries += 1;
+        }
+    }
+    report.runs += runs.len();
+    report.broken_off += runs.values().filter(|record| record.ends + record.fails == 0).count();
+    report.failed += retries;
+    report.repeated += usize::from(runs.values().filter(|record| record.ends > 0).count() > 1);
     match detail.job.state {
         State::Succeeded => {
             let last = runs.get(&detail.job.run).context("it succeeded, and its last run wrote nothing")?;
             ensure!(last.ends == 1, "it succeeded, and its last run did not come to its end");
+            let result = detail.result.as_ref().map_or("nothing", windlass_api::Json::as_str);
+            ensure!(
+                result == detail.job.run.to_string(),
+                "its result is of run {result}, and it is at run {}",
+                detail.job.run
+            );
         }
         // Legal, where its servers really were lost three times.
         State::Failed => {
             let cause = detail.job.failure.as_ref().map(|failure| failure.cause);
-            let lost = detail.history.iter().filter(|line| is_loss(line)).count();
+            let lost = told.values().filter(|told| told.end.as_ref().is_some_and(|end| end.lost)).count();
             ensure!(cause == Some(Cause::Poison) && lost >= 3, "it failed after {lost} losses");
             report.poison += 1;
         }
         state => bail!("it ended as {state:?}"),
     }
-    ensure!(!expected.once || claimed.len() == 1, "it ran {} times, and nothing had happened to it", claimed.len());
+    if expected.once {
+        let asked = usize::try_from(asked_to_fail(detail)?)?;
+        ensure!(retries == asked, "it was retried {retries} times, and asked for {asked}");
+        let times = told.len() - given_back;
+        ensure!(times == asked + 1, "it ran {times} times, and nothing had happened to it");
+    }
     if !expected.clocks_set {
-        let overlap = overlap(runs, &expected.suspensions);
+        let overlap = times::overlap(runs, &expected.suspensions);
         report.overlap_ms = report.overlap_ms.max(overlap);
-        ensure!(overlap <= OVERLAP_MS, "two runs of it went on side by side for {overlap} ms");
+        ensure!(overlap <= expected.bound_ms, "two runs of it went on side by side for {overlap} ms");
     }
     Ok(())
 }
 
-/// Whether a line says that a run's server was lost.
-fn is_loss(line: &HistoryLine) -> bool {
-    let lost = |cause| line.failure.as_ref().is_some_and(|failure| failure.cause == cause);
-    line.reason.as_deref() == Some("server-lost") || lost(Cause::ServerLost) || lost(Cause::Poison)
+/// Checks that a run wrote nothing before its server took the job and nothing after it was settled, and gives how long it
+/// went on after it was taken away.
+fn check_times(record: &Record, told: &Told, expected: &Expected) -> Result<i64> {
+    ensure!(
+        told.began_ms <= record.first_ms,
+        "it began at {} ms, and was taken at {} ms",
+        record.first_ms,
+        told.began_ms
+    );
+    let Some(end) = &told.end else { return Ok(0) };
+    if !end.lost {
+        ensure!(record.last_ms <= end.at_ms, "it was settled at {} ms, and wrote at {} ms", end.at_ms, record.last_ms);
+    }
+    let late_ms = times::after(end.at_ms, record, &expected.suspensions);
+    ensure!(late_ms <= expected.bound_ms, "it went on for {late_ms} ms after it was taken away");
+    Ok(late_ms)
 }
 
-/// Each line goes on where the one before ended, runs are counted one by one, and the last line is the job's state. Gives
-/// the runs for which a server took the job.
-fn history_is_whole(detail: &JobDetail) -> Result<BTreeSet<u32>> {
-    let mut state = None;
-    let mut claimed = BTreeSet::new();
-    let mut open = None;
-    for line in &detail.history {
-        ensure!(line.from == state, "its history jumps from {state:?} to {:?}", line.from);
-        state = Some(line.to);
-        if line.to == State::Processing {
-            let run = line.run.context("a line of its history begins a run and does not say which")?;
-            let next = claimed.last().map_or(1, |last| last + 1);
-            ensure!(run == next, "run {run} begins where run {next} should");
-            claimed.insert(run);
-            open = Some(run);
-        } else if line.from == Some(State::Processing) {
-            ensure!(line.run.is_none() || line.run == open, "run {:?} ends, and run {open:?} was going on", line.run);
-            open = None;
-        }
-    }
-    ensure!(state == Some(detail.job.state), "its history ends with {state:?}, and it is {:?}", detail.job.state);
-    let last = claimed.last().copied().unwrap_or_default();
-    ensure!(last == detail.job.run, "its history ends with run {last}, and it is at run {}", detail.job.run);
-    ensure!(detail.job.attempt <= detail.job.max_attempts, "it has had {} attempts", detail.job.attempt);
-    Ok(claimed)
+/// What a job asked for, as far as it matters here.
+#[derive(Default, Deserialize)]
+struct Asked {
+    #[serde(default)]
+    fail: u32,
 }
 
-/// How long a run went on after a later one had begun, without the time during which hosts were suspended.
-fn overlap(runs: &BTreeMap<u32, Record>, suspensions: &[Suspension]) -> i64 {
-    let mut longest = 0;
-    for (run, record) in runs {
-        let Some(next_ms) = runs.range(run + 1..).map(|(_, later)| later.first_ms).min() else { continue };
-        let suspended = suspensions
-            .iter()
-            .map(|suspension| (suspension.to_ms.min(record.last_ms) - suspension.from_ms.max(next_ms)).max(0));
-        longest = longest.max(record.last_ms - next_ms - suspended.sum::<i64>());
-    }
-    longest
+fn asked_to_fail(detail: &JobDetail) -> Result<u32> {
+    Ok(detail.payload.read::<Option<Asked>>()?.unwrap_or_default().fail)
 }
 
 #[cfg(test)]
@@ -177,87 +229,104 @@ mod tests {
 
     use super::*;
 
+    /// 2026-11-23T15:00:00Z.
+    const BASE_MS: i64 = 1_795_446_000_000;
+
+    /// What a run wrote, in milliseconds after the job was made.
     fn record(first_ms: i64, last_ms: i64) -> Record {
-        Record { starts: 1, ends: 0, first_ms, last_ms }
+        Record { starts: 1, ends: 0, fails: 0, first_ms: BASE_MS + first_ms, last_ms: BASE_MS + last_ms }
     }
 
-    const AT: &str = "2026-11-23T15:00:00Z";
+    fn end(first_ms: i64, last_ms: i64) -> Record {
+        Record { ends: 1, ..record(first_ms, last_ms) }
+    }
 
-    /// A job whose history has these steps: from, to, run.
-    fn job(state: &str, run: u32, steps: &[(Option<&str>, &str, Option<u32>)]) -> JobDetail {
-        let lines =
-            steps.iter().map(|(from, to, run)| json!({ "from": from, "to": to, "at": AT, "by": "x", "run": run }));
+    /// A job that ended after 5 s, whose run 1 was lost after 2 s where there is a second one.
+    fn job(state: &str, runs: u32, result: u32) -> JobDetail {
+        let at = |second: u32| format!("2026-11-23T15:00:0{second}Z");
+        let mut history = vec![json!({ "to": "enqueued", "at": at(0), "by": "client" })];
+        let mut line = |from: &str, to: &str, second, by: &str, run, reason: Option<&str>| {
+            history.push(json!({ "from": from, "to": to, "at": at(second), "by": by, "run": run, "reason": reason }));
+        };
+        line("enqueued", "processing", 0, "server a", Some(1), None);
+        if runs == 2 {
+            line("processing", "enqueued", 2, "sweeper", Some(1), Some("server-lost"));
+            line("enqueued", "processing", 3, "server b", Some(2), None);
+        }
+        let server = if runs == 2 { "server b" } else { "server a" };
+        if state != "processing" {
+            line("processing", state, 5, server, Some(runs), None);
+        }
         serde_json::from_value(json!({
             "job": {
                 "id": "0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55", "module": "witness", "handler": "wait", "mode": "async",
-                "queue": "default", "priority": 5, "state": state, "attempt": 1, "max_attempts": 10, "run": run,
-                "created_at": AT,
+                "queue": "default", "priority": 5, "state": state, "attempt": 1, "max_attempts": 10, "run": runs,
+                "created_at": at(0),
             },
             "payload": null,
             "retry": { "kind": "fixed", "delay_ms": 1_000 },
-            "history": lines.collect::<Vec<_>>(),
+            "result": result,
+            "history": history,
         }))
         .unwrap()
     }
 
-    fn ended_well() -> JobDetail {
-        let (claim, end) = ((Some("enqueued"), "processing", Some(1)), (Some("processing"), "succeeded", Some(1)));
-        job("succeeded", 1, &[(None, "enqueued", None), claim, end])
-    }
-
     fn complaint(detail: &JobDetail, runs: impl IntoIterator<Item = (u32, Record)>) -> String {
-        let outcome = check_job(detail, &runs.into_iter().collect(), &Expected::default(), &mut Report::default());
-        outcome.err().map(|error| error.to_string()).unwrap_or_default()
+        let expected = Expected { bound_ms: AT_ONCE_MS, ..Expected::default() };
+        let outcome = check_job(detail, &runs.into_iter().collect(), &expected, &mut Report::default());
+        outcome.err().map(|error| format!("{error:#}")).unwrap_or_default()
     }
 
     #[test]
     fn a_job_that_ended_well_is_in_order() {
-        assert_eq!(complaint(&ended_well(), [(1, Record { ends: 1, ..record(0, 10) })]), "");
+        assert_eq!(complaint(&job("succeeded", 1, 1), [(1, end(0, 5_000))]), "");
+        assert_eq!(complaint(&job("succeeded", 2, 2), [(1, record(0, 2_000)), (2, end(3_000, 5_000))]), "");
     }
 
     #[test]
     fn a_job_that_succeeded_must_have_come_to_its_end() {
-        assert!(complaint(&ended_well(), []).contains("wrote nothing"));
-        assert!(complaint(&ended_well(), [(1, record(0, 10))]).contains("did not come to its end"));
+        assert!(complaint(&job("succeeded", 1, 1), []).contains("wrote nothing"));
+        assert!(complaint(&job("succeeded", 1, 1), [(1, record(0, 10))]).contains("did not come to its end"));
+    }
+
+    #[test]
+    fn a_late_settlement_that_counted_is_a_fault() {
+        let runs = [(1, end(0, 2_000)), (2, end(3_000, 4_000))];
+        assert!(complaint(&job("succeeded", 2, 1), runs).contains("its result is of run 1"));
     }
 
     #[test]
     fn a_run_that_nobody_claimed_or_that_began_twice_is_a_fault() {
-        let end = Record { ends: 1, ..record(0, 10) };
-        assert!(complaint(&ended_well(), [(1, end), (2, end)]).contains("no server took the job"));
-        assert!(complaint(&ended_well(), [(1, Record { starts: 2, ..end })]).contains("begun 2 times"));
+        assert!(
+            complaint(&job("succeeded", 1, 1), [(1, end(0, 9)), (2, end(0, 9))]).contains("no server took the job")
+        );
+        let twice = Record { starts: 2, ..end(0, 9) };
+        assert!(complaint(&job("succeeded", 1, 1), [(1, twice)]).contains("begun 2 times"));
     }
 
     #[test]
     fn a_job_that_has_not_ended_is_a_fault() {
-        assert!(complaint(&job("enqueued", 0, &[(None, "enqueued", None)]), []).contains("ended as Enqueued"));
+        assert!(complaint(&job("processing", 1, 1), []).contains("ended as Processing"));
     }
 
     #[test]
-    fn a_history_that_jumps_or_ends_elsewhere_is_a_fault() {
-        let jumps = job("succeeded", 1, &[(None, "enqueued", None), (Some("processing"), "succeeded", Some(1))]);
-        assert!(complaint(&jumps, []).contains("jumps"));
-        let elsewhere = job("succeeded", 0, &[(None, "enqueued", None)]);
-        assert!(complaint(&elsewhere, []).contains("ends with Some(Enqueued)"));
-        let claim = |run| (Some("enqueued"), "processing", Some(run));
-        assert!(complaint(&job("processing", 2, &[(None, "enqueued", None), claim(2)]), []).contains("run 1 should"));
+    fn a_run_that_writes_before_it_was_taken_or_after_it_was_settled_is_a_fault() {
+        assert!(complaint(&job("succeeded", 1, 1), [(1, end(-1, 9))]).contains("was taken at"));
+        assert!(complaint(&job("succeeded", 1, 1), [(1, end(0, 5_001))]).contains("was settled at"));
     }
 
     #[test]
-    fn runs_one_after_the_other_do_not_overlap() {
-        let runs = BTreeMap::from([(1, record(0, 100)), (2, record(100, 200)), (3, record(300, 400))]);
-        assert_eq!(overlap(&runs, &[]), 0);
+    fn a_run_that_goes_on_after_it_was_taken_away_is_a_fault() {
+        let runs = |late| [(1, record(0, 2_000 + late)), (2, end(3_000, 4_000))];
+        assert_eq!(complaint(&job("succeeded", 2, 2), runs(AT_ONCE_MS)), "");
+        assert!(complaint(&job("succeeded", 2, 2), runs(AT_ONCE_MS + 1)).contains("after it was taken away"));
     }
 
     #[test]
-    fn a_run_that_goes_on_beside_any_later_one_overlaps() {
-        let runs = BTreeMap::from([(1, record(0, 350)), (2, record(100, 200)), (3, record(300, 400))]);
-        assert_eq!(overlap(&runs, &[]), 250);
-    }
-
-    #[test]
-    fn the_time_of_a_suspension_does_not_count_as_overlap() {
-        let runs = BTreeMap::from([(1, record(0, 1_050)), (2, record(500, 900))]);
-        assert_eq!(overlap(&runs, &[Suspension { from_ms: 100, to_ms: 1_000 }]), 50);
+    fn a_job_runs_as_often_as_it_asks_where_nothing_happened() {
+        let expected = Expected { once: true, bound_ms: AT_ONCE_MS, ..Expected::default() };
+        let runs = BTreeMap::from([(1, record(0, 2_000)), (2, end(3_000, 4_000))]);
+        let outcome = check_job(&job("succeeded", 2, 2), &runs, &expected, &mut Report::default());
+        assert!(outcome.unwrap_err().to_string().contains("ran 2 times"));
     }
 }

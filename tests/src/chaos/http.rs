@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use windlass_api::Problem;
 
@@ -25,7 +25,7 @@ pub struct Answered {
 /// Asks a host; the body is JSON, or empty.
 ///
 /// # Errors
-/// Where it does not answer; whether it is content is in the answer.
+/// Where it does not answer, or dies while it does; whether it is content is in the answer.
 pub fn request(host: &str, method: &str, path: &str, body: &str) -> Result<Answered> {
     let address: SocketAddr = host.parse()?;
     let mut stream = TcpStream::connect_timeout(&address, ANSWER)?;
@@ -41,6 +41,11 @@ pub fn request(host: &str, method: &str, path: &str, body: &str) -> Result<Answe
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("not HTTP: {answer:?}"))?;
+    let announced =
+        head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").map(str::to_owned));
+    if let Some(length) = announced {
+        ensure!(length.trim().parse() == Ok(body.len()), "the answer was cut off after {} bytes", body.len());
+    }
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     Ok(Answered { status: status.with_context(|| format!("not HTTP: {answer:?}"))?, body: body.to_owned() })
 }

@@ -1,23 +1,28 @@
 //! What the chaos tests share: hosts on one storage, a load of jobs whose handlers write down what they do, and a checker
-//! that holds these records against the hosts' own history. The faults are in `tests/tests/chaos.rs`.
+//! that holds these records against the hosts' own history. The faults are in `tests/tests/chaos`.
 //!
 //! Nothing here knows how Windlass works inside, and the checker knows neither the faults nor the storage.
 
 mod checker;
+mod history;
 mod hosts;
 mod http;
 mod load;
+mod look;
 mod records;
 mod scale;
 mod store;
+mod times;
 
-pub use checker::{Expected, Report, Suspension, check};
-pub use hosts::{Addresses, Hosts, LOST_AFTER};
+pub use checker::{AFTER_SUSPENSION_MS, AT_ONCE_MS, Expected, Report, check};
+pub use hosts::{Addresses, Hosts, LOST_AFTER, Settings};
 pub use http::{Answered, request};
-pub use load::Load;
+pub use load::{BATCH, Load, until};
+pub use look::jobs;
 pub use records::{Record, Records};
 pub use scale::Scale;
 pub use store::{Kind, Store};
+pub use times::Suspension;
 
 use std::{
     thread::ScopedJoinHandle,

@@ -20,6 +20,8 @@ pub struct Record {
     pub starts: u32,
     /// How often it came to its end.
     pub ends: u32,
+    /// How often it failed, as its job had asked for.
+    pub fails: u32,
     /// When it wrote its first line.
     pub first_ms: i64,
     /// When it wrote its last line.
@@ -52,6 +54,12 @@ impl Records {
         read(&self.folder.join(format!("{job}.{run}")))
     }
 
+    /// How many of these runs have begun their work.
+    #[must_use]
+    pub fn begun(&self, runs: &[(JobId, u32)]) -> usize {
+        runs.iter().filter(|(job, run)| self.of(*job, *run).is_ok_and(|record| record.starts > 0)).count()
+    }
+
     /// What all runs wrote, by job and run.
     ///
     /// # Errors
@@ -73,12 +81,13 @@ impl Records {
 
 fn read(path: &PathBuf) -> Result<Record> {
     let text = fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
-    let mut record = Record { starts: 0, ends: 0, first_ms: i64::MAX, last_ms: i64::MIN };
+    let mut record = Record { starts: 0, ends: 0, fails: 0, first_ms: i64::MAX, last_ms: i64::MIN };
     for line in text.lines() {
         let (word, at) = line.split_once(' ').with_context(|| format!("{}: {line}", path.display()))?;
         match word {
             "start" => record.starts += 1,
             "end" => record.ends += 1,
+            "fail" => record.fails += 1,
             "alive" => {}
             _ => bail!("{}: {line}", path.display()),
         }

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use windlass_test_services::FalseClock;
 use windlass_tests::{
     Launch, Site,
-    chaos::{Expected, Hosts, Kind, Load, Record, Records, Scale, Store, check, join, now_ms},
+    chaos::{Expected, Hosts, Kind, Load, Record, Records, Scale, Settings, Store, check, join, now_ms},
 };
 
 /// Further than any delay of Windlass' own, and less than jobs are kept.
@@ -35,13 +35,18 @@ fn set_clocks(kind: Kind) -> Result<()> {
     let clock = FalseClock::new()?;
     let mut launches = vec![Launch { storage: store.url(), ..Launch::default() }; store.hosts(2)];
     launches[0].environment = clock.environment();
-    let mut hosts = Hosts::start(&site, &records, launches)?;
+    // Far more than a busy machine stalls: no host lets go of a run here.
+    let settings = Settings { lost_after: Duration::from_secs(30), ..Settings::default() };
+    let mut hosts = Hosts::start(&site, &records, settings, launches)?;
     // Spread over all settings of the clock: a host notices each within a second.
-    let load = Load::new(scale.of(1_000, 300), 5..500, scale.of(500..700, 1_000..1_500));
+    let mut load = Load::new(scale.of(1_000, 300), 5..500, scale.of(500..700, 1_000..1_500));
+    load.long_ms = Some(2_000..4_000);
+    load.delays = true;
     let addresses = hosts.addresses();
     thread::scope(|scope| -> Result<()> {
         let client = scope.spawn(|| load.run(&addresses, scale.dice(2)));
-        for offset_s in [HOUR_S, -HOUR_S, 20, -20, 0] {
+        // Fast at the end: what was put off while the clock was fast is due an hour later where the clock is the storage's.
+        for offset_s in [HOUR_S, -HOUR_S, 20, -20, HOUR_S] {
             thread::sleep(scale.of(Duration::from_secs(2), Duration::from_millis(1_500)));
             clock.set(offset_s)?;
         }
@@ -54,5 +59,6 @@ fn set_clocks(kind: Kind) -> Result<()> {
     let fooled = |record: &Record| (record.first_ms - now_ms()).abs() > half_s * 1_000;
     ensure!(records.all()?.values().flat_map(BTreeMap::values).any(fooled), "the host did not see its clock being set");
     ensure!(report.broken_off == 0, "a run was broken off");
+    ensure!(report.failed > 0, "no job was retried");
     hosts.all_well()
 }

@@ -57,23 +57,22 @@ fn Shown(id: JobId) -> impl IntoView {
 
 fn follow(shared: Shared, model: RwSignal<JobModel>, id: JobId) {
     shared.follow(move || async move {
+        // A job that is gone stays gone, and one that has ended changes only where somebody enqueues it again.
         let rests = model.try_with_untracked(|model| {
-            let is_final = model.detail.value.as_ref().is_some_and(|detail| detail.job.state.is_final());
-            !model.is_live() || is_final && model.detail.trouble.is_none() && shared.news.get_untracked() % 5 != 0
+            let has_ended = model.detail.value.as_ref().is_some_and(|detail| detail.job.state.is_final());
+            let is_complete = has_ended && model.detail.trouble.is_none() && model.logs.is_there;
+            !model.is_live() || is_complete && shared.news.get_untracked() % 5 != 0
         });
-        if rests == Some(true)
-            && shared.live.get_untracked()
-            && model.try_with_untracked(|model| model.logs.is_there) == Some(true)
-        {
+        if rests == Some(true) && shared.live.get_untracked() {
             return;
         }
         let answer = shared.api().job(id).await;
         // Only what has changed is drawn anew.
-        let is_same = model.try_with_untracked(|model| {
-            model.detail.trouble.is_none() && model.detail.value.as_ref() == answer.as_ref().ok()
-        });
-        if is_same == Some(false) {
+        if model.try_with_untracked(|model| model.detail.differs(&answer)) == Some(true) {
             model.try_update(|model| model.take(answer));
+        }
+        if model.try_with_untracked(JobModel::is_live) == Some(false) {
+            return;
         }
         loop {
             let Some(cursor) = model.try_with_untracked(|model| model.logs.cursor.clone()) else { return };

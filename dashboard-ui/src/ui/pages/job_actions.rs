@@ -44,7 +44,7 @@ pub(super) fn Actions(model: RwSignal<JobModel>, id: JobId) -> impl IntoView {
     };
     view! {
         <div class="buttons">
-            {Action::ALL.map(button).into_iter().collect_view()}
+            {Action::ALL.into_iter().filter(|action| *action != Action::Delete).map(button).collect_view()}
             <a class="button" href=format!("run?from={id}")>"Edit and run again"</a>
             <details class="menu-button">
                 <summary class="button">"Copy as"</summary>
@@ -54,6 +54,8 @@ pub(super) fn Actions(model: RwSignal<JobModel>, id: JobId) -> impl IntoView {
                     <Copy label="Job id" text=move |()| id.to_string() />
                 </div>
             </details>
+            // Apart from what is pressed often.
+            {button(Action::Delete)}
         </div>
     }
 }

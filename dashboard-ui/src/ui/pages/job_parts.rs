@@ -78,7 +78,7 @@ fn run(run: &Run) -> impl IntoView + use<> {
         <tr>
             <th scope="row">
                 <span class="number">{run.number.to_string()}</span>
-                <div class="quiet">{format!("attempt {}", run.attempt)}</div>
+                <div class="quiet number">{format!("attempt {}", run.attempt)}</div>
             </th>
             <td data-label="Became"><StateBadge state=became reason=run.reason.clone() />{failure}</td>
             <td class="number" data-label="Began"><Instant at=started time_of_day=true /></td>

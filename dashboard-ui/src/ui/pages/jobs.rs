@@ -7,9 +7,10 @@ use windlass_api::{FilteredCount, State};
 use super::{Head, jobs_bulk::BulkBar, jobs_filter::Filters, jobs_table::Table};
 use crate::{
     filter::Shown,
-    format::{compact, plural},
+    format::{compact, count, plural},
     model::{
         Loaded,
+        bulk::Passing,
         jobs::{self, Event},
     },
     ui::{
@@ -27,6 +28,8 @@ pub(super) struct JobsPage {
     pub(super) shown: Memo<Shown>,
     /// Whether somebody works in the list, so that nothing may move.
     pub(super) is_busy: RwSignal<bool>,
+    /// How many jobs pass the filter, where more than the state narrows it.
+    counted: RwSignal<Loaded<FilteredCount>>,
     go: StoredValue<Box<dyn Fn(String) + Send + Sync>>,
 }
 
@@ -40,6 +43,21 @@ impl JobsPage {
         let query = shown.write();
         let path = if query.is_empty() { "/jobs".to_owned() } else { format!("/jobs?{query}") };
         self.go.with_value(|go| go(path));
+    }
+
+    /// How many jobs pass the filter; read reactively.
+    pub(super) fn passing(self) -> Option<Passing> {
+        let shown = self.shown.get();
+        if shown.is_narrow() {
+            return self
+                .counted
+                .with(|counted| counted.value.map(|FilteredCount { count, more }| Passing { count, more }));
+        }
+        self.shared.counts.with(|counts| {
+            let counts = counts.value.as_ref()?;
+            let count = shown.filter.state.map_or_else(|| counts.0.values().sum(), |state| counts.of(state));
+            Some(Passing { count, more: false })
+        })
     }
 
     fn must_hold(self) -> bool {
@@ -59,9 +77,10 @@ pub(in crate::ui) fn Jobs() -> impl IntoView {
         jobs: RwSignal::new(jobs::Jobs::default()),
         shown: Memo::new(move |_| read.get().0),
         is_busy: RwSignal::new(false),
+        counted: RwSignal::new(Loaded::default()),
         go: StoredValue::new(Box::new(move |path| navigate(&path, Default::default()))),
     };
-    let counted = RwSignal::new(Loaded::<FilteredCount>::default());
+    let counted = page.counted;
     Effect::new(move |_| {
         page.shown.track();
         page.happen(Event::Asked);
@@ -90,9 +109,9 @@ pub(in crate::ui) fn Jobs() -> impl IntoView {
     let nonsense = move || read.get().1.into_iter().map(|reason| view! { <li>{reason}</li> }).collect_view();
     view! {
         <Head title="Jobs">
-            <span class="quiet number">{move || counted.get().value.map(|counted| {
-                let more = if counted.more { " or more" } else { "" };
-                format!("{}{more}", plural(counted.count, "job", "jobs"))
+            <span class="quiet number">{move || counted.get().value.map(|counted| match counted.more {
+                true => format!("{} or more jobs", count(counted.count)),
+                false => plural(counted.count, "job", "jobs"),
             })}</span>
             <a class="button primary" href="run">"Run a job"</a>
         </Head>

@@ -9,7 +9,7 @@ use windlass_api::{JobId, JobSummary, State};
 use super::jobs::JobsPage;
 use crate::{
     format::{clip, micros, plural, span, visible},
-    model::jobs::Event,
+    model::jobs::{Event, Waiting},
     ui::parts::{Instant, Name, StateBadge},
 };
 
@@ -29,6 +29,10 @@ pub(super) fn Table(page: JobsPage) -> impl IntoView {
             page.happen(Event::ShowHeld);
         }
     };
+    // What is under the pointer no more does not tell that the pointer has left.
+    on_cleanup(move || {
+        page.is_busy.try_set(false);
+    });
     let point = move |is: bool| {
         pointed.set(is);
         settle();
@@ -45,9 +49,12 @@ pub(super) fn Table(page: JobsPage) -> impl IntoView {
     let is_some = move || page.jobs.with(|jobs| !jobs.selected.is_empty()) && !is_all();
     view! {
         <div class="card flush list-card" on:pointerenter=move |_| point(true) on:pointerleave=move |_| point(false) on:focusin=move |event| focus(event, true) on:focusout=move |event| focus(event, false)>
-            {move || (waiting.get() > 0).then(|| view! {
+            {move || (waiting.get() != Waiting::Nothing).then(|| view! {
                 <button class="held" on:click=move |_| page.happen(Event::ShowHeld)>
-                    {move || format!("Show {}", plural(waiting.get() as u64, "newer job", "newer jobs"))}
+                    {move || match waiting.get() {
+                        Waiting::Newer(number) => format!("Show {}", plural(number as u64, "newer job", "newer jobs")),
+                        _ => "Show the list as it is now".to_owned(),
+                    }}
                 </button>
             })}
             <table class="table jobs">
@@ -70,7 +77,7 @@ pub(super) fn Table(page: JobsPage) -> impl IntoView {
 #[component]
 fn Row(page: JobsPage, id: JobId) -> impl IntoView {
     let row = Memo::new(move |_| page.jobs.with(|jobs| jobs.row(id).cloned()));
-    let is_selected = Memo::new(move |_| page.jobs.with(|jobs| jobs.selected.contains(&id)));
+    let is_selected = Memo::new(move |_| page.jobs.with(|jobs| jobs.is_whole || jobs.selected.contains(&id)));
     let first = row.get_untracked();
     let Some(first) = first else { return ().into_any() };
     let job = move || row.get().map(|row| row.job);

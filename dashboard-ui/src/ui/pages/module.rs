@@ -8,7 +8,7 @@ use super::Head;
 use crate::{
     format::{bytes, count, plural, span, visible},
     ui::{
-        parts::{Code, Empty, Fact, Failed, Instant, Loading, Name, sentence},
+        parts::{Code, Empty, Fact, Failed, Instant, Loading, Name, prose, sentence},
         shared::Shared,
     },
 };
@@ -133,7 +133,7 @@ fn handler(module: &ModuleName, spec: &HandlerSpec) -> impl IntoView + use<> {
                 <a class="button small" href=jobs>"Jobs"</a>
                 <a class="button small primary" href=format!("run?handler={module}/{}", spec.name)>"Run"</a>
             </div>
-            {spec.summary.as_deref().map(|summary| view! { <p dir="auto">{visible(summary)}</p> })}
+            {spec.summary.as_deref().map(|summary| view! { <p dir="auto">{prose(summary)}</p> })}
             <dl class="facts">{limits.collect_view()}</dl>
             {schema("payload", &spec.payload_schema)}
             {schema("result", &spec.result_schema)}

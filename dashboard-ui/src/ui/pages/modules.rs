@@ -8,7 +8,7 @@ use super::Head;
 use crate::{
     format::{bytes, plural, visible},
     ui::{
-        parts::{Empty, Failed, Glyph, Icon, Instant, Loading, Name, Stale, sentence},
+        parts::{Empty, Failed, Glyph, Icon, Instant, Loading, Name, Stale, prose, sentence},
         shared::Shared,
         uploads,
     },
@@ -19,10 +19,7 @@ pub(in crate::ui) fn Modules() -> impl IntoView {
     let shared = Shared::of_page();
     shared.follow(move || async move {
         let answer = shared.api().modules().await;
-        if shared
-            .modules
-            .with_untracked(|known| known.trouble.is_some() || known.value.as_ref() != answer.as_ref().ok())
-        {
+        if shared.modules.with_untracked(|known| known.differs(&answer)) {
             shared.modules.update(|known| known.take(answer));
         }
     });
@@ -55,7 +52,7 @@ fn card(module: &ModuleView) -> impl IntoView + use<> {
             <li>
                 <span class=format!("mode {}", handler.mode)>{handler.mode.to_string()}</span>
                 <Name text=handler.name.to_string() />
-                <span class="quiet summary">{handler.summary.as_deref().map(visible)}</span>
+                <span class="quiet summary">{handler.summary.as_deref().map(prose)}</span>
                 <a class="button quiet small" href=run aria-label=format!("Run {}/{}", module.name, handler.name)>"Run"</a>
             </li>
         }

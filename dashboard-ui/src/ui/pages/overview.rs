@@ -167,7 +167,8 @@ fn follow(shared: Shared, traffic: RwSignal<Loaded<Traffic>>, reach: Signal<Reac
 fn handlers(recent: RwSignal<Loaded<Traffic>>) -> AnyView {
     recent.with(|traffic| match (&traffic.value, &traffic.trouble) {
         (Some(traffic), _) => {
-            let handlers = traffic.by_handler();
+            let mut handlers = traffic.by_handler();
+            handlers.retain(|handled| handled.succeeded + handled.failed + handled.retried > 0);
             if handlers.is_empty() {
                 return view! { <p class="quiet">"No job ended in the last hour."</p> }.into_any();
             }
@@ -179,7 +180,7 @@ fn handlers(recent: RwSignal<Loaded<Traffic>>) -> AnyView {
                         <th scope="row"><a href=link><Name text=handled.path.to_string() /></a></th>
                         <td class="number" data-label="Ended">{count(total)}</td>
                         <td class="number" data-label="Failed" class:bad=(handled.failed > 0)>{percent(handled.failed, total)}</td>
-                        <td class="number" data-label="Mean run">{handled.mean_us.map(micros)}</td>
+                        <td class="number" data-label="Mean run">{handled.mean_us.map_or_else(|| "–".to_owned(), micros)}</td>
                     </tr>
                 }
             });
@@ -212,7 +213,7 @@ fn queues(shared: Shared) -> AnyView {
                 </th>
                 <td class="number" data-label="Waiting">{count(queue.enqueued)}</td>
                 <td class="number" data-label="Running">{count(queue.processing)}</td>
-                <td class="number" data-label="Oldest">{queue.oldest_at.map(|at| view! { <Instant at=at /> })}</td>
+                <td class="number" data-label="Oldest">{queue.oldest_at.map_or_else(|| "–".into_any(), |at| view! { <Instant at=at /> }.into_any())}</td>
             </tr>
         }
     });

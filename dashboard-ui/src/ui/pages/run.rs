@@ -13,7 +13,7 @@ use crate::{
     query, schema,
     ui::{
         browser,
-        parts::{Copy, Empty, Failed, Form, FormState, Loading, sentence},
+        parts::{Copy, Empty, Failed, Form, FormState, Loading, prose, sentence},
         shared::Shared,
     },
 };
@@ -241,7 +241,7 @@ fn Asked(page: RunPage, handler: Memo<Option<HandlerPath>>, spec: HandlerSpec) -
     };
     let rows = move || page.text.with(|text| text.lines().count().clamp(6, 24).to_string());
     view! {
-        {spec.summary.map(|summary| view! { <p class="quiet summary-line" dir="auto">{visible(&summary)}</p> })}
+        {spec.summary.map(|summary| view! { <p class="quiet summary-line" dir="auto">{prose(&summary)}</p> })}
         <form class="run" on:submit=move |event| { event.prevent_default(); send(); }>
             <section class="card"><h2>"Payload"</h2>{form}</section>
             <section class="card">
@@ -257,7 +257,7 @@ fn Asked(page: RunPage, handler: Memo<Option<HandlerPath>>, spec: HandlerSpec) -
                 </button>
                 <Copy label="Copy command line" text=copied(commands::command_line) />
                 <Copy label="Copy curl" text=copied(commands::curl) />
-                {move || has_faults.get().then(|| view! { <span class="fault">"Some fields are not filled in as they must be."</span> })}
+                {move || has_faults.get().then(|| view! { <span class="quiet">"Fill in the required fields first."</span> })}
             </div>
         </form>
         {move || page.made.get().map(|id| view! {

@@ -71,7 +71,7 @@ fn table(servers: &[ServerView]) -> impl IntoView + use<> {
         <div class="card flush">
             <table class="table">
                 <thead>
-                    <tr><th>"Server"</th><th>"Sync slots"</th><th>"Async slots"</th><th>"Queues"</th><th>"Version"</th><th>"Up"</th><th>"Heartbeat"</th><th>"Id"</th></tr>
+                    <tr><th>"Server"</th><th>"Sync slots"</th><th>"Async slots"</th><th>"Queues"</th><th>"Version"</th><th class="number">"Up"</th><th class="number">"Heartbeat"</th><th>"Id"</th></tr>
                 </thead>
                 <tbody>{rows.collect_view()}</tbody>
             </table>

@@ -22,6 +22,19 @@ pub(in crate::ui) fn Name(#[prop(into)] text: String) -> impl IntoView {
     view! { <bdi class="name" title=text.clone()>{text.clone()}</bdi> }
 }
 
+/// A sentence that comes from a component, as its author wrote it: what stands between backticks is code.
+pub(in crate::ui) fn prose(text: &str) -> AnyView {
+    let text = visible(text);
+    if text.matches('`').count() % 2 == 1 {
+        return text.into_any();
+    }
+    let pieces = text.split('`').enumerate().map(|(at, piece)| match at % 2 {
+        0 => piece.to_owned().into_any(),
+        _ => view! { <code>{piece.to_owned()}</code> }.into_any(),
+    });
+    pieces.collect_view().into_any()
+}
+
 /// How much of something is in use.
 #[component]
 pub(in crate::ui) fn Meter(#[prop(into)] label: String, used: u32, total: u32) -> impl IntoView {

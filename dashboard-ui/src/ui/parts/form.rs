@@ -3,7 +3,10 @@
 
 use leptos::prelude::*;
 
-use super::icon::{Glyph, Icon};
+use super::{
+    facts::prose,
+    icon::{Glyph, Icon},
+};
 use crate::{
     format::visible,
     json::tokens,
@@ -269,7 +272,7 @@ fn labelled(field: &Field, part: &Part, pointer: &str, faults: Memo<Vec<Fault>>)
                 <label for=id>{name}</label>
                 {field.required.then(|| view! { <span class="required">"required"</span> })}
             </div>
-            {field.help.clone().map(|help| view! { <p class="help">{visible(&help)}</p> })}
+            {field.help.clone().map(|help| view! { <p class="help">{prose(&help)}</p> })}
             {inner}
         </div>
     }

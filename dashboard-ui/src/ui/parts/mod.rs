@@ -17,7 +17,7 @@ pub(super) use chart::Chart;
 pub(super) use code::Code;
 pub(super) use copying::Copy;
 pub(super) use dialog::Confirmation;
-pub(super) use facts::{Fact, Meter, Name};
+pub(super) use facts::{Fact, Meter, Name, prose};
 pub(super) use form::{Form, FormState};
 pub(super) use icon::{Glyph, Icon};
 pub(super) use instant::Instant;

@@ -53,6 +53,7 @@ macro_rules! decorate {
             }
             Transfer {
                 export(cursor: Option<&str>, limit: usize) -> Page<Record>;
+                export_readable(cursor: Option<&str>, limit: usize) -> ExportPart;
                 import(records: Vec<Record>) -> usize;
             }
         }
@@ -100,9 +101,9 @@ macro_rules! decorated_names {
         use crate::{
             Claimed, Fence, NewJob, Settlement,
             storage::{
-                ClaimRequest, Commanded, Due, Finding, Heartbeat, JobStore, ModuleStore, NewServer, NewVersion, Note,
-                Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore, Storage,
-                StorageError, Superseded, Transfer, Wake,
+                ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, ModuleStore, NewServer,
+                NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore,
+                Storage, StorageError, Superseded, Transfer, Wake,
             },
         };
     };

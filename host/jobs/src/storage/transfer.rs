@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use windlass_api::{
     CounterRow, Digest, Grain, HandlerSpec, JobDetail, Json, LogLine, ModuleName, Page, QueueName, Timestamp,
 };
@@ -95,12 +96,17 @@ impl Record {
     /// Reads a record as it was written.
     ///
     /// # Errors
-    /// Where the text is not JSON, its `kind` is none of these, or a field is missing or not as it must be.
+    /// Where the text is not JSON, its `kind` is none of these, a field is missing or not as it must be, or a component is
+    /// not the one that its digest names.
     pub fn from_json(text: &str) -> Result<Self, InvalidRecord> {
         // JSON that is passed on as it was written can only be read where its text still is: the kind is looked at first,
         // and then the text is read again as what it is.
         match read::<Kind>(text)?.kind.as_str() {
-            "version" => read(text).map(Self::Version),
+            "version" => {
+                let version = read::<VersionRecord>(text)?;
+                version.check()?;
+                Ok(Self::Version(version))
+            }
             "queue" => read(text).map(Self::Queue),
             "recurring" => read(text).map(Self::Recurring),
             "counter" => read(text).map(Self::Counter),
@@ -113,6 +119,21 @@ impl Record {
                 other.chars().take(40).collect::<String>()
             ))),
         }
+    }
+}
+
+impl VersionRecord {
+    /// Whether the component is the one that the digest names: jobs are pinned to a digest, and caches go by it.
+    fn check(&self) -> Result<(), InvalidRecord> {
+        let found = Digest(Sha256::digest(&self.component).into());
+        if found == self.digest {
+            return Ok(());
+        }
+        Err(InvalidRecord(format!(
+            "component: module {} has a version with the digest {}, but the component that comes with it has {found}: the \
+             file was changed or damaged; export it again",
+            self.module, self.digest
+        )))
     }
 }
 
@@ -153,13 +174,32 @@ const fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
+/// A part of what a storage holds, as far as it can be read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExportPart {
+    /// The records.
+    pub items: Vec<Record>,
+    /// What to give as `cursor` for the next part; absent on the last one.
+    pub next: Option<String>,
+    /// What cannot be read and is left out, each by its name and with why.
+    pub skipped: Vec<String>,
+}
+
 /// Writes and reads all that a storage holds.
 #[async_trait]
 pub trait Transfer: Send + Sync + 'static {
     /// What the storage holds, at most `limit` records and some megabytes at a time: versions, queues, recurring jobs,
     /// counters, then jobs, those made first coming first. `cursor` is a page's `next`. What changes meanwhile may be
-    /// missing or be there as it was or is; stop the hosts first where that matters.
+    /// missing or be there as it was or is; stop the hosts first where that matters. What cannot be read is refused with
+    /// [`StorageError::Damaged`].
     async fn export(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Record>, StorageError>;
+
+    /// As [`Self::export`], but goes on past what cannot be read, and names it. A storage that knows no way past it does
+    /// the same as `export`.
+    async fn export_readable(&self, cursor: Option<&str>, limit: usize) -> Result<ExportPart, StorageError> {
+        let Page { items, next, .. } = self.export(cursor, limit).await?;
+        Ok(ExportPart { items, next, skipped: Vec::new() })
+    }
 
     /// Takes records in the order of their export, all or none. What is known already by its name or id is left as it
     /// is, so that a broken import can be repeated. A job that was processing comes back to its line with its attempt
@@ -193,6 +233,9 @@ mod tests {
 
     use super::*;
 
+    /// The SHA-256 of `AGFzbQ==`, as `sha256sum` has it.
+    const DIGEST: &str = "cd5d4935a48c0672cb06407bb443bc0087aff947c6b864bac886982c73b3027f";
+
     fn job() -> Value {
         json!({
             "kind": "job",
@@ -221,7 +264,7 @@ mod tests {
     fn every_kind_is_read_as_it_was_written() {
         let at = "2026-11-23T15:49:00.000Z";
         let records = [
-            json!({ "kind": "version", "module": "images", "digest": "ab".repeat(32), "version": "1", "sdk": "rust",
+            json!({ "kind": "version", "module": "images", "digest": DIGEST, "version": "1", "sdk": "rust",
                 "handlers": [{ "name": "thumbnail", "mode": "sync", "payload_schema": { "type": "object", "a": 1 } }],
                 "deployed_at": at, "active": true, "component": "AGFzbQ==" }),
             json!({ "kind": "queue", "name": "mail", "paused": true }),
@@ -245,6 +288,19 @@ mod tests {
         assert_eq!(read.detail.payload.as_str(), "{ \"z\": 1.0, \"a\":  2e5 }");
         assert_eq!((read.losses, read.logs.len(), read.checkpoints.len()), (2, 1, 1));
         assert_eq!(back(&Record::Job(read.clone())), Record::Job(read));
+    }
+
+    #[test]
+    fn a_component_that_is_not_the_one_of_its_digest_is_refused_by_both() {
+        let with = |digest: String| {
+            json!({ "kind": "version", "module": "images", "digest": digest, "version": "1", "sdk": "rust",
+                "handlers": [], "deployed_at": "2026-11-23T15:49:00.000Z", "active": true, "component": "AGFzbQ==" })
+            .to_string()
+        };
+        assert!(Record::from_json(&with(DIGEST.to_owned())).is_ok());
+        let error = Record::from_json(&with("ab".repeat(32))).unwrap_err().to_string();
+        assert!(error.contains("module images") && error.contains(&"ab".repeat(32)), "{error}");
+        assert!(error.contains(DIGEST), "{error}");
     }
 
     #[test]

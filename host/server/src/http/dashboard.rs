@@ -134,9 +134,9 @@ fn answer(asked: &HeaderMap, tag: &str, kind: &'static str, body: impl IntoRespo
 
 /// The best form that the browser takes.
 fn coding(headers: &HeaderMap) -> Coding {
-    let accepted = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let accepted = headers.get_all(header::ACCEPT_ENCODING);
     let takes = |wanted: &str| {
-        accepted.clone().flat_map(|value| value.split(',')).any(|part| {
+        accepted.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|part| {
             let (name, quality) = part.split_once(';').unwrap_or((part, ""));
             let is_refused =
                 quality.trim().strip_prefix("q=").and_then(|quality| quality.parse::<f32>().ok()) == Some(0.0);

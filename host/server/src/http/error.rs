@@ -40,7 +40,9 @@ impl IntoResponse for ApiError {
 impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
         let code = match error {
-            StorageError::InvalidCursor(_) => return Self::new(ProblemCode::BadRequest, error.to_string()),
+            StorageError::InvalidCursor(_) | StorageError::TooLarge(_) => {
+                return Self::new(ProblemCode::BadRequest, error.to_string());
+            }
             StorageError::Unavailable(_) => ProblemCode::StorageUnavailable,
             _ => ProblemCode::Internal,
         };

@@ -37,7 +37,7 @@ pub(super) async fn open(url: &StorageUrl, options: OpenOptions) -> Result<Arc<d
                 "there is no storage in {path} yet: correct the path, or let `windlass serve` make it"
             )));
         }
-        let options = SqliteOptions { role, synchronous, retention, ..SqliteOptions::default() };
+        let options = SqliteOptions { role, prepare, synchronous, retention, ..SqliteOptions::default() };
         let storage: Arc<dyn Storage> = SqliteStorage::open(path, options)?;
         Ok(storage)
     })
@@ -47,7 +47,8 @@ pub(super) async fn open(url: &StorageUrl, options: OpenOptions) -> Result<Arc<d
 pub(super) async fn migrate(url: &StorageUrl) -> Result<Migration, StorageError> {
     let path = path_of(url);
     on_thread(move || {
-        let from = look(&path)?;
+        // A database that nothing was made in yet has version 0.
+        let from = look(&path)?.filter(|version| *version > 0);
         SqliteStorage::open(&path, SqliteOptions::default())?;
         Ok(Migration { from, to: sqlite::SCHEMA_VERSION })
     })
@@ -165,6 +166,21 @@ mod tests {
         let again = super::super::migrate(&url).await.unwrap();
         assert_eq!((again.from, again.to), (Some(made.to), made.to));
         super::super::open(&url, looking()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn without_preparing_an_empty_database_is_refused_and_left_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("windlass.db");
+        // It has a header, and nothing in it.
+        rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (a); DROP TABLE t; VACUUM").unwrap();
+        let before = fs::read(&path).unwrap();
+        let looking = OpenOptions { prepare: false, ..OpenOptions::default() };
+        let error = refusal(&path, looking).await;
+        assert!(error.contains("run `windlass storage migrate`"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), before);
+        let made = super::super::migrate(&StorageUrl::sqlite(&path)).await.unwrap();
+        assert_eq!(made, Migration { from: None, to: sqlite::SCHEMA_VERSION });
     }
 
     #[tokio::test]

@@ -4,18 +4,40 @@ use std::collections::BTreeMap;
 
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
-use windlass_api::{JobId, Json, Mode, RetryPolicy, Timestamp};
+use windlass_api::{HandlerPath, InvalidName, JobId, Json, Mode, RetryPolicy, Timestamp};
 
 use super::{
+    claims::UnderWay,
     fault::Fault,
-    tx::Tx,
-    words::{Word, count, unsigned},
+    tx::{Statement, Tx},
+    words::{self, Word, count, unsigned},
 };
-use crate::{Claimed, Fence, storage::ClaimRequest};
+use crate::{
+    Claimed, Fence,
+    storage::{ClaimRequest, StorageError},
+};
 
 /// The most that the payloads and headers of one claim may take in bytes, except for a single job that takes more: so that
 /// the answer never takes long to come, however many slots are free.
 const MAX_BYTES: i64 = 8 * 1024 * 1024;
+
+/// What is handed over, in the order of [`read`], and beside it how many there were for which there was no room. Names come
+/// with it: nothing is left to be asked for once the claim has taken effect.
+macro_rules! handed {
+    ($others:literal, $from:literal) => {
+        concat!(
+            "SELECT k.id, (SELECT module || '/' || name FROM @handlers WHERE n = k.handler),
+                 (SELECT name FROM @queues WHERE n = k.queue), k.mode, k.run, k.attempt,
+                 k.version, (SELECT digest FROM @versions WHERE n = k.version), k.priority, k.ready_at, k.seq, ",
+            $others,
+            ", j.max_attempts, j.created_at, j.timeout_ms, j.retry, j.headers, j.payload FROM ",
+            $from,
+            " LEFT JOIN LATERAL (
+                 SELECT max_attempts, created_at, timeout_ms, retry, headers, payload FROM @jobs WHERE seq = k.seq LIMIT 1)
+                 j ON true"
+        )
+    };
+}
 
 /// The whole of a claim.
 ///
@@ -28,7 +50,8 @@ const MAX_BYTES: i64 = 8 * 1024 * 1024;
 ///
 /// `picked` holds the first of each line that nobody else holds, `sized` says how much each and those before it carry, and
 /// what is over the limit stays where it is.
-const CLAIM: &str = "
+const CLAIM: &str = concat!(
+    "
 WITH RECURSIVE t AS MATERIALIZED (SELECT @now AS now),
 me AS MATERIALIZED (SELECT n FROM @servers WHERE id = $2 AND alive FOR KEY SHARE),
 room (mode, free) AS MATERIALIZED (
@@ -97,7 +120,7 @@ sized AS MATERIALIZED (
 ),
 taken AS (
     UPDATE @live l SET state = 3, at = t.now, run = l.run + 1, attempt = l.attempt + 1, server = me.n,
-        started_at = t.now, reason = NULL,
+        started_at = t.now, reason = NULL, token = $7,
         version = coalesce(l.version, (
             SELECT m.active FROM (SELECT module FROM @handlers WHERE n = l.handler LIMIT 1) h
             CROSS JOIN LATERAL (SELECT active FROM @modules WHERE name = h.module LIMIT 1) m))
@@ -109,35 +132,60 @@ counted AS (
     INSERT INTO @changes (queue, handler, at, enqueued, processing)
     SELECT queue, handler, t.now, -count(*), count(*) FROM taken, t GROUP BY queue, handler, t.now
 )
-SELECT k.id, k.handler, k.queue, k.mode, k.run, k.attempt, k.version, k.priority, k.ready_at, k.seq,
-    j.max_attempts, j.created_at, j.timeout_ms, j.retry, j.headers, j.payload,
-    (SELECT count(*) FROM sized WHERE nth > 1 AND upto > $6)
-FROM taken k LEFT JOIN LATERAL (
-    SELECT max_attempts, created_at, timeout_ms, retry, headers, payload FROM @jobs WHERE seq = k.seq LIMIT 1) j ON true";
+",
+    handed!("(SELECT count(*) FROM sized WHERE nth > 1 AND upto > $6)", "taken k")
+);
+
+/// Jobs that this server was given by claims whose answers were lost are handed over: as they were, but with this claim's
+/// token, so that it happens once. What there is no slot for, or no room in the answer, is counted and left.
+const TAKE_UP: &str = concat!(
+    "
+WITH me AS MATERIALIZED (SELECT n FROM @servers WHERE id = $1 AND alive FOR KEY SHARE),
+held AS MATERIALIZED (
+    SELECT l.* FROM me CROSS JOIN LATERAL (
+        SELECT ctid AS spot, seq, mode, priority, ready_at FROM @live
+        WHERE state = 3 AND server = me.n AND token = ANY ($2::bigint[]) FOR UPDATE) l
+),
+placed AS MATERIALIZED (
+    SELECT h.*, row_number() OVER (PARTITION BY h.mode ORDER BY h.priority, h.ready_at, h.seq) AS place FROM held h
+),
+sized AS MATERIALIZED (
+    SELECT p.spot, sum(j.bytes) OVER line AS upto, row_number() OVER line AS nth
+    FROM placed p LEFT JOIN LATERAL (
+        SELECT octet_length(payload) + coalesce(octet_length(headers), 0) AS bytes FROM @jobs WHERE seq = p.seq LIMIT 1
+    ) j ON true
+    WHERE p.place <= CASE p.mode WHEN 0 THEN $3::bigint ELSE $4::bigint END
+    WINDOW line AS (ORDER BY p.mode, p.priority, p.ready_at, p.seq)
+),
+taken AS (
+    UPDATE @live l SET token = $6
+    WHERE l.ctid = ANY (ARRAY(SELECT spot FROM sized WHERE nth = 1 OR coalesce(upto, 0) <= $5))
+    RETURNING l.id, l.seq, l.handler, l.queue, l.mode, l.priority, l.ready_at, l.run, l.attempt, l.version
+)
+",
+    handed!(
+        "c.others",
+        "(SELECT (SELECT count(*) FROM held) - (SELECT count(*) FROM taken) AS others) c LEFT JOIN taken k ON true"
+    )
+);
+
+const _: () = assert!(Mode::ALL.len() == 2, "the statements above name each mode");
 
 /// What a claim gave.
+#[derive(Default)]
 pub(super) struct Catch {
     pub(super) claimed: Vec<Claimed>,
     /// Runs of jobs that cannot be read.
     pub(super) damaged: Vec<(Fence, String)>,
-    /// Whether more would have been given, had there been room in the answer.
+    /// Whether more would have been given, had there been room for it.
     pub(super) is_cut: bool,
 }
 
 /// Where a job stood: the place of its queue, then as it is taken.
 type Standing = (usize, i16, i64, i64);
 
-pub(super) async fn claim(tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Catch, Fault> {
-    let mut catch = Catch { claimed: Vec::new(), damaged: Vec::new(), is_cut: false };
-    if request.sync_free == 0 && request.async_free == 0 {
-        return Ok(catch);
-    }
-    let mut names = Vec::<&str>::new();
-    for queue in &request.queues {
-        if !names.contains(&queue.as_str()) {
-            names.push(queue.as_str());
-        }
-    }
+pub(super) async fn claim(tx: &mut Tx<'_>, request: &ClaimRequest, under_way: &UnderWay<'_>) -> Result<Catch, Fault> {
+    let names = named(request);
     let query = tx
         .query(CLAIM)
         .bind(tx.instant())
@@ -145,25 +193,67 @@ pub(super) async fn claim(tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Cat
         .bind(i64::from(request.sync_free))
         .bind(i64::from(request.async_free))
         .bind((!names.is_empty()).then(|| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()))
-        .bind(MAX_BYTES);
-    let rows = tx.all(query).await?;
-    let mut places = BTreeMap::<i32, usize>::new();
+        .bind(MAX_BYTES)
+        .bind(under_way.token);
+    hand_over(tx, query, request, under_way).await
+}
+
+/// Hands over what earlier claims took whose answers were lost.
+pub(super) async fn take_up(
+    tx: &mut Tx<'_>,
+    request: &ClaimRequest,
+    lost: &[i64],
+    under_way: &UnderWay<'_>,
+) -> Result<Catch, Fault> {
+    let query = tx
+        .query(TAKE_UP)
+        .bind(request.server.0)
+        .bind(lost.to_vec())
+        .bind(i64::from(request.sync_free))
+        .bind(i64::from(request.async_free))
+        .bind(MAX_BYTES)
+        .bind(under_way.token);
+    hand_over(tx, query, request, under_way).await
+}
+
+/// The queues asked for, each once.
+fn named(request: &ClaimRequest) -> Vec<&str> {
+    let mut names = Vec::<&str>::new();
+    for queue in &request.queues {
+        if !names.contains(&queue.as_str()) {
+            names.push(queue.as_str());
+        }
+    }
+    names
+}
+
+async fn hand_over(
+    tx: &mut Tx<'_>,
+    query: Statement<'static>,
+    request: &ClaimRequest,
+    under_way: &UnderWay<'_>,
+) -> Result<Catch, Fault> {
+    let names = named(request);
+    under_way.is_sent();
+    let rows = tx.all(query).await.inspect_err(|fault| {
+        if fault.is_refusal() {
+            under_way.is_over();
+        }
+    })?;
+    let mut catch = Catch::default();
     let mut standing = Vec::<(Mode, Standing, Claimed)>::with_capacity(rows.len());
     for row in &rows {
-        let fence =
-            Fence { job: JobId(row.try_get::<Uuid, _>(0)?), run: count(row.try_get(4)?), server: request.server };
-        let number = row.try_get::<i32, _>(2)?;
-        catch.is_cut |= row.try_get::<i64, _>(16)? > 0;
-        match read(tx, row, fence).await {
+        catch.is_cut |= row.try_get::<i64, _>(11)? > 0;
+        let Some(id) = row.try_get::<Option<Uuid>, _>(0)? else { continue };
+        let fence = Fence { job: JobId(id), run: count(row.try_get(4)?), server: request.server };
+        match read(row, fence) {
             Ok(job) => {
-                let place = *places
-                    .entry(number)
-                    .or_insert_with(|| names.iter().position(|name| *name == job.queue.as_str()).unwrap_or_default());
-                let stood = (place, row.try_get(7)?, row.try_get(8)?, row.try_get(9)?);
+                let place = names.iter().position(|name| *name == job.queue.as_str()).unwrap_or_default();
+                let stood = (place, row.try_get(8)?, row.try_get(9)?, row.try_get(10)?);
                 standing.push((job.mode, stood, job));
             }
-            Err(Fault::Damaged(why)) => catch.damaged.push((fence, why)),
-            Err(fault) => return Err(fault),
+            // The others must not be lost with it.
+            Err(why) => catch.damaged.push((fence, why)),
         }
     }
     standing.sort_unstable_by_key(|(mode, stood, _)| (*mode, *stood));
@@ -171,30 +261,39 @@ pub(super) async fn claim(tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Cat
     Ok(catch)
 }
 
-async fn read(tx: &mut Tx<'_>, row: &PgRow, fence: Fence) -> Result<Claimed, Fault> {
+fn read(row: &PgRow, fence: Fence) -> Result<Claimed, String> {
+    read_known(row, fence).map_err(|fault| match fault {
+        Fault::Damaged(why) => why,
+        fault => format!("job {}: {}", fence.job, StorageError::from(fault)),
+    })
+}
+
+fn read_known(row: &PgRow, fence: Fence) -> Result<Claimed, Fault> {
     let damaged = |why: &dyn std::fmt::Display| Fault::damaged(format_args!("job {}", fence.job), why);
-    let path = tx.handler_path(row.try_get(1)?).await?;
-    let queue = tx.queue_name(row.try_get(2)?).await?;
-    let version = match row.try_get::<Option<i32>, _>(6)? {
-        Some(n) => Some(tx.digest(n).await?),
-        None => None,
+    let path = row.try_get::<Option<&str>, _>(1)?.ok_or_else(|| damaged(&"its handler is not there"))?;
+    let path = path.parse::<HandlerPath>().map_err(|error| damaged(&error))?;
+    let queue = row.try_get::<Option<&str>, _>(2)?.ok_or_else(|| damaged(&"its queue is not there"))?;
+    let version = match (row.try_get::<Option<i32>, _>(6)?, row.try_get::<Option<&[u8]>, _>(7)?) {
+        (None, _) => None,
+        (Some(_), Some(digest)) => Some(words::digest(digest)?),
+        (Some(_), None) => return Err(damaged(&"its version is not there")),
     };
-    let max_attempts = row.try_get::<Option<i64>, _>(10)?.ok_or_else(|| damaged(&"its payload is not there"))?;
-    let retry = row.try_get::<Option<&str>, _>(13)?.map(serde_json::from_str::<RetryPolicy>).transpose();
-    let headers = row.try_get::<Option<&str>, _>(14)?.map(serde_json::from_str::<BTreeMap<_, _>>).transpose();
+    let max_attempts = row.try_get::<Option<i64>, _>(12)?.ok_or_else(|| damaged(&"its payload is not there"))?;
+    let retry = row.try_get::<Option<&str>, _>(15)?.map(serde_json::from_str::<RetryPolicy>).transpose();
+    let headers = row.try_get::<Option<&str>, _>(16)?.map(serde_json::from_str::<BTreeMap<_, _>>).transpose();
     Ok(Claimed {
         fence,
         module: path.module,
         handler: path.handler,
         mode: Mode::from_number(row.try_get(3)?)?,
-        queue,
+        queue: queue.parse().map_err(|error: InvalidName| damaged(&error))?,
         version,
-        payload: serde_json::from_str::<Json>(row.try_get(15)?).map_err(|error| damaged(&error))?,
+        payload: serde_json::from_str::<Json>(row.try_get(17)?).map_err(|error| damaged(&error))?,
         headers: headers.map_err(|error| damaged(&error))?.unwrap_or_default(),
         attempt: count(row.try_get(5)?),
         max_attempts: count(max_attempts),
         retry: retry.map_err(|error| damaged(&error))?.unwrap_or_default(),
-        timeout_ms: row.try_get::<Option<i64>, _>(12)?.map(unsigned),
-        created_at: Timestamp(row.try_get(11)?),
+        timeout_ms: row.try_get::<Option<i64>, _>(14)?.map(unsigned),
+        created_at: Timestamp(row.try_get(13)?),
     })
 }

@@ -13,13 +13,14 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use super::{
+    claims::Claims,
     fault::Fault,
     hub::Hub,
     lanes::{Lane, Lanes},
     news::{ENDS_AT_ONCE, News},
     prune,
     texts::Texts,
-    tx::{Kind, Names, Told, Tx},
+    tx::{Kind, Told, Tx},
 };
 use crate::{
     Clock, Fence,
@@ -38,7 +39,7 @@ const JOBS_PER_STEP: usize = 32;
 pub(super) struct Core {
     pub(super) lanes: Lanes,
     pub(super) texts: Texts,
-    pub(super) names: Names,
+    pub(super) claims: Claims,
     pub(super) hub: Hub,
     pub(super) clock: Option<Arc<dyn Clock>>,
     pub(super) retention: Retention,
@@ -65,7 +66,7 @@ macro_rules! attempt {
         let mut tries = 0;
         loop {
             tries += 1;
-            let mut lane = match core.lanes.take().await {
+            let mut lane = match core.lanes.take(kind).await {
                 Ok(lane) => lane,
                 Err(error) => break (Err(error), $crate::storage::postgres::tx::Told::default()),
             };
@@ -101,7 +102,7 @@ macro_rules! step {
                 $core.tell(told).await;
                 Ok(done)
             }
-            Err(error) => Err(error),
+            Err(fault) => Err($crate::storage::StorageError::from(fault)),
         }
     }};
 }
@@ -127,7 +128,6 @@ impl Core {
             db: &mut lane.connection,
             is_open: &mut lane.is_open,
             texts: &self.texts,
-            names: &self.names,
             retention: self.retention,
             told,
             clock: self.clock.as_ref().map(|clock| clock.now()),
@@ -203,7 +203,7 @@ impl Core {
             let query = tx.query("SELECT 1 FROM @wishes WHERE what = 1 AND listener <> $1 LIMIT 1").bind(self.listener);
             Ok::<_, Fault>(tx.first(query).await?.is_some())
         };
-        attempt!(self, Kind::Single, |tx| look(tx)).0
+        Ok(attempt!(self, Kind::Single, |tx| look(tx)).0?)
     }
 
     /// Sends notifications.
@@ -213,7 +213,7 @@ impl Core {
             let query = query.bind(self.channel.clone()).bind(news.to_vec());
             tx.all(query).await.map(drop)
         };
-        attempt!(self, Kind::Single, |tx| send(tx)).0
+        Ok(attempt!(self, Kind::Single, |tx| send(tx)).0?)
     }
 
     /// Asks to be told of work or of ends, until so many seconds from now.
@@ -230,7 +230,7 @@ impl Core {
                 .bind(f64::from(seconds));
             tx.run(query).await.map(drop)
         };
-        attempt!(self, Kind::Single, |tx| ask(tx)).0
+        Ok(attempt!(self, Kind::Single, |tx| ask(tx)).0?)
     }
 
     /// Whether anybody waits for the ends of jobs, and what tells whether a version was activated.
@@ -246,6 +246,6 @@ impl Core {
             let row = tx.first(query).await?.ok_or(Fault::Again)?;
             Ok::<_, Fault>((row.try_get(0)?, row.try_get(1)?))
         };
-        attempt!(self, Kind::Single, |tx| look(tx)).0
+        Ok(attempt!(self, Kind::Single, |tx| look(tx)).0?)
     }
 }

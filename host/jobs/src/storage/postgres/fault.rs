@@ -11,6 +11,8 @@ use crate::storage::StorageError;
 pub(super) enum Fault {
     /// PostgreSQL, or the way to it.
     Sql(Error),
+    /// It was not even asked.
+    Away(String),
     /// It did not answer in time.
     Late(Duration),
     /// A record does not make sense; the text names it.
@@ -38,6 +40,21 @@ impl Fault {
         Self::Cursor(given.chars().take(80).collect())
     }
 
+    /// Whether the step is surely undone: PostgreSQL itself said that it failed, and goes on.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Sql(Error::Database(_))) && self.leaves_connection_whole()
+    }
+
+    /// Whether a page of PostgreSQL's own is damaged.
+    pub(super) fn is_of_a_page(&self) -> bool {
+        matches!(self.code(), Some("XX001" | "XX002"))
+    }
+
+    /// Whether another transaction holds what the step needs.
+    pub(super) fn is_locked(&self) -> bool {
+        self.code() == Some("55P03")
+    }
+
     fn code(&self) -> Option<&str> {
         match self {
             Self::Sql(Error::Database(error)) => error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::code),
@@ -63,7 +80,7 @@ impl Fault {
             }
             Self::Sql(Error::ColumnDecode { .. } | Error::Decode(_) | Error::Encode(_) | Error::RowNotFound) => true,
             Self::Sql(_) | Self::Late(_) => false,
-            Self::Damaged(_) | Self::Cursor(_) | Self::TooLarge(_) | Self::Again => true,
+            Self::Away(_) | Self::Damaged(_) | Self::Cursor(_) | Self::TooLarge(_) | Self::Again => true,
         }
     }
 
@@ -90,27 +107,54 @@ impl From<Fault> for StorageError {
             Fault::Damaged(text) => Self::Damaged(text),
             Fault::Cursor(given) => Self::InvalidCursor(given),
             Fault::TooLarge(text) => Self::TooLarge(text),
+            Fault::Away(why) => Self::Unavailable(why),
             Fault::Late(limit) => Self::Unavailable(format!("no answer within {} s", limit.as_secs())),
             Fault::Again => Self::Unavailable("too many others write to the same jobs; try again".to_owned()),
             Fault::Sql(Error::ColumnDecode { index, source }) => {
                 Self::Damaged(format!("the column {index} of a row: {source}"))
             }
-            Fault::Sql(Error::Database(error)) => match error.code().as_deref() {
-                Some("XX001" | "XX002") => Self::Damaged(format!("{}; restore the database", error.message())),
-                Some("42P01" | "3F000") => {
-                    Self::Unusable(format!("{}: the namespace was removed while it is in use", error.message()))
-                }
-                Some("53100") => Self::Unavailable("the disk of the database is full; make room on it".to_owned()),
-                Some("53300") => {
-                    Self::Unavailable("the server has no connection left; raise `max_connections`".to_owned())
-                }
-                Some("25006") => {
-                    Self::Unavailable("the database only reads: it is a standby, or a failover is under way".to_owned())
-                }
-                _ => Self::Unavailable(error.message().to_owned()),
-            },
+            Fault::Sql(Error::Database(error)) => {
+                let code = error.code().unwrap_or_default();
+                of_database(&code, error.message())
+            }
             Fault::Sql(Error::Protocol(text)) => Self::Unavailable(format!("the connection broke: {text}")),
             Fault::Sql(error) => Self::Unavailable(error.to_string()),
         }
+    }
+}
+
+/// What PostgreSQL itself says went wrong. What it would say again and again is not called unavailable, so that nobody tries it
+/// for ever.
+fn of_database(code: &str, message: &str) -> StorageError {
+    let unavailable = |why: &str| StorageError::Unavailable(why.to_owned());
+    match code {
+        "XX001" | "XX002" => StorageError::Damaged(format!("{message}; restore the database")),
+        "42P01" | "3F000" => {
+            StorageError::Unusable(format!("{message}: the namespace was removed while it is in use"))
+        }
+        "53100" => unavailable("the disk of the database is full; make room on it"),
+        "53300" => unavailable("the server has no connection left; raise `max_connections`"),
+        "25006" => unavailable("the database only reads: it is a standby, or a failover is under way"),
+        "25P01" => StorageError::Unusable(
+            "the connection is not in a transaction: begin one, so that the jobs are there with your own data or not at \
+             all"
+            .to_owned(),
+        ),
+        "55P03" => StorageError::Unavailable(format!(
+            "{message}: another transaction holds what this needs (`pg_stat_activity` shows those that are open)"
+        )),
+        // The division by zero and the number that another job has are tried again; here others came in each time.
+        "22012" | "23505" => unavailable("too many others write to the same jobs; try again"),
+        _ if code.starts_with("22") || code.starts_with("23") => {
+            StorageError::Damaged(format!("the database does not take it: {message} ({code})"))
+        }
+        _ if code.starts_with("42") => StorageError::Unusable(format!(
+            "{message} ({code}): the schema is not as windlass made it, or its user lacks a right; `windlass check` and \
+             the server's log tell more"
+        )),
+        _ if code.starts_with("54") => {
+            StorageError::TooLarge(format!("the database cannot keep it: {message} ({code})"))
+        }
+        _ => unavailable(message),
     }
 }

@@ -17,6 +17,9 @@ const CLOCKS_MS: i64 = 2_000;
 /// A transaction that is open longer keeps what is deleted from being cleared away.
 const LONG_S: f64 = 60.0;
 
+/// What holds back the clearing away of what so many transactions deleted is told of.
+const FAR_BACK: i64 = 100_000;
+
 /// What is known of the connection.
 pub(super) struct Ways {
     pub(super) pooled: bool,
@@ -42,7 +45,25 @@ pub(super) async fn findings(tx: &mut Tx<'_>, ways: &Ways) -> Result<Vec<Finding
              (SELECT max(extract(epoch FROM clock_timestamp() - xact_start))::double precision FROM pg_stat_activity
               WHERE state LIKE 'idle in transaction%' AND datname = current_database()),
              floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, pg_is_in_recovery(),
-             (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database())",
+             (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()),
+             (SELECT lower(split_part(c.setting, '=', 2)) FROM (
+                  SELECT s.setrole, s.setdatabase, unnest(s.setconfig) AS setting FROM pg_db_role_setting s
+                  WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+                  AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = current_user))) c
+              WHERE c.setting LIKE 'default_transaction_isolation=%'
+              ORDER BY c.setrole = 0, c.setdatabase = 0 LIMIT 1),
+             current_setting('default_transaction_isolation'), h.who, h.age
+         FROM (SELECT 1) AS one LEFT JOIN LATERAL (
+             SELECT who, age FROM (
+                 SELECT 'the session ' || pid AS who, age(backend_xmin)::bigint AS age FROM pg_stat_activity
+                 WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
+                 UNION ALL
+                 SELECT 'the replication slot ' || slot_name, age(xmin)::bigint FROM pg_replication_slots
+                 WHERE xmin IS NOT NULL
+                 UNION ALL
+                 SELECT 'the standby ' || coalesce(application_name, '?'), age(backend_xmin)::bigint
+                 FROM pg_stat_replication WHERE backend_xmin IS NOT NULL) AS holders
+             ORDER BY age DESC LIMIT 1) h ON true",
     );
     let row = tx.first(query).await?.ok_or(Fault::Again)?;
     let mut findings = Vec::new();
@@ -69,6 +90,8 @@ pub(super) async fn findings(tx: &mut Tx<'_>, ways: &Ways) -> Result<Vec<Finding
         let what = "there are prepared transactions: as long as they are open, nothing deleted can be cleared away";
         findings.push(finding(Severity::Note, what, "end them (`pg_prepared_xacts` shows them)"));
     }
+    findings.extend(holder(row.try_get(12)?, row.try_get(13)?));
+    findings.extend(isolation(row.try_get(10)?, row.try_get(11)?));
     if ways.uses_its_clock {
         findings.extend(clocks(row.try_get(7)?, SystemClock.now()));
     }
@@ -97,6 +120,30 @@ fn durability(fsync: &str, synchronous_commit: &str, full_page_writes: &str) -> 
         ));
     }
     findings
+}
+
+/// The one that looks back furthest.
+fn holder(who: Option<String>, age: Option<i64>) -> Option<Finding> {
+    let (who, age) = (who?, age.filter(|age| *age > FAR_BACK)?);
+    let what = format!(
+        "{who} still sees the database as it was {age} transactions ago: nothing that was deleted since can be cleared away, \
+         and claims become slower"
+    );
+    let mend = "end the session or its statement, drop the slot if nobody uses it, or see why the standby is behind";
+    Some(finding(Severity::Warning, what, mend))
+}
+
+/// `set` is what the database or the role sets by default, `ours` what holds for this connection.
+fn isolation(set: Option<String>, ours: String) -> Option<Finding> {
+    let default = set.unwrap_or(ours);
+    if default.trim_matches('\'') == "read committed" {
+        return None;
+    }
+    let what = format!(
+        "transactions are `{default}` by default here: windlass sets its own, but an application's transactions that enqueue \
+         may have to be tried again"
+    );
+    Some(finding(Severity::Note, what, "let applications repeat transactions that fail to serialize"))
 }
 
 fn room(allowed: i64, used: i64, wanted: u32) -> Option<Finding> {
@@ -156,6 +203,14 @@ mod tests {
         assert_eq!(clocks(10_000, Timestamp(9_000)), None);
         assert!(clocks(10_000, Timestamp(0)).unwrap().what.contains("10 s ahead of"));
         assert!(clocks(0, Timestamp(5_000)).unwrap().what.contains("5 s behind"));
+    }
+
+    #[test]
+    fn whoever_looks_far_back_is_named() {
+        assert_eq!(holder(Some("the session 7".to_owned()), Some(10)), None);
+        assert_eq!(holder(None, None), None);
+        let found = holder(Some("the replication slot old".to_owned()), Some(2_000_000)).unwrap();
+        assert!(found.what.contains("the replication slot old") && found.what.contains("2000000"), "{}", found.what);
     }
 
     #[test]

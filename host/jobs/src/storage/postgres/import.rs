@@ -28,7 +28,6 @@ const IMPORTED: &str = "imported";
 
 /// Takes records; gives how many were new.
 pub(super) async fn import(tx: &mut Tx<'_>, records: &[Record]) -> Result<usize, Fault> {
-    modules::hold_activations(tx).await?;
     let mut new = 0;
     for record in records {
         let is_new = match record {
@@ -64,7 +63,8 @@ async fn import_version(tx: &mut Tx<'_>, record: &VersionRecord) -> Result<bool,
     }
     // What this storage has activated itself stays active.
     if record.active && modules::active(tx, &record.module).await?.is_none() {
-        modules::activate(tx, &record.module, record.digest).await?;
+        // Jobs that wait for its handlers already are moved by the next promotion.
+        modules::switch(tx, &record.module, record.digest).await?;
     }
     Ok(!known)
 }
@@ -135,6 +135,7 @@ async fn import_job(tx: &mut Tx<'_>, record: &JobRecord) -> Result<bool, Fault> 
         ask: None,
         asked_by: None,
         reason: shown.reason.as_deref().map(plain),
+        lacked: None,
         max_attempts: shown.max_attempts,
     };
     if shown.cancel_requested {

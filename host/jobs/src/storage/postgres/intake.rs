@@ -6,8 +6,9 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use windlass_api::Enqueued;
 
 use super::{
-    core::{Core, step},
+    core::{Core, attempt},
     enqueue::{self, Incoming},
+    fault::Fault,
     tx::{Kind, Tx},
 };
 use crate::{NewJob, storage::StorageError};
@@ -78,24 +79,28 @@ async fn store(core: &Arc<Core>, batch: Vec<Request>) {
                 let _ = request.reply.send(Ok(own));
             }
         }
-        Err(StorageError::Unavailable(why)) => {
-            for request in batch {
-                let _ = request.reply.send(Err(StorageError::Unavailable(why.clone())));
+        Err(fault) => match (fault.is_locked(), StorageError::from(fault)) {
+            (false, StorageError::Unavailable(why)) => {
+                for request in batch {
+                    let _ = request.reply.send(Err(StorageError::Unavailable(why.clone())));
+                }
             }
-        }
-        // One of them is at fault: each gets its own answer.
-        Err(_) => {
-            for request in batch {
-                let own = [request];
-                let outcome = store_all(core, &own).await;
-                let [request] = own;
-                let _ = request.reply.send(outcome);
-            }
-        }
+            // One of them is at fault, or another transaction holds a job of its id: each gets its own answer.
+            _ => store_apart(core, batch).await,
+        },
     }
 }
 
-async fn store_all(core: &Core, batch: &[Request]) -> Result<Vec<Enqueued>, StorageError> {
+async fn store_apart(core: &Core, batch: Vec<Request>) {
+    for request in batch {
+        let own = [request];
+        let outcome = store_all(core, &own).await.map_err(StorageError::from);
+        let [request] = own;
+        let _ = request.reply.send(outcome);
+    }
+}
+
+async fn store_all(core: &Core, batch: &[Request]) -> Result<Vec<Enqueued>, Fault> {
     let incoming = batch
         .iter()
         .flat_map(|request| request.jobs.iter().map(|job| Incoming { job, by: &request.by }))
@@ -103,24 +108,12 @@ async fn store_all(core: &Core, batch: &[Request]) -> Result<Vec<Enqueued>, Stor
     store_incoming(core, &incoming).await
 }
 
-/// Makes the names of jobs known in a transaction of their own: no other one waits for them then, and what is remembered of
-/// them is never rolled back.
-pub(super) async fn make_known(core: &Core, incoming: &[Incoming<'_>]) -> Result<(), StorageError> {
-    let names = async |tx: &mut Tx<'_>| enqueue::know_names(tx, incoming).await;
-    // Once to make them, and once to see that they are there.
-    for _ in 0..2 {
-        if core.names.are_known(incoming) {
-            break;
-        }
-        step!(core, Kind::Several, |tx| names(tx))?;
-    }
-    Ok(())
-}
-
 /// Stores jobs in as few round trips as they need.
-pub(super) async fn store_incoming(core: &Core, incoming: &[Incoming<'_>]) -> Result<Vec<Enqueued>, StorageError> {
+pub(super) async fn store_incoming(core: &Core, incoming: &[Incoming<'_>]) -> Result<Vec<Enqueued>, Fault> {
     let is_plain = incoming.iter().all(|incoming| enqueue::is_plain(incoming.job));
     let store = async |tx: &mut Tx<'_>| enqueue::enqueue(tx, incoming).await;
-    make_known(core, incoming).await?;
-    step!(core, if is_plain { Kind::Single } else { Kind::Several }, |tx| store(tx))
+    let (outcome, told) = attempt!(core, if is_plain { Kind::Single } else { Kind::Several }, |tx| store(tx));
+    let enqueued = outcome?;
+    core.tell(told).await;
+    Ok(enqueued)
 }

@@ -16,12 +16,11 @@ use std::{
 use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions};
 use tokio::{
     runtime::Handle,
-    sync::{Semaphore, SemaphorePermit},
+    sync::{AcquireError, Semaphore, SemaphorePermit},
     time::timeout,
 };
 
-use super::fault::Fault;
-use crate::storage::StorageError;
+use super::{fault::Fault, tx::Kind};
 
 /// How long a step waits for a connection that others use.
 const WAIT: Duration = Duration::from_secs(8);
@@ -38,11 +37,19 @@ const RESTED: Duration = Duration::from_secs(5);
 /// How long a roll-back may take before the connection is closed instead.
 const ROLL_BACK: Duration = Duration::from_secs(2);
 
-/// How statements are planned. Each of ours has an index for what it looks for; a plan that was made while a table was
+/// What holds for each session, or behind a pooler for each transaction.
+///
+/// How statements are planned: each of ours has an index for what it looks for; a plan that was made while a table was
 /// empty must not stay when it has grown, so the ways that do not use one are closed. With them closed the planner takes
 /// its costs for huge, so that compiling statements must be off. And each is planned once, not for each use of it: planning
 /// some takes longer than carrying them out.
-pub(super) const PLANNING: [(&str, &str); 7] = [
+///
+/// How long PostgreSQL itself works and waits, in milliseconds: a little less than whoever waits for it here, so that a
+/// step that was given up neither goes on nor takes effect long after. What others hold by a transaction that they leave
+/// open must not hold up everything, so that the wait for a lock is shorter still.
+///
+/// And that transactions see what others have committed, whatever the database's own default: all is written for that.
+pub(super) const SETTINGS: [(&str, &str); 10] = [
     ("enable_seqscan", "off"),
     ("enable_bitmapscan", "off"),
     ("enable_hashjoin", "off"),
@@ -50,10 +57,23 @@ pub(super) const PLANNING: [(&str, &str); 7] = [
     ("jit", "off"),
     ("max_parallel_workers_per_gather", "0"),
     ("plan_cache_mode", "force_generic_plan"),
+    ("statement_timeout", "9000"),
+    ("lock_timeout", "2000"),
+    ("idle_in_transaction_session_timeout", "30000"),
 ];
 
-/// How long PostgreSQL works on one statement: longer than anybody here waits, so that what was given up ends.
-pub(super) const STATEMENT_TIMEOUT_MS: &str = "120000";
+/// What differs for a step that may take long.
+pub(super) const LONG_SETTINGS: [(&str, &str); 3] =
+    [("statement_timeout", "115000"), ("lock_timeout", "60000"), ("idle_in_transaction_session_timeout", "115000")];
+
+/// For statements that are transactions by themselves. Behind a pooler there are none.
+const ISOLATION: [(&str, &str); 1] = [("default_transaction_isolation", "read committed")];
+
+/// How many connections are kept for what is urgent, where there are so many that some can be.
+const KEPT: u32 = 2;
+
+/// How many connections what can wait leaves to others.
+const LEFT_BY_PATIENT: u32 = 3;
 
 /// What a connection that is not handed on says when it is asked for the setting `windlass.direct`.
 const DIRECT: &str = "windlass.direct";
@@ -64,13 +84,55 @@ pub(super) struct Lane<'a> {
     /// Whether a transaction is open.
     pub(super) is_open: bool,
     generation: u64,
-    _permit: SemaphorePermit<'a>,
+    _permit: Permit<'a>,
 }
 
 struct Resting {
     connection: PgConnection,
     since: Instant,
     generation: u64,
+}
+
+/// How many connections may be in use for what.
+struct Permits {
+    /// For any step.
+    any: Semaphore,
+    /// For urgent ones alone, beside those.
+    urgent: Semaphore,
+    /// How many of those for any are used by what can wait.
+    patient: Semaphore,
+}
+
+struct Permit<'a> {
+    _use: SemaphorePermit<'a>,
+    _patient: Option<SemaphorePermit<'a>>,
+}
+
+impl Permits {
+    fn new(most: u32) -> Self {
+        let semaphore = |permits: u32| Semaphore::new(usize::try_from(permits).unwrap_or(1));
+        let kept = if most > 2 * KEPT { KEPT } else { 0 };
+        Self {
+            any: semaphore(most.max(1) - kept),
+            urgent: semaphore(kept),
+            patient: semaphore(most.saturating_sub(LEFT_BY_PATIENT).max(1)),
+        }
+    }
+
+    async fn take(&self, kind: Kind) -> Result<Permit<'_>, AcquireError> {
+        if kind.is_urgent() {
+            let permit = match self.any.try_acquire() {
+                Ok(permit) => permit,
+                Err(_) => tokio::select! {
+                    permit = self.any.acquire() => permit?,
+                    permit = self.urgent.acquire() => permit?,
+                },
+            };
+            return Ok(Permit { _use: permit, _patient: None });
+        }
+        let patient = if kind.is_patient() { Some(self.patient.acquire().await?) } else { None };
+        Ok(Permit { _use: self.any.acquire().await?, _patient: patient })
+    }
 }
 
 pub(super) struct Lanes {
@@ -80,7 +142,7 @@ pub(super) struct Lanes {
     pub(super) home: Handle,
     /// Whether a pooler hands each transaction to another connection.
     pub(super) pooled: bool,
-    permits: Semaphore,
+    permits: Permits,
     resting: Mutex<VecDeque<Resting>>,
     /// Counts up when a connection is found broken.
     generation: AtomicU64,
@@ -97,8 +159,7 @@ pub(super) async fn first(
     options: &PgConnectOptions,
     pooled: Option<bool>,
 ) -> Result<(PgConnection, PgConnectOptions, bool), Fault> {
-    let direct =
-        options.clone().options(PLANNING).options([("statement_timeout", STATEMENT_TIMEOUT_MS), (DIRECT, "on")]);
+    let direct = options.clone().options(SETTINGS).options(ISOLATION).options([(DIRECT, "on")]);
     // What a pooler does not pass on it refuses, or drops.
     let handed_on = options.clone().extra_float_digits(None).statement_cache_capacity(0);
     if pooled != Some(true) {
@@ -126,7 +187,7 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Fault> {
 impl Lanes {
     pub(super) fn new(first: PgConnection, options: PgConnectOptions, pooled: bool, most: u32) -> Self {
         let resting = Resting { connection: first, since: Instant::now(), generation: 0 };
-        let permits = Semaphore::new(usize::try_from(most.max(1)).unwrap_or(1));
+        let permits = Permits::new(most);
         let home = Handle::current();
         Self { options, home, pooled, permits, resting: Mutex::new([resting].into()), generation: AtomicU64::new(0) }
     }
@@ -136,10 +197,10 @@ impl Lanes {
     }
 
     /// A connection for one step.
-    pub(super) async fn take(&self) -> Result<Lane<'_>, StorageError> {
-        let busy = || StorageError::Unavailable(format!("all connections are busy for {} s", WAIT.as_secs()));
-        let permit = timeout(WAIT, self.permits.acquire()).await.map_err(|_| busy())?;
-        let permit = permit.map_err(|_| StorageError::Unavailable("the storage is closed".to_owned()))?;
+    pub(super) async fn take(&self, kind: Kind) -> Result<Lane<'_>, Fault> {
+        let busy = |_| Fault::Away(format!("all connections are busy for {} s", WAIT.as_secs()));
+        let permit = timeout(WAIT, self.permits.take(kind)).await.map_err(busy)?;
+        let permit = permit.map_err(|_| Fault::Away("the storage is closed".to_owned()))?;
         let generation = self.generation.load(Ordering::Acquire);
         while let Some(mut resting) = self.rested() {
             if resting.generation < generation {
@@ -154,8 +215,8 @@ impl Lanes {
         }
         let options = self.options.clone();
         let connecting = self.home.spawn(async move { connect(&options).await }).await;
-        let ended = |_| StorageError::Unavailable("the runtime that the storage was opened in has ended".to_owned());
-        let connection = connecting.map_err(ended)?.map_err(StorageError::from)?;
+        let ended = |_| Fault::Away("the runtime that the storage was opened in has ended".to_owned());
+        let connection = connecting.map_err(ended)??;
         Ok(Lane { connection, is_open: false, generation, _permit: permit })
     }
 
@@ -175,7 +236,7 @@ impl Lanes {
         mut lane: Lane<'_>,
         outcome: Result<T, Fault>,
         may_repeat: bool,
-    ) -> Option<Result<T, StorageError>> {
+    ) -> Option<Result<T, Fault>> {
         let fault = match outcome {
             Ok(done) => {
                 self.rest(lane);
@@ -194,7 +255,7 @@ impl Lanes {
         if may_repeat && fault.is_worth_repeating() {
             return None;
         }
-        Some(Err(fault.into()))
+        Some(Err(fault))
     }
 
     fn rest(&self, lane: Lane<'_>) {

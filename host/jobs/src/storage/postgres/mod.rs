@@ -13,6 +13,10 @@
 //! rows takes them in the order of their ids, and whoever claims passes over what is held, so that no two wait for each
 //! other; should they all the same, the step is carried out again.
 //!
+//! No number of a name or of a server is remembered beyond a step: a database that was restored from an older copy may give
+//! it to another one. Each claim marks its jobs with a token, by which they are handed over again where its answer was lost.
+//! Nothing waits for an application's transaction that stays open, except for what that transaction itself has touched.
+//!
 //! How many jobs there are is kept in `tally`, what happened in `counters`. Neither is written by a step: it appends what
 //! it changed to `changes`, which nobody waits for, and the heartbeats and [`prune`](crate::storage::JobStore::prune) fold
 //! that in. Whoever reads adds what is not folded in yet.
@@ -21,6 +25,7 @@
 //! kept prepared, and hosts look for work each second instead of listening.
 
 mod claim;
+mod claims;
 mod commands;
 mod core;
 mod damage;

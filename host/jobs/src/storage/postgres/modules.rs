@@ -3,38 +3,20 @@
 use std::collections::BTreeMap;
 
 use sqlx::{Row, postgres::PgRow};
-use windlass_api::{
-    Digest, HandlerPath, HandlerSpec, Json, Mode, ModuleName, ModuleView, State, Timestamp, VersionView,
-};
+use windlass_api::{Digest, HandlerPath, HandlerSpec, Json, Mode, ModuleName, ModuleView, Timestamp, VersionView};
 
 use super::{
-    enqueue::HANDLER_MISSING,
     fault::Fault,
-    record::{self, Job, live, made},
     tx::Tx,
     words::{self, Word, amount, plain, unsigned},
 };
 use crate::storage::{NewVersion, Signal};
 
-/// Who moves jobs when a version is activated.
-const ACTIVATION: &str = "activation";
-
 /// How many jobs are moved at once.
-const SLICE: usize = 1_000;
+pub(super) const SLICE: usize = 1_000;
 
-/// Keeps versions from being activated until the transaction ends: whoever lets a job wait for its handler must not miss
-/// the one that brings it. To be taken before the look, so that the look sees all that came before.
-pub(super) async fn hold_activations(tx: &mut Tx<'_>) -> Result<(), Fault> {
-    let query = tx.query("SELECT pg_advisory_xact_lock_shared(hashtextextended('@modules', 0))");
-    tx.first(query).await?;
-    Ok(())
-}
-
-async fn activate_alone(tx: &mut Tx<'_>) -> Result<(), Fault> {
-    let query = tx.query("SELECT pg_advisory_xact_lock(hashtextextended('@modules', 0))");
-    tx.first(query).await?;
-    Ok(())
-}
+/// How many jobs are looked at at once for those that stand in the wrong line.
+const LOOKED_AT: i64 = 5_000;
 
 pub(super) async fn add_version(tx: &mut Tx<'_>, new: &NewVersion) -> Result<bool, Fault> {
     let handlers = Json::write(&new.handlers).map_err(|error| Fault::damaged("a version's handlers", error))?;
@@ -66,9 +48,10 @@ pub(super) async fn active(tx: &mut Tx<'_>, module: &ModuleName) -> Result<Optio
 
 /// How a handler runs in its module's active version; nothing where that has no such handler.
 pub(super) async fn active_mode(tx: &mut Tx<'_>, path: &HandlerPath) -> Result<Option<Mode>, Fault> {
-    let Some(version) = active(tx, &path.module).await? else { return Ok(None) };
-    let handlers = handlers_of(tx, &path.module, version).await?;
-    Ok(handlers.into_iter().find(|spec| spec.name == path.handler).map(|spec| spec.mode))
+    let query = tx.query("SELECT active_mode FROM @handlers WHERE module = $1 AND name = $2");
+    let query = query.bind(path.module.as_str()).bind(path.handler.as_str());
+    let mode = tx.first(query).await?.map(|row| row.try_get::<Option<i16>, _>(0)).transpose()?.flatten();
+    mode.map(Mode::from_number).transpose()
 }
 
 /// The number of a version.
@@ -85,9 +68,13 @@ async fn handlers_of(tx: &mut Tx<'_>, module: &ModuleName, version: i32) -> Resu
     serde_json::from_str(row.try_get(0)?).map_err(|error| damaged(&error))
 }
 
-pub(super) async fn activate(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<bool, Fault> {
-    let Some(version) = number(tx, module, digest).await? else { return Ok(false) };
-    activate_alone(tx).await?;
+/// What a version that is active now brings: the numbers of its handlers, by how they run.
+pub(super) type Switched = BTreeMap<Mode, Vec<i32>>;
+
+/// Makes a version the active one; nothing where there is none of this digest. Jobs that it concerns are moved afterwards.
+pub(super) async fn switch(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<Option<Switched>, Fault> {
+    let Some(version) = number(tx, module, digest).await? else { return Ok(None) };
+    // Whoever else activates a version of this module waits here.
     let query = tx
         .query(
             "INSERT INTO @modules AS m (name, active) VALUES ($1, $2)
@@ -96,67 +83,114 @@ pub(super) async fn activate(tx: &mut Tx<'_>, module: &ModuleName, digest: Diges
         .bind(module.as_str())
         .bind(version);
     tx.run(query).await?;
-    let mut by_mode = BTreeMap::<Mode, Vec<i32>>::new();
-    for spec in handlers_of(tx, module, version).await? {
+    let mut specs = handlers_of(tx, module, version).await?;
+    specs.sort_by(|one, other| one.name.as_str().cmp(other.name.as_str()));
+    let names = specs.iter().map(|spec| spec.name.as_str().to_owned()).collect::<Vec<_>>();
+    let query = tx
+        .query(
+            "UPDATE @handlers SET active_mode = NULL
+             WHERE module = $1 AND active_mode IS NOT NULL AND name <> ALL ($2::text[])",
+        )
+        .bind(module.as_str())
+        .bind(names);
+    tx.run(query).await?;
+    let mut switched = Switched::new();
+    for spec in specs {
         let handler = tx.handler(&HandlerPath { module: module.clone(), handler: spec.name }).await?;
-        wake_awaiting(tx, handler, spec.mode).await?;
-        by_mode.entry(spec.mode).or_default().push(handler);
-    }
-    for (mode, handlers) in by_mode {
-        change_modes(tx, &handlers, mode).await?;
+        let query = tx.query("UPDATE @handlers SET active_mode = $2 WHERE n = $1 AND active_mode IS DISTINCT FROM $2");
+        let query = query.bind(handler).bind(spec.mode.number());
+        tx.run(query).await?;
+        switched.entry(spec.mode).or_default().push(handler);
     }
     tx.told.signals.push(Signal::Modules);
-    Ok(true)
+    Ok(Some(switched))
 }
 
-async fn wake_awaiting(tx: &mut Tx<'_>, handler: i32, mode: Mode) -> Result<(), Fault> {
-    const AWAITING: &str = concat!(
-        live!(
-            "(SELECT * FROM @live WHERE state = 1 AND handler = $1 AND reason = $2 ORDER BY seq LIMIT $3 FOR UPDATE) l"
-        ),
-        made!(),
-        "ORDER BY l.seq"
-    );
-    loop {
-        let query = tx.query(AWAITING).bind(handler).bind(HANDLER_MISSING).bind(amount(SLICE));
-        let now = tx.now();
-        let mut changes = Vec::new();
-        for row in tx.all(query).await? {
-            let mut change = Job::read(&row)?.change();
-            change.job.mode = mode;
-            change.job.become_ready(now, None);
-            change.record_step(now, State::Awaiting, ACTIVATION);
-            changes.push(change);
-        }
-        record::save(tx, &changes).await?;
-        if changes.len() < SLICE {
-            return Ok(());
-        }
-    }
+/// The looking through of a line for jobs of handlers that run in another mode now.
+pub(super) struct Moving {
+    handlers: Vec<i32>,
+    from: Mode,
+    to: Mode,
+    /// Behind which job to go on: its place as the line is ordered.
+    after: Place,
 }
 
-/// Moves jobs to the line of the mode in which their handlers run now. Those that are pinned to a version keep its mode.
-/// Only the lines of the other mode are looked through, once for all handlers. A job that somebody claims at this moment is
-/// left to its server, which finds that it has no slot of the kind and puts it into the right line.
-async fn change_modes(tx: &mut Tx<'_>, handlers: &[i32], mode: Mode) -> Result<(), Fault> {
-    const WAITING: &str = "WITH wrong AS MATERIALIZED (
-             SELECT id FROM @live WHERE state = 2 AND mode = $1 AND handler = ANY ($2::integer[]) AND version IS NULL
-             FOR UPDATE SKIP LOCKED)
-         UPDATE @live SET mode = $3 WHERE id = ANY (ARRAY(SELECT id FROM wrong))";
-    const SCHEDULED: &str = "WITH wrong AS MATERIALIZED (
-             SELECT id FROM @live WHERE state = 0 AND mode = $1 AND handler = ANY ($2::integer[]) AND version IS NULL
-             FOR UPDATE SKIP LOCKED)
-         UPDATE @live SET mode = $3 WHERE id = ANY (ARRAY(SELECT id FROM wrong))";
-    for other in Mode::VALUES.iter().filter(|other| **other != mode) {
-        let moving = |tx: &Tx<'_>, statement| {
-            tx.query(statement).bind(other.number()).bind(handlers.to_vec()).bind(mode.number())
-        };
-        let query = moving(tx, WAITING);
-        tx.told.work |= tx.run(query).await? > 0;
-        let query = moving(tx, SCHEDULED);
-        tx.run(query).await?;
+enum Place {
+    /// By queue, priority, instant and number.
+    Waiting(i32, i16, i64, i64),
+    /// By instant and number.
+    Scheduled(i64, i64),
+}
+
+/// What is to be looked through after a version has become active. Jobs that are pinned to a version keep its mode.
+pub(super) fn moves(switched: &Switched) -> Vec<Moving> {
+    let mut moves = Vec::new();
+    for (to, handlers) in switched {
+        for from in Mode::VALUES.iter().filter(|from| *from != to) {
+            for after in [Place::Waiting(i32::MIN, 0, 0, 0), Place::Scheduled(i64::MIN, 0)] {
+                moves.push(Moving { handlers: handlers.clone(), from: *from, to: *to, after });
+            }
+        }
     }
-    Ok(())
+    moves
+}
+
+/// `IS TRUE` keeps from looking for the rows in an index once more: where they stand is known.
+const WAITING: &str = "
+WITH looked_at AS MATERIALIZED (
+    SELECT ctid AS spot, queue, priority, ready_at, seq, handler, version FROM @live
+    WHERE state = 2 AND mode = $1 AND (queue, priority, ready_at, seq) > ($5, $6, $7, $8)
+    ORDER BY queue, priority, ready_at, seq LIMIT $4
+),
+wrong AS MATERIALIZED (
+    SELECT id FROM @live
+    WHERE ctid = ANY (ARRAY(SELECT spot FROM looked_at WHERE handler = ANY ($2::integer[]) AND version IS NULL))
+        AND (state = 2) IS TRUE AND (mode = $1) IS TRUE
+    FOR UPDATE SKIP LOCKED
+),
+moved AS (UPDATE @live SET mode = $3 WHERE id = ANY (ARRAY(SELECT id FROM wrong)) RETURNING 1)
+SELECT queue, priority, ready_at, seq, (SELECT count(*) FROM moved), (SELECT count(*) FROM looked_at) FROM looked_at
+ORDER BY queue DESC, priority DESC, ready_at DESC, seq DESC LIMIT 1";
+
+const SCHEDULED: &str = "
+WITH looked_at AS MATERIALIZED (
+    SELECT ctid AS spot, at, seq, handler, version, mode FROM @live
+    WHERE state = 0 AND (at, seq) > ($5, $6) ORDER BY at, seq LIMIT $4
+),
+wrong AS MATERIALIZED (
+    SELECT id FROM @live
+    WHERE ctid = ANY (ARRAY(SELECT spot FROM looked_at WHERE handler = ANY ($2::integer[]) AND version IS NULL))
+        AND (state = 0) IS TRUE AND (mode = $1) IS TRUE
+    FOR UPDATE SKIP LOCKED
+),
+moved AS (UPDATE @live SET mode = $3 WHERE id = ANY (ARRAY(SELECT id FROM wrong)) RETURNING 1)
+SELECT at, seq, (SELECT count(*) FROM moved), (SELECT count(*) FROM looked_at) FROM looked_at
+ORDER BY at DESC, seq DESC LIMIT 1";
+
+/// Moves jobs to the line of the mode in which their handlers run now; gives whether there are more to look at. A job that
+/// somebody holds at this moment is left to the server that takes it, which finds that it has no slot of the kind and puts it
+/// into the right line.
+pub(super) async fn move_slice(tx: &mut Tx<'_>, moving: &mut Moving) -> Result<bool, Fault> {
+    let begun = |tx: &Tx<'_>, statement| {
+        let query = tx.query(statement).bind(moving.from.number()).bind(moving.handlers.clone());
+        query.bind(moving.to.number()).bind(LOOKED_AT)
+    };
+    let looked_at = match moving.after {
+        Place::Waiting(queue, priority, ready_at, seq) => {
+            let query = begun(tx, WAITING).bind(queue).bind(priority).bind(ready_at).bind(seq);
+            let Some(row) = tx.first(query).await? else { return Ok(false) };
+            moving.after = Place::Waiting(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+            tx.told.work |= row.try_get::<i64, _>(4)? > 0;
+            row.try_get::<i64, _>(5)?
+        }
+        Place::Scheduled(at, seq) => {
+            let query = begun(tx, SCHEDULED).bind(at).bind(seq);
+            let Some(row) = tx.first(query).await? else { return Ok(false) };
+            moving.after = Place::Scheduled(row.try_get(0)?, row.try_get(1)?);
+            row.try_get::<i64, _>(3)?
+        }
+    };
+    Ok(looked_at == LOOKED_AT)
 }
 
 macro_rules! versions {

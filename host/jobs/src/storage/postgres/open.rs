@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, atomic::AtomicU32};
 use uuid::Uuid;
 
 use super::{
+    claims::Claims,
     core::Core,
     hub::Hub,
     intake,
@@ -14,7 +15,7 @@ use super::{
     schema,
     stores::PostgresStorage,
     texts::Texts,
-    tx::{Names, Told},
+    tx::{Kind, Told},
 };
 use crate::storage::{Migration, StorageError};
 
@@ -44,7 +45,7 @@ impl PostgresStorage {
         let core = Arc::new(Core {
             lanes: Lanes::new(first, connecting, pooled, options.connections),
             texts: Texts::new(&target.namespace),
-            names: Names::default(),
+            claims: Claims::default(),
             hub: Hub::new(),
             clock: options.clock,
             retention: options.retention,
@@ -70,7 +71,7 @@ impl PostgresStorage {
 }
 
 async fn prepare(core: &Core, namespace: &str, may_migrate: bool) -> Result<Migration, StorageError> {
-    let mut lane = core.lanes.take().await?;
+    let mut lane = core.lanes.take(Kind::Long).await?;
     let mut told = Told::default();
     let mut tx = core.tx(&mut lane, &mut told);
     let migration = schema::prepare(&mut tx, &core.name, namespace, may_migrate).await?;

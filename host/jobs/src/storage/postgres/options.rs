@@ -30,7 +30,8 @@ pub enum Role {
 pub struct PostgresOptions {
     /// What this process does with it; a client's by default.
     pub role: Role,
-    /// How many connections it uses at most, beside the one that it listens on; 8 by default, 4 for a client.
+    /// How many connections it uses at most, beside the one that it listens on; 8 by default, 4 for a client. Of five or
+    /// more, two are kept for heartbeats and the ends of runs; lists, exports and the like leave three to others.
     pub connections: u32,
     /// Whether a schema that is missing or older is brought up to date; so by default for a host, while a client refuses.
     pub migrate: bool,

@@ -1,18 +1,59 @@
-//! Jobs whose instant has come.
+//! Jobs whose instant or whose handler has come.
 
 use sqlx::Row;
-use windlass_api::{State, Timestamp};
+use windlass_api::{Mode, State, Timestamp};
 
 use super::{
+    enqueue::HANDLER_MISSING,
     fault::Fault,
+    modules,
     record::{self, Job, live, made},
     tx::Tx,
-    words::amount,
+    words::{Word, amount},
 };
 use crate::storage::Promoted;
 
 /// Who moves jobs when their instant has come.
 const SCHEDULER: &str = "scheduler";
+
+/// Who moves jobs when a version is activated.
+const ACTIVATION: &str = "activation";
+
+/// Moves jobs that wait for a handler that is there, but for those that an activation is yet to bring: a version that has lacked
+/// the handler is not tried again. Gives how many.
+pub(super) async fn wake_awaiting(tx: &mut Tx<'_>, limit: usize) -> Result<usize, Fault> {
+    const AWAITING: &str = concat!(
+        live!(
+            "l.active_mode",
+            "(SELECT w.*, h.active_mode FROM (
+                 SELECT n, module, active_mode FROM @handlers WHERE active_mode IS NOT NULL
+                     AND EXISTS (SELECT 1 FROM @live WHERE state = 1 ORDER BY handler LIMIT 1)
+                 ORDER BY n) h
+             CROSS JOIN LATERAL (SELECT active FROM @modules WHERE name = h.module LIMIT 1) m
+             CROSS JOIN LATERAL (
+                 SELECT * FROM @live WHERE state = 1 AND handler = h.n AND reason = $1
+                     AND lacked IS DISTINCT FROM m.active
+                 ORDER BY seq LIMIT $2 FOR UPDATE SKIP LOCKED) w
+             LIMIT $2) l"
+        ),
+        made!(),
+    );
+    if limit == 0 {
+        return Ok(0);
+    }
+    let query = tx.query(AWAITING).bind(HANDLER_MISSING).bind(amount(limit));
+    let now = tx.now();
+    let mut changes = Vec::new();
+    for row in tx.all(query).await? {
+        let mut change = Job::read(&row)?.change();
+        change.job.mode = Mode::from_number(row.try_get(21)?)?;
+        change.job.become_ready(now, None);
+        change.record_step(now, State::Awaiting, ACTIVATION);
+        changes.push(change);
+    }
+    record::save(tx, &changes).await?;
+    Ok(changes.len())
+}
 
 pub(super) async fn promote(tx: &mut Tx<'_>, limit: usize) -> Result<Promoted, Fault> {
     const DUE: &str = concat!(
@@ -32,7 +73,8 @@ pub(super) async fn promote(tx: &mut Tx<'_>, limit: usize) -> Result<Promoted, F
         changes.push(change);
     }
     record::save(tx, &changes).await?;
+    let woken = wake_awaiting(tx, limit.saturating_sub(changes.len()).min(modules::SLICE)).await?;
     let query = tx.query("SELECT at FROM @live WHERE state = 0 ORDER BY at LIMIT 1");
     let next = tx.first(query).await?.map(|row| row.try_get(0)).transpose()?;
-    Ok(Promoted { moved: changes.len(), next_in_ms: next.map(|at| Timestamp(at).ms_since(now)) })
+    Ok(Promoted { moved: changes.len() + woken, next_in_ms: next.map(|at| Timestamp(at).ms_since(now)) })
 }

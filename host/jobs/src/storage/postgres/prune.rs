@@ -25,6 +25,9 @@ const MAX_COUNTERS: i64 = 1_000;
 /// How many changes one step folds in.
 const MAX_CHANGES: i64 = 50_000;
 
+/// How many tallies that count nothing one step removes.
+const MAX_TALLIES: i64 = 1_000;
+
 /// Everything that belongs to a job besides the job itself.
 const BELONGINGS: [&str; 7] = [
     "DELETE FROM @history WHERE seq = ANY($1::bigint[])",
@@ -47,9 +50,8 @@ pub(super) async fn prune(tx: &mut Tx<'_>, limit: usize) -> Result<usize, Fault>
     forget_wishes(tx).await?;
     let all_lines = remove_old_lines(tx).await?;
     let all_counters = remove_old_counters(tx).await?;
-    let all_folded = fold(tx).await?;
     // Where there is more to do than was done, the answer is `limit`; that is what was removed where only jobs are left.
-    let is_cut = (!all && removed < limit) || !all_lines || !all_counters || !all_folded;
+    let is_cut = (!all && removed < limit) || !all_lines || !all_counters;
     Ok(if is_cut { limit } else { removed })
 }
 
@@ -190,5 +192,22 @@ pub(super) async fn fold(tx: &mut Tx<'_>) -> Result<bool, Fault> {
         )
         .bind(MAX_CHANGES);
     let folded = tx.first(query).await?.ok_or(Fault::Again)?.try_get::<i64, _>(0)?;
+    remove_empty_tallies(tx).await?;
     Ok(folded < MAX_CHANGES)
+}
+
+/// Names are anybody's to make up: what counts nothing any more must not be read for ever. A few at once; the others go next
+/// time.
+async fn remove_empty_tallies(tx: &mut Tx<'_>) -> Result<(), Fault> {
+    let query = tx
+        .query(
+            "WITH empty AS MATERIALIZED (
+                 SELECT ctid AS spot FROM @tally WHERE scheduled = 0 AND awaiting = 0 AND enqueued = 0
+                     AND processing = 0 AND succeeded = 0 AND failed = 0 AND deleted = 0
+                 ORDER BY queue, handler LIMIT $1)
+             DELETE FROM @tally WHERE ctid = ANY (ARRAY(SELECT spot FROM empty))",
+        )
+        .bind(MAX_TALLIES);
+    tx.run(query).await?;
+    Ok(())
 }

@@ -41,13 +41,22 @@ pub(super) async fn tallies(tx: &mut Tx<'_>) -> Result<Vec<Tallied>, Fault> {
 }
 
 pub(super) async fn counts(tx: &mut Tx<'_>) -> Result<Counts, Fault> {
+    let query = tx.query(
+        "SELECT coalesce(sum(scheduled), 0)::bigint, coalesce(sum(awaiting), 0)::bigint,
+             coalesce(sum(enqueued), 0)::bigint, coalesce(sum(processing), 0)::bigint,
+             coalesce(sum(succeeded), 0)::bigint, coalesce(sum(failed), 0)::bigint, coalesce(sum(deleted), 0)::bigint
+         FROM (SELECT scheduled, awaiting, enqueued, processing, succeeded, failed, deleted FROM @tally
+             UNION ALL
+             SELECT scheduled, awaiting, enqueued, processing, succeeded, failed, deleted FROM @changes) AS all_changes",
+    );
+    let row = tx.first(query).await?.ok_or(Fault::Again)?;
     let mut counts = Counts::default();
-    for tallied in tallies(tx).await? {
-        for (state, jobs) in State::ALL.iter().zip(tallied.jobs) {
-            *counts.0.entry(*state).or_default() += unsigned(jobs);
+    for (at, state) in State::ALL.iter().enumerate() {
+        let jobs = unsigned(row.try_get(at)?);
+        if jobs > 0 {
+            counts.0.insert(*state, jobs);
         }
     }
-    counts.0.retain(|_, jobs| *jobs > 0);
     Ok(counts)
 }
 

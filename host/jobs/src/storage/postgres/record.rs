@@ -1,8 +1,6 @@
 //! A job as it is kept, and the one way in which it changes: [`save`] moves it between the tables of those that live and
 //! those that have ended, writes its history, tallies it and tells of it, so that no caller can forget a part.
 
-use std::collections::BTreeMap;
-
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 use windlass_api::{Failure, JobId, Json, Mode, ServerId, State, Timestamp, Usage};
@@ -21,14 +19,18 @@ const MAX_LINES: i64 = 1000;
 /// How often a job that moves between the tables is looked for again.
 const LOOKS: usize = 8;
 
-/// What a living job is read by, in the order of [`Job::read`].
+/// What a living job is read by, in the order of [`Job::read`], and what else is to be read.
 macro_rules! live {
     ($rest:literal) => {
+        live!("NULL", $rest)
+    };
+    ($more:literal, $rest:literal) => {
         concat!(
             "SELECT l.id, l.seq, l.handler, l.queue, l.mode, l.priority, l.state, l.attempt, l.run, l.losses, l.lines,
              l.at, l.ready_at, l.started_at, l.server, l.version, l.ended_line, l.ask, l.asked_by, l.reason,
-             j.max_attempts
-             FROM ",
+             j.max_attempts, ",
+            $more,
+            " FROM ",
             $rest
         )
     };
@@ -75,6 +77,8 @@ pub(super) struct Job {
     pub(super) ask: Option<Ask>,
     pub(super) asked_by: Option<String>,
     pub(super) reason: Option<String>,
+    /// The version that lacked its handler, to be written where it waits for another one. It is never read.
+    pub(super) lacked: Option<i32>,
     pub(super) max_attempts: u32,
 }
 
@@ -150,6 +154,7 @@ impl Job {
             ask: row.try_get::<Option<i16>, _>(17)?.map(Ask::from_number).transpose()?,
             asked_by: row.try_get(18)?,
             reason: row.try_get(19)?,
+            lacked: None,
             max_attempts: count(max_attempts),
         })
     }
@@ -179,35 +184,33 @@ impl Job {
     pub(super) async fn fenced(tx: &mut Tx<'_>, fences: &[Fence]) -> Result<Vec<(Fence, Self)>, Fault> {
         const FENCED: &str = concat!(
             live!(
-                "unnest($1::uuid[], $2::bigint[], $3::integer[]) AS f (id, run, server)
+                "f.server",
+                "unnest($1::uuid[], $2::bigint[], $3::uuid[]) AS f (id, run, server)
+             CROSS JOIN LATERAL (SELECT n FROM @servers WHERE id = f.server LIMIT 1) s
              CROSS JOIN LATERAL (SELECT * FROM @live WHERE id = f.id LIMIT 1 FOR UPDATE) l"
             ),
             made!(),
-            "WHERE l.run = f.run AND l.server = f.server AND l.state = 3"
+            "WHERE l.run = f.run AND l.server = s.n AND l.state = 3"
         );
-        let (mut ids, mut runs, mut servers) = (Vec::new(), Vec::new(), Vec::new());
-        let mut by_number = BTreeMap::new();
         let mut sorted = fences.to_vec();
         // Always in the same order, so that no two steps wait for each other.
         sorted.sort_unstable_by_key(|fence| (fence.job, fence.run));
-        for fence in sorted {
-            let Some(server) = tx.server(fence.server).await? else { continue };
-            by_number.insert((fence.job, fence.run, server), fence);
+        if sorted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (mut ids, mut runs, mut servers) = (Vec::new(), Vec::new(), Vec::new());
+        for fence in &sorted {
             ids.push(fence.job.0);
             runs.push(i64::from(fence.run));
-            servers.push(server);
-        }
-        if ids.is_empty() {
-            return Ok(Vec::new());
+            // By its id: an older copy of the database may give its number to another one.
+            servers.push(fence.server.0);
         }
         let query = tx.query(FENCED).bind(ids).bind(runs).bind(servers);
         let mut held = Vec::new();
         for row in tx.all(query).await? {
             let job = Self::read(&row)?;
-            let server = job.server.unwrap_or_default();
-            if let Some(fence) = by_number.get(&(job.id, job.run, server)) {
-                held.push((*fence, job));
-            }
+            let server = ServerId(row.try_get::<Uuid, _>(21)?);
+            held.push((job.fence(server), job));
         }
         Ok(held)
     }
@@ -364,11 +367,11 @@ async fn stand(tx: &mut Tx<'_>, changes: &[Change]) -> Result<(), Fault> {
         let query = tx
             .query(
                 "INSERT INTO @live (id, seq, handler, queue, mode, priority, state, attempt, run, losses, lines, at,
-                 ready_at, started_at, server, version, ended_line, ask, asked_by, reason)
+                 ready_at, started_at, server, version, ended_line, ask, asked_by, reason, lacked)
                  SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::integer[], $4::integer[], $5::smallint[],
                  $6::smallint[], $7::smallint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],
                  $13::bigint[], $14::bigint[], $15::integer[], $16::integer[], $17::bigint[], $18::smallint[],
-                 $19::text[], $20::text[])",
+                 $19::text[], $20::text[], $21::integer[])",
             )
             .bind(column!(live, |job| job.id.0))
             .bind(column!(live, |job| job.seq))
@@ -389,7 +392,8 @@ async fn stand(tx: &mut Tx<'_>, changes: &[Change]) -> Result<(), Fault> {
             .bind(column!(live, |job| job.ended_line))
             .bind(column!(live, |job| job.ask.map(Word::number)))
             .bind(column!(live, |job| job.asked_by.clone()))
-            .bind(column!(live, |job| job.reason.clone()));
+            .bind(column!(live, |job| job.reason.clone()))
+            .bind(column!(live, |job| if job.state == State::Awaiting { job.lacked } else { None }));
         tx.run(query).await?;
     }
     if !ended.is_empty() {

@@ -44,13 +44,20 @@ async fn prepare_or_fail(
     may_migrate: bool,
 ) -> Result<Result<Migrated, String>, StorageError> {
     let on_open = |fault: Fault| fault.on_open(name);
-    tx.begin(Kind::Several).await.map_err(on_open)?;
+    tx.begin(Kind::Long).await.map_err(on_open)?;
     let server = server_version(tx).await.map_err(on_open)?;
     if server < OLDEST {
         return Ok(Err(format!(
             "{name} is PostgreSQL {}.{}: windlass needs version 14 or newer",
             server / 10_000,
             server % 10_000
+        )));
+    }
+    let encoding = encoding(tx).await.map_err(on_open)?;
+    if encoding != "UTF8" {
+        return Ok(Err(format!(
+            "{name} keeps its texts in {encoding}, which lacks most of what jobs may hold: make a database with \
+             `ENCODING 'UTF8'`"
         )));
     }
     let mut version = stored_version(tx, namespace).await.map_err(on_open)?;
@@ -87,6 +94,11 @@ async fn prepare_or_fail(
 
 pub(super) async fn server_version(tx: &mut Tx<'_>) -> Result<i32, Fault> {
     let query = tx.query("SELECT current_setting('server_version_num')::integer");
+    Ok(tx.first(query).await?.ok_or(Fault::Again)?.try_get(0)?)
+}
+
+async fn encoding(tx: &mut Tx<'_>) -> Result<String, Fault> {
+    let query = tx.query("SELECT current_setting('server_encoding')");
     Ok(tx.first(query).await?.ok_or(Fault::Again)?.try_get(0)?)
 }
 

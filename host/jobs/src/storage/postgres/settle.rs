@@ -1,10 +1,10 @@
 //! The ends of runs.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use sqlx::Row;
 use uuid::Uuid;
-use windlass_api::{Cause, DeleteReason, Failure, HandlerPath, JobId, Json, State, Timestamp};
+use windlass_api::{Cause, DeleteReason, Failure, HandlerPath, JobId, Json, ServerId, State, Timestamp};
 
 use super::{
     enqueue::{self, HANDLER_MISSING, Incoming},
@@ -22,15 +22,17 @@ use crate::{Fence, Next, Settlement, storage::Superseded};
 const SUCCEED: &str = "
 WITH t AS MATERIALIZED (SELECT @now AS now),
 held AS MATERIALIZED (
-    SELECT l.*, i.result, i.fuel, i.peak_memory, i.wall_us, i.log_bytes, i.sent_bytes, i.received_bytes
-    FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
+    SELECT l.*, i.result, i.fuel, i.peak_memory, i.wall_us, i.log_bytes, i.sent_bytes, i.received_bytes,
+        i.server AS by_server
+    FROM unnest($2::uuid[], $3::bigint[], $4::uuid[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
         $9::bigint[], $10::bigint[], $11::bigint[])
         AS i (id, run, server, result, fuel, peak_memory, wall_us, log_bytes, sent_bytes, received_bytes)
+    CROSS JOIN LATERAL (SELECT n FROM @servers WHERE id = i.server LIMIT 1) s
     CROSS JOIN LATERAL (
         SELECT ctid AS spot, id, seq, handler, queue, mode, attempt, run, losses, lines, ready_at, started_at, server,
             version, state
         FROM @live WHERE id = i.id LIMIT 1 FOR UPDATE) l
-    WHERE l.run = i.run AND l.server = i.server AND l.state = 3
+    WHERE l.run = i.run AND l.server = s.n AND l.state = 3
 ),
 gone AS (DELETE FROM @live WHERE ctid = ANY (ARRAY(SELECT spot FROM held)) RETURNING 1),
 kept AS (
@@ -52,7 +54,7 @@ counted AS (
         least(sum(wall_us), 9223372036854775807)::bigint, least(sum(fuel), 9223372036854775807)::bigint
     FROM held, t GROUP BY queue, handler, t.now
 )
-SELECT id, run, server, seq, lines + 1,
+SELECT id, run, by_server, seq, lines + 1,
     1 / CASE WHEN (SELECT count(*) FROM gone) = (SELECT count(*) FROM held) THEN 1 ELSE 0 END
 FROM held";
 
@@ -94,15 +96,6 @@ async fn succeed(tx: &mut Tx<'_>, settlements: &[&Settlement], ended: &mut HashM
     let mut sorted = settlements.to_vec();
     // Always in the same order, so that no two steps wait for each other.
     sorted.sort_unstable_by_key(|settlement| (settlement.fence.job, settlement.fence.run));
-    let mut servers = Vec::with_capacity(sorted.len());
-    let mut by_number = BTreeMap::new();
-    for settlement in &sorted {
-        let fence = settlement.fence;
-        // No server has the number 0.
-        let server = tx.server(fence.server).await?.unwrap_or(0);
-        by_number.insert(server, fence.server);
-        servers.push(server);
-    }
     macro_rules! column {
         (|$settlement:ident| $value:expr) => {
             sorted.iter().map(|$settlement| $value).collect::<Vec<_>>()
@@ -113,7 +106,7 @@ async fn succeed(tx: &mut Tx<'_>, settlements: &[&Settlement], ended: &mut HashM
         .bind(tx.instant())
         .bind(column!(|settlement| settlement.fence.job.0))
         .bind(column!(|settlement| i64::from(settlement.fence.run)))
-        .bind(servers)
+        .bind(column!(|settlement| settlement.fence.server.0))
         .bind(column!(|settlement| match &settlement.next {
             Next::Succeeded { result } => result.as_ref().map(Json::as_str),
             _ => None,
@@ -126,8 +119,8 @@ async fn succeed(tx: &mut Tx<'_>, settlements: &[&Settlement], ended: &mut HashM
         .bind(column!(|settlement| signed(settlement.usage.received_bytes)));
     for row in tx.all(query).await? {
         let job = JobId(row.try_get::<Uuid, _>(0)?);
-        let Some(server) = by_number.get(&row.try_get::<i32, _>(2)?) else { continue };
-        ended.insert(Fence { job, run: count(row.try_get(1)?), server: *server }, State::Succeeded);
+        let server = ServerId(row.try_get::<Uuid, _>(2)?);
+        ended.insert(Fence { job, run: count(row.try_get(1)?), server }, State::Succeeded);
         tx.told.ends.push(job);
         record::trim_history(tx, row.try_get(3)?, row.try_get(4)?).await?;
     }
@@ -141,9 +134,6 @@ async fn end_others(
 ) -> Result<(), Fault> {
     if settlements.is_empty() {
         return Ok(());
-    }
-    if settlements.iter().any(|settlement| settlement.next == Next::HandlerMissing) {
-        modules::hold_activations(tx).await?;
     }
     let fences = settlements.iter().map(|settlement| settlement.fence).collect::<Vec<_>>();
     let mut held = Job::fenced(tx, &fences).await?.into_iter().collect::<HashMap<_, _>>();
@@ -223,10 +213,12 @@ fn postpone(now: Timestamp, job: &mut Job, delay_ms: u64, reason: &str) {
     job.at = now.plus_ms(delay_ms);
 }
 
-/// Lets a job wait for its handler, unless another version has brought it since the run began.
+/// Lets a job wait for its handler, unless another version has brought it since the run began. One that is activated at this
+/// very moment is not seen: then [`super::promote`] moves the job.
 async fn await_handler(tx: &mut Tx<'_>, job: &mut Job) -> Result<(), Fault> {
     let path: HandlerPath = tx.handler_path(job.handler).await?;
-    let moved_on = modules::active(tx, &path.module).await? != job.version.take();
+    job.lacked = job.version.take();
+    let moved_on = modules::active(tx, &path.module).await? != job.lacked;
     match modules::active_mode(tx, &path).await? {
         Some(mode) if moved_on => {
             job.mode = mode;

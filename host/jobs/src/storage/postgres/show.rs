@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
-use windlass_api::{HistoryLine, JobDetail, JobId, JobSummary, Json, Progress, ServerId, State, Timestamp, Usage};
+use windlass_api::{
+    HandlerPath, HistoryLine, JobDetail, JobId, JobSummary, Json, Progress, QueueName, ServerId, State, Timestamp,
+    Usage,
+};
 
 use super::{
     enqueue::HANDLER_MISSING,
@@ -19,7 +22,8 @@ SELECT j.id, j.seq, j.handler, j.queue, coalesce(l.mode, e.mode), j.priority, co
     coalesce(l.reason, e.reason), coalesce(l.attempt, e.attempt), j.max_attempts, coalesce(l.run, e.run), j.tags,
     j.created_at, coalesce(l.at, e.at), coalesce(l.started_at, e.started_at), s.id, v.digest, coalesce(l.ask, e.ask),
     p.percent, p.note, p.at, h.failure, h.n, h.fuel, h.peak_memory, h.wall_us, h.log_bytes, h.sent_bytes,
-    h.received_bytes, coalesce(l.ended_line, e.ended_line), coalesce(l.losses, e.losses)
+    h.received_bytes, coalesce(l.ended_line, e.ended_line), coalesce(l.losses, e.losses),
+    (SELECT module || '/' || name FROM @handlers WHERE n = j.handler), (SELECT name FROM @queues WHERE n = j.queue)
 FROM unnest($1::bigint[]) AS wanted (seq)
 CROSS JOIN LATERAL (SELECT * FROM @jobs WHERE seq = wanted.seq LIMIT 1) j
 LEFT JOIN LATERAL (SELECT * FROM @live WHERE state + 0 IN (0, 1, 2, 3) AND seq = wanted.seq LIMIT 1) l ON true
@@ -54,7 +58,7 @@ async fn shown(tx: &mut Tx<'_>, seqs: &[i64]) -> Result<Vec<Shown>, Fault> {
     let mut shown = Vec::with_capacity(seqs.len());
     for row in tx.all(query).await? {
         let id = JobId(row.try_get::<Uuid, _>(0)?);
-        let read = read_summary(tx, &row, id).await;
+        let read = read_summary(&row, id);
         shown.push(read.map_err(|fault| match fault {
             Fault::Damaged(why) => Fault::damaged(format_args!("job {id}"), why),
             Fault::Sql(error @ sqlx::Error::ColumnDecode { .. }) => Fault::damaged(format_args!("job {id}"), error),
@@ -64,9 +68,12 @@ async fn shown(tx: &mut Tx<'_>, seqs: &[i64]) -> Result<Vec<Shown>, Fault> {
     Ok(shown)
 }
 
-async fn read_summary(tx: &mut Tx<'_>, row: &PgRow, id: JobId) -> Result<Shown, Fault> {
-    let path = tx.handler_path(row.try_get(2)?).await?;
-    let queue = tx.queue_name(row.try_get(3)?).await?;
+fn read_summary(row: &PgRow, id: JobId) -> Result<Shown, Fault> {
+    let damaged = |why: &dyn std::fmt::Display| Fault::Damaged(why.to_string());
+    let path = row.try_get::<Option<&str>, _>(31)?.ok_or_else(|| damaged(&"its handler is not there"))?;
+    let path = path.parse::<HandlerPath>().map_err(|error| damaged(&error))?;
+    let queue = row.try_get::<Option<&str>, _>(32)?.ok_or_else(|| damaged(&"its queue is not there"))?;
+    let queue = queue.parse::<QueueName>().map_err(|error| damaged(&error))?;
     let state = row.try_get::<Option<i16>, _>(6)?;
     let state =
         state.ok_or_else(|| Fault::Damaged("it is neither among those that live nor among those that ended".into()))?;

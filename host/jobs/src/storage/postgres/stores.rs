@@ -1,6 +1,9 @@
 //! The storage traits, each method a step on one of the connections.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use async_trait::async_trait;
 use sqlx::PgConnection;
@@ -70,7 +73,8 @@ impl PostgresStorage {
     /// back. The connection must lead to the database that this storage is in. `by` goes into the history.
     ///
     /// # Errors
-    /// Where the database refuses; the transaction cannot be committed then.
+    /// Where the database refuses; the transaction cannot be committed then. [`StorageError::Unusable`] where the connection
+    /// is not in a transaction: each job would be committed by itself.
     pub async fn enqueue_in(
         &self,
         connection: &mut PgConnection,
@@ -78,6 +82,36 @@ impl PostgresStorage {
         by: &str,
     ) -> Result<Vec<Enqueued>, StorageError> {
         guest::enqueue(&self.core, connection, jobs, by).await
+    }
+
+    /// Hands over what earlier claims took whose answers were lost; nothing where there is none of that.
+    async fn take_up(&self, request: &ClaimRequest) -> Result<Option<Vec<Claimed>>, StorageError> {
+        let lost = self.core.claims.lost(request.server);
+        if lost.is_empty() {
+            return Ok(None);
+        }
+        let looked_at = Instant::now();
+        let under_way = self.core.claims.begin(request.server);
+        let caught = match work!(self, Single, |tx| claim::take_up(tx, request, &lost, &under_way)) {
+            Err(StorageError::Damaged(why)) => {
+                // They stay with this server until it leaves; the others must not wait for that.
+                tracing::error!(why, "jobs of a claim whose answer was lost cannot be read");
+                return Ok(None);
+            }
+            caught => caught?,
+        };
+        let found = !caught.claimed.is_empty() || !caught.damaged.is_empty();
+        self.set_aside(caught.damaged).await;
+        under_way.is_over();
+        if !caught.is_cut {
+            self.core.claims.none_left(request.server, looked_at);
+        }
+        if !found {
+            return Ok(None);
+        }
+        // There may be more for the slots that stay free.
+        self.core.hub.signal(Signal::Work);
+        Ok(Some(caught.claimed))
     }
 
     /// Sets aside what a claim has met that cannot be read. Where that fails the claim stands all the same, since its other
@@ -146,8 +180,20 @@ impl JobStore for PostgresStorage {
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError> {
-        let caught = work!(self, Single, |tx| claim::claim(tx, request))?;
+        if request.sync_free == 0 && request.async_free == 0 {
+            return Ok(Vec::new());
+        }
+        if let Some(claimed) = self.take_up(request).await? {
+            return Ok(claimed);
+        }
+        let under_way = self.core.claims.begin(request.server);
+        let mut caught: Result<_, StorageError> = work!(self, Single, |tx| claim::claim(tx, request, &under_way));
+        if matches!(caught, Err(StorageError::Damaged(_))) && damage::set_heads_aside(&self.core, request).await? {
+            caught = work!(self, Single, |tx| claim::claim(tx, request, &under_way));
+        }
+        let caught = caught?;
         self.set_aside(caught.damaged).await;
+        under_way.is_over();
         if caught.is_cut {
             self.core.hub.signal(Signal::Work);
             return Ok(caught.claimed);
@@ -161,9 +207,9 @@ impl JobStore for PostgresStorage {
 
     async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Result<State, Superseded>>, StorageError> {
         if settle::is_plain(&settlements) {
-            return work!(self, Single, |tx| settle::settle(tx, &settlements));
+            return work!(self, UrgentSingle, |tx| settle::settle(tx, &settlements));
         }
-        work!(self, Several, |tx| settle::settle(tx, &settlements))
+        work!(self, UrgentSeveral, |tx| settle::settle(tx, &settlements))
     }
 
     async fn note(&self, notes: Vec<Note>) -> Result<Vec<Result<(), Superseded>>, StorageError> {
@@ -200,7 +246,10 @@ impl JobStore for PostgresStorage {
     }
 
     async fn prune(&self, limit: usize) -> Result<usize, StorageError> {
-        work!(self, Long, |tx| prune::prune(tx, limit))
+        let removed = work!(self, Long, |tx| prune::prune(tx, limit))?;
+        // By itself, so that nobody who folds waits for what was removed, and what was removed stays so.
+        let all_folded = work!(self, Several, |tx| prune::fold(tx))?;
+        Ok(if all_folded { removed } else { limit })
     }
 
     async fn job(&self, job: JobId) -> Result<Option<JobDetail>, StorageError> {
@@ -236,7 +285,14 @@ impl ModuleStore for PostgresStorage {
     }
 
     async fn activate(&self, module: &ModuleName, digest: Digest) -> Result<bool, StorageError> {
-        work!(self, Long, |tx| modules::activate(tx, module, digest))
+        let Some(switched) = work!(self, Several, |tx| modules::switch(tx, module, digest))? else { return Ok(false) };
+        // Whatever keeps the rest from being done here, it is done later: those that wait are moved by the next promotion,
+        // and those that stand in the wrong line by the server that takes them.
+        while work!(self, Several, |tx| promote::wake_awaiting(tx, modules::SLICE))? == modules::SLICE {}
+        for mut moving in modules::moves(&switched) {
+            while work!(self, Several, |tx| modules::move_slice(tx, &mut moving))? {}
+        }
+        Ok(true)
     }
 
     async fn modules(&self) -> Result<Vec<ModuleView>, StorageError> {
@@ -268,7 +324,10 @@ impl ServerStore for PostgresStorage {
         sync_slots: SlotUse,
         async_slots: SlotUse,
     ) -> Result<Heartbeat, StorageError> {
-        let answer = work!(self, Single, |tx| servers::heartbeat(tx, server, sync_slots, async_slots))?;
+        let answer = work!(self, UrgentSingle, |tx| servers::heartbeat(tx, server, sync_slots, async_slots))?;
+        if answer == Heartbeat::Refused {
+            self.core.claims.forget(server);
+        }
         self.core.fold();
         Ok(answer)
     }
@@ -282,7 +341,9 @@ impl ServerStore for PostgresStorage {
     }
 
     async fn leave(&self, server: ServerId) -> Result<(), StorageError> {
-        work!(self, Long, |tx| servers::leave(tx, server))
+        work!(self, Long, |tx| servers::leave(tx, server))?;
+        self.core.claims.forget(server);
+        Ok(())
     }
 
     async fn servers(&self) -> Result<Vec<ServerView>, StorageError> {
@@ -342,7 +403,7 @@ impl Transfer for PostgresStorage {
     async fn export(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Record>, StorageError> {
         // Counters are exported from where they are folded in.
         while cursor.is_none() && !work!(self, Several, |tx| prune::fold(tx))? {}
-        work!(self, Long, |tx| export::export(tx, cursor, limit))
+        work!(self, LongLook, |tx| export::export(tx, cursor, limit))
     }
 
     async fn import(&self, records: Vec<Record>) -> Result<usize, StorageError> {

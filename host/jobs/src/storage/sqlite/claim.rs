@@ -1,15 +1,12 @@
 //! Handing jobs over to a server.
 
-use std::{
-    collections::{BinaryHeap, HashMap},
-    sync::{Mutex, PoisonError},
-};
+use std::collections::{BinaryHeap, HashMap};
 
 use rusqlite::OptionalExtension;
 use windlass_api::{Mode, QueueName, State};
 
 use super::{
-    damage::{set_aside, unless_damaged},
+    damage::{Suspect, set_aside, unless_damaged},
     fault::Fault,
     payload::Wide,
     record::Job,
@@ -24,30 +21,6 @@ use crate::{
 /// What stands in a line: priority, since when, number. Ordered as it is taken.
 type Standing = (i64, i64, i64);
 
-/// How many jobs one claim sets aside because the file is damaged where they stand.
-pub(super) const MAX_SUSPECTS: usize = 100;
-
-/// The job whose payload stands on a damaged page. Nothing can be done about it in the transaction that has met it.
-#[derive(Debug, Default)]
-pub(super) struct Suspect(Mutex<Option<i64>>);
-
-impl Suspect {
-    pub(super) fn take(&self) -> Option<i64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn set(&self, seq: i64) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(seq);
-    }
-}
-
-/// Sets a job aside whose payload cannot be read.
-pub(super) fn set_suspect_aside(tx: &mut Tx<'_>, seq: i64) -> Result<(), Fault> {
-    tracing::error!(job = seq, "a job is passed over, because the database file is damaged where its payload stands");
-    tx.signal(Signal::Work);
-    set_aside(tx, seq, State::Enqueued)
-}
-
 pub(super) fn claim(tx: &mut Tx<'_>, request: &ClaimRequest, suspect: &Suspect) -> Result<Vec<Claimed>, Fault> {
     // A server that was given up must not get jobs that nobody would ever sweep.
     let Some(server) = tx.server(request.server)? else { return Ok(Vec::new()) };
@@ -59,14 +32,7 @@ pub(super) fn claim(tx: &mut Tx<'_>, request: &ClaimRequest, suspect: &Suspect) 
     for (mode, free) in [(Mode::Sync, request.sync_free), (Mode::Async, request.async_free)] {
         let free = usize::try_from(free).unwrap_or(usize::MAX);
         for seq in choose(tx, mode, &request.queues, free)? {
-            match unless_damaged(tx, seq, |tx| {
-                let handed = hand_over(tx, seq, server, request, &mut versions);
-                handed.inspect_err(|fault| {
-                    if fault.is_of_the_file() {
-                        suspect.set(seq);
-                    }
-                })
-            })? {
+            match unless_damaged(tx, seq, |tx| hand_over(tx, seq, server, request, &mut versions, suspect))? {
                 Some(job) => claimed.push(job),
                 None => {
                     set_aside(tx, seq, State::Enqueued)?;
@@ -152,9 +118,11 @@ fn hand_over(
     server: i64,
     request: &ClaimRequest,
     versions: &mut HashMap<i64, Option<i64>>,
+    suspect: &Suspect,
 ) -> Result<Claimed, Fault> {
-    let mut job = Job::by_seq(tx.db, seq)?;
+    let mut job = suspect.watch(seq, || Job::by_seq(tx.db, seq))?;
     job.expect(State::Enqueued)?;
+    let wide = suspect.watch(seq, || Wide::read(tx.db, &job))?;
     let before = job.place();
     job.become_now(tx, State::Processing, None);
     job.run = job.run.saturating_add(1);
@@ -169,7 +137,6 @@ fn hand_over(
     }
     job.save(tx, before)?;
     let path = tx.handler_path(job.handler)?;
-    let wide = Wide::read(tx.db, &job)?;
     Ok(Claimed {
         fence: job.fence(request.server),
         module: path.module,

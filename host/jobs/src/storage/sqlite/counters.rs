@@ -16,6 +16,9 @@ use crate::storage::MAX_SPANS;
 /// How many old rows one step removes at most: writing waits for it.
 const OLD_ROWS: i64 = 1_000;
 
+/// The most that is taken over from another storage: half of what fits, so that more can be added to it.
+const MOST: u64 = 1 << 62;
+
 /// What happened to the jobs of a handler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Happened {
@@ -75,14 +78,14 @@ fn add(db: &Connection, grain: Grain, at: Timestamp, handler: i64, happened: &Ha
 /// kept.
 pub(super) fn import(db: &Connection, grain: Grain, handler: i64, from: &CounterRow) -> Result<bool, Fault> {
     let happened = Happened {
-        made: from.made,
-        succeeded: from.succeeded,
-        failed: from.failed,
-        retried: from.retried,
-        deleted: from.deleted,
-        runs: from.runs,
-        run_us: from.run_us,
-        fuel: from.fuel,
+        made: from.made.min(MOST),
+        succeeded: from.succeeded.min(MOST),
+        failed: from.failed.min(MOST),
+        retried: from.retried.min(MOST),
+        deleted: from.deleted.min(MOST),
+        runs: from.runs.min(MOST),
+        run_us: from.run_us.min(MOST),
+        fuel: from.fuel.min(MOST),
     };
     let kept = db
         .prepare_cached(
@@ -131,7 +134,8 @@ pub(super) fn read(row: &rusqlite::Row<'_>) -> Result<CounterRow, Fault> {
     })
 }
 
-pub(super) fn counters(db: &Connection, query: &CounterQuery) -> Result<Vec<CounterRow>, Fault> {
+/// What happened, in no more than so many rows.
+pub(super) fn counters(db: &Connection, query: &CounterQuery, most: usize) -> Result<Vec<CounterRow>, Fault> {
     let grain = query.grain;
     let last = grain.start_of(Timestamp(query.before.0.saturating_sub(1)));
     let furthest = last.0.saturating_sub(signed((MAX_SPANS - 1) * grain.span_ms()));
@@ -147,6 +151,12 @@ pub(super) fn counters(db: &Connection, query: &CounterQuery) -> Result<Vec<Coun
     let mut rows = statement.query(params![grain.number(), from, query.before.0, module, handler])?;
     let mut counted = Vec::new();
     while let Some(row) = rows.next()? {
+        if counted.len() == most {
+            return Err(Fault::TooLarge(format!(
+                "these counters have more than {most} rows: ask for a module, for a handler, for a shorter time, or by the \
+                 hour"
+            )));
+        }
         counted.push(read(row)?);
     }
     Ok(counted)
@@ -167,4 +177,65 @@ pub(super) fn prune(tx: &Tx<'_>) -> Result<bool, Fault> {
         all &= signed(u64::try_from(removed).unwrap_or(u64::MAX)) < OLD_ROWS;
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(module: Option<&str>) -> CounterQuery {
+        let module = module.map(|module| module.parse().unwrap());
+        CounterQuery { grain: Grain::Minute, from: Timestamp(0), before: Timestamp(600_000), module, handler: None }
+    }
+
+    fn database() -> Connection {
+        let mut db = Connection::open_in_memory().unwrap();
+        super::super::schema::prepare(&mut db, "a test", true).unwrap();
+        db.execute_batch("INSERT INTO handlers (module, name) VALUES ('m', 'a'), ('m', 'b'), ('n', 'a')").unwrap();
+        db
+    }
+
+    #[test]
+    fn too_many_rows_are_refused_and_said_how_to_be_asked_for() {
+        let db = database();
+        for handler in 1..=3 {
+            for minute in 0..2 {
+                add(&db, Grain::Minute, Timestamp(minute * 60_000), handler, &Happened::default()).unwrap();
+            }
+        }
+        assert_eq!(counters(&db, &query(None), 6).unwrap().len(), 6);
+        match counters(&db, &query(None), 5) {
+            Err(Fault::TooLarge(text)) => assert!(text.contains("more than 5 rows: ask for a module"), "{text}"),
+            other => panic!("should be refused, but is {other:?}"),
+        }
+        assert_eq!(counters(&db, &query(Some("m")), 5).unwrap().len(), 4);
+    }
+
+    #[test]
+    fn what_is_imported_leaves_room_for_what_is_added() {
+        let db = database();
+        let most = u64::MAX;
+        let from = CounterRow {
+            at: Timestamp(0),
+            module: "m".parse().unwrap(),
+            handler: "a".parse().unwrap(),
+            made: most,
+            succeeded: most,
+            failed: most,
+            retried: most,
+            deleted: most,
+            runs: most,
+            run_us: most,
+            fuel: most,
+        };
+        assert!(import(&db, Grain::Minute, 1, &from).unwrap());
+        let one = Happened { made: 1, succeeded: 1, failed: 1, retried: 1, deleted: 1, runs: 1, run_us: 1, fuel: 1 };
+        add(&db, Grain::Minute, Timestamp(0), 1, &one).unwrap();
+        let row = counters(&db, &query(None), 9).unwrap().remove(0);
+        assert!(
+            [row.made, row.succeeded, row.failed, row.retried, row.deleted, row.runs, row.run_us, row.fuel]
+                .into_iter()
+                .all(|count| count == MOST + 1)
+        );
+    }
 }

@@ -1,20 +1,22 @@
 //! Everything that the database holds, as records.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io};
 
-use rusqlite::Connection;
-use windlass_api::{Grain, Json, LogLine, Page, Timestamp};
+use rusqlite::{Connection, Params, Row};
+use windlass_api::{Grain, JobId, Json, LogLine, Page, Timestamp};
 
 use super::{
     counters,
     fault::Fault,
-    notes, payload, recurring,
+    notes, number, payload, recurring,
     show::{self, Shown},
     words::{self, Word},
 };
-use crate::storage::{CounterRecord, JobRecord, QueueRecord, Record, Retention, VersionRecord};
+use crate::storage::{
+    CounterRecord, ExportPart, JobRecord, QueueRecord, Record, Retention, StorageError, VersionRecord,
+};
 
-/// No part of an export carries more, in bytes of what is large in it, except for a single record that does.
+/// A part of an export ends with the record that brings it to so many bytes.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// No part of an export has more records.
@@ -77,29 +79,96 @@ impl Position {
 /// A part of an export on its way.
 struct Part {
     records: Vec<Record>,
+    skipped: Vec<String>,
     bytes: usize,
     limit: usize,
 }
 
 impl Part {
-    fn is_full(&self) -> bool {
-        self.records.len() >= self.limit || self.bytes >= MAX_BYTES
+    fn room(&self) -> usize {
+        self.limit.saturating_sub(self.records.len() + self.skipped.len())
     }
 
-    fn add(&mut self, record: Record, bytes: usize) {
-        self.records.push(record);
-        self.bytes += bytes;
+    fn is_full(&self) -> bool {
+        self.room() == 0 || self.bytes >= MAX_BYTES
+    }
+
+    /// Adds a record, or why it cannot be read. One that was removed meanwhile is neither.
+    fn add(&mut self, record: Result<Option<Record>, Fault>, name: impl FnOnce() -> String) -> Result<(), Fault> {
+        match record {
+            Ok(Some(record)) => {
+                self.bytes += text_bytes(&record);
+                self.records.push(record);
+            }
+            Ok(None) => {}
+            Err(fault) if fault.is_of_a_record() || fault.is_of_the_file() => self.skip(&name(), fault),
+            Err(fault) => return Err(fault),
+        }
+        Ok(())
+    }
+
+    fn skip(&mut self, name: &str, fault: Fault) {
+        let why = match fault {
+            Fault::Damaged(why) => why,
+            fault if fault.is_of_the_file() => "the database file is damaged where it stands".to_owned(),
+            fault => StorageError::from(fault).to_string(),
+        };
+        self.skipped.push(if why.starts_with(name) { why } else { format!("{name}: {why}") });
+    }
+
+    fn ends_at(self, next: Option<&Position>) -> ExportPart {
+        ExportPart { items: self.records, next: next.map(Position::write), skipped: self.skipped }
     }
 }
 
+/// How much a record takes when it is written; of a version, how much its component does.
+fn text_bytes(record: &Record) -> usize {
+    if let Record::Version(version) = record {
+        return version.component.len();
+    }
+    let mut counted = Counted(0);
+    // What cannot be written is told to whoever writes it.
+    let _ = serde_json::to_writer(&mut counted, record);
+    counted.0
+}
+
+/// Counts what is written.
+struct Counted(usize);
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Gives what the database holds, and refuses where anything of the part cannot be read.
 pub(super) fn export(
     db: &Connection,
     retention: &Retention,
     cursor: Option<&str>,
     limit: usize,
 ) -> Result<Page<Record>, Fault> {
+    let ExportPart { items, next, skipped } = export_readable(db, retention, cursor, limit)?;
+    match skipped.into_iter().next() {
+        Some(first) => Err(Fault::Damaged(first)),
+        None => Ok(Page::new(items, next)),
+    }
+}
+
+/// Gives what the database holds, and goes on past what cannot be read.
+pub(super) fn export_readable(
+    db: &Connection,
+    retention: &Retention,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<ExportPart, Fault> {
     let mut position = cursor.map_or(Ok(Position::FIRST), Position::read)?;
-    let mut part = Part { records: Vec::new(), bytes: 0, limit: limit.clamp(1, MAX_RECORDS) };
+    let mut part = Part { records: Vec::new(), skipped: Vec::new(), bytes: 0, limit: limit.clamp(1, MAX_RECORDS) };
     loop {
         let reached = match &position {
             Position::Versions(after) => versions(db, *after, &mut part)?,
@@ -108,109 +177,200 @@ pub(super) fn export(
             Position::Counters { grain, at, handler } => rows(db, (*grain, *at, *handler), &mut part)?,
             Position::Jobs(after) => jobs(db, retention, *after, &mut part)?,
         };
-        // Where the part is full, the next one finds out whether there is more of this kind.
+        // Where nothing was reached, there is no more of this kind.
         match reached.or_else(|| position.next_kind()) {
-            Some(next) if part.is_full() => return Ok(Page::new(part.records, Some(next.write()))),
+            Some(next) if part.is_full() => return Ok(part.ends_at(Some(&next))),
             Some(next) => position = next,
-            None => return Ok(Page::new(part.records, None)),
+            None => return Ok(part.ends_at(None)),
         }
+    }
+}
+
+fn amount(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Keys of records in their order, as far as the file is sound.
+struct Keys<T> {
+    keys: Vec<T>,
+    /// Where the file is damaged behind them.
+    damage: Option<Fault>,
+}
+
+impl<T> Keys<T> {
+    fn read(
+        db: &Connection,
+        sql: &str,
+        values: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Self, Fault> {
+        let mut query = db.prepare_cached(sql)?;
+        let mut rows = query.query(values)?;
+        let mut keys = Vec::new();
+        loop {
+            match rows.next().and_then(|row| row.map(&mut read).transpose()).map_err(Fault::from) {
+                Ok(Some(key)) => keys.push(key),
+                Ok(None) => return Ok(Self { keys, damage: None }),
+                Err(fault) if fault.is_of_the_file() => return Ok(Self { keys, damage: Some(fault) }),
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    /// Adds the record of each key until the part is full; gives the last key that was looked at. Nothing where there are
+    /// no keys; where that is because of damage, `rest` says what is left out.
+    fn add_to(
+        self,
+        part: &mut Part,
+        rest: &str,
+        name: impl Fn(&T) -> String,
+        record: impl Fn(&T) -> Result<Option<Record>, Fault>,
+    ) -> Result<Option<T>, Fault> {
+        if let (true, Some(damage)) = (self.keys.is_empty(), self.damage) {
+            part.skip(rest, damage);
+        }
+        let mut last = None;
+        for key in self.keys {
+            part.add(record(&key), || name(&key))?;
+            last = Some(key);
+            if part.is_full() {
+                break;
+            }
+        }
+        Ok(last)
     }
 }
 
 fn versions(db: &Connection, after: i64, part: &mut Part) -> Result<Option<Position>, Fault> {
+    let keys = "SELECT n FROM versions WHERE n > ?1 ORDER BY n LIMIT ?2";
+    let keys = Keys::read(db, keys, (after, amount(part.room())), |row| row.get(0))?;
+    let rest = format!("the versions of modules after number {after}");
+    let last = keys.add_to(part, &rest, |n| version_name(db, *n), |n| version(db, *n))?;
+    Ok(last.map(Position::Versions))
+}
+
+fn version(db: &Connection, n: i64) -> Result<Option<Record>, Fault> {
     let mut query = db.prepare_cached(
-        "SELECT n, versions.module, versions.digest, version, sdk, handlers, deployed_at,
+        "SELECT versions.module, versions.digest, version, sdk, handlers, deployed_at,
              versions.n = coalesce(modules.active, -1), components.bytes
          FROM versions LEFT JOIN modules ON modules.name = versions.module
-         LEFT JOIN components ON components.digest = versions.digest WHERE n > ?1 ORDER BY n",
+         LEFT JOIN components ON components.digest = versions.digest WHERE n = ?1",
     )?;
-    let mut rows = query.query([after])?;
-    while let Some(row) = rows.next()? {
-        let digest = words::digest(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)?;
-        let damaged = |why: &dyn std::fmt::Display| Fault::damaged(format_args!("version {digest}"), why);
-        let component = row.get::<_, Option<Vec<u8>>>(8)?.ok_or_else(|| damaged(&"its component is not there"))?;
-        let handlers = serde_json::from_str(row.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?);
-        let bytes = component.len();
-        let record = VersionRecord {
-            module: row.get::<_, String>(1)?.parse().map_err(|error| damaged(&error))?,
-            digest,
-            version: row.get(3)?,
-            sdk: row.get(4)?,
-            handlers: handlers.map_err(|error| damaged(&error))?,
-            deployed_at: Timestamp(row.get(6)?),
-            active: row.get(7)?,
-            component,
-        };
-        part.add(Record::Version(record), bytes);
-        if part.is_full() {
-            return Ok(Some(Position::Versions(row.get(0)?)));
-        }
+    let mut rows = query.query([n])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let digest = words::digest(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?;
+    let damaged = |why: &dyn std::fmt::Display| Fault::damaged(format_args!("version {digest}"), why);
+    let component = row.get::<_, Option<Vec<u8>>>(7)?.ok_or_else(|| damaged(&"its component is not there"))?;
+    let handlers = serde_json::from_str(row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?);
+    Ok(Some(Record::Version(VersionRecord {
+        module: row.get::<_, String>(0)?.parse().map_err(|error| damaged(&error))?,
+        digest,
+        version: row.get(2)?,
+        sdk: row.get(3)?,
+        handlers: handlers.map_err(|error| damaged(&error))?,
+        deployed_at: Timestamp(row.get(5)?),
+        active: row.get(6)?,
+        component,
+    })))
+}
+
+/// What a version is called that cannot be read.
+fn version_name(db: &Connection, n: i64) -> String {
+    let digest = db
+        .prepare_cached("SELECT digest FROM versions WHERE n = ?1")
+        .and_then(|mut query| query.query_row([n], |row| row.get::<_, Vec<u8>>(0)));
+    match digest.map_err(Fault::from).and_then(|digest| words::digest(&digest)) {
+        Ok(digest) => format!("version {digest}"),
+        Err(_) => format!("version number {n}"),
     }
-    Ok(None)
 }
 
 fn queues(db: &Connection, after: i64, part: &mut Part) -> Result<Option<Position>, Fault> {
-    let mut query = db.prepare_cached("SELECT n, name, paused FROM queues WHERE paused AND n > ?1 ORDER BY n")?;
-    let mut rows = query.query([after])?;
-    while let Some(row) = rows.next()? {
-        let name = row.get::<_, String>(1)?.parse().map_err(|error| Fault::damaged("a queue", error))?;
-        part.add(Record::Queue(QueueRecord { name, paused: row.get(2)? }), 0);
-        if part.is_full() {
-            return Ok(Some(Position::Queues(row.get(0)?)));
-        }
-    }
-    Ok(None)
+    let keys = "SELECT n FROM queues WHERE paused AND n > ?1 ORDER BY n LIMIT ?2";
+    let keys = Keys::read(db, keys, (after, amount(part.room())), |row| row.get(0))?;
+    let rest = format!("the queues after number {after}");
+    let last = keys.add_to(part, &rest, |n| format!("queue number {n}"), |n| queue(db, *n))?;
+    Ok(last.map(Position::Queues))
+}
+
+fn queue(db: &Connection, n: i64) -> Result<Option<Record>, Fault> {
+    let mut query = db.prepare_cached("SELECT name, paused FROM queues WHERE n = ?1")?;
+    let mut rows = query.query([n])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let name = row.get::<_, String>(0)?.parse();
+    let name = name.map_err(|error| Fault::damaged(format_args!("queue number {n}"), error))?;
+    Ok(Some(Record::Queue(QueueRecord { name, paused: row.get(1)? })))
 }
 
 fn entries(db: &Connection, after: &str, part: &mut Part) -> Result<Option<Position>, Fault> {
-    let (entries, _) = recurring::after(db, after, part.limit - part.records.len())?;
-    for entry in entries {
-        let (name, bytes) = (entry.name.to_string(), entry.definition.as_str().len());
-        part.add(Record::Recurring(entry), bytes);
-        if part.is_full() {
-            return Ok(Some(Position::Recurring(name)));
-        }
-    }
-    Ok(None)
+    let keys = "SELECT name FROM recurring WHERE name > ?1 ORDER BY name LIMIT ?2";
+    let keys = Keys::read(db, keys, (after, amount(part.room())), |row| row.get::<_, String>(0))?;
+    let rest =
+        if after.is_empty() { "the recurring jobs".to_owned() } else { format!("the recurring jobs after {after}") };
+    let entry = |name: &String| Ok(recurring::by_name(db, name)?.map(Record::Recurring));
+    let last = keys.add_to(part, &rest, |name| format!("the recurring job {name}"), entry)?;
+    Ok(last.map(Position::Recurring))
 }
 
 fn rows(db: &Connection, after: (i64, i64, i64), part: &mut Part) -> Result<Option<Position>, Fault> {
-    let mut query = db.prepare_cached(&format!(
-        "SELECT {}, grain, handler FROM counters JOIN handlers ON handlers.n = counters.handler
-         WHERE (grain, counters.at, handler) > (?1, ?2, ?3) ORDER BY grain, counters.at, handler",
-        counters::COLUMNS,
-    ))?;
-    let mut rows = query.query(after)?;
-    while let Some(row) = rows.next()? {
-        let (grain, handler) = (row.get(11)?, row.get(12)?);
-        let counted = counters::read(row)?;
-        let position = Position::Counters { grain, at: counted.at.0, handler };
-        part.add(Record::Counter(CounterRecord { grain: Grain::from_number(grain)?, row: counted }), 0);
-        if part.is_full() {
-            return Ok(Some(position));
-        }
-    }
-    Ok(None)
+    let keys = "SELECT grain, at, handler FROM counters WHERE (grain, at, handler) > (?1, ?2, ?3)
+         ORDER BY grain, at, handler LIMIT ?4";
+    let values = (after.0, after.1, after.2, amount(part.room()));
+    let keys = Keys::read(db, keys, values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let name = |(grain, at, handler): &(i64, i64, i64)| {
+        let grain = Grain::from_number(*grain).map_or("span", Grain::as_str);
+        format!("the counter of handler number {handler} for the {grain} of {}", Timestamp(*at))
+    };
+    let last = keys.add_to(part, "the rest of the counters", name, |key| counter(db, *key))?;
+    Ok(last.map(|(grain, at, handler)| Position::Counters { grain, at, handler }))
 }
 
+fn counter(db: &Connection, key: (i64, i64, i64)) -> Result<Option<Record>, Fault> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT {} FROM counters LEFT JOIN handlers ON handlers.n = counters.handler
+         WHERE grain = ?1 AND counters.at = ?2 AND handler = ?3",
+        counters::COLUMNS,
+    ))?;
+    let mut rows = query.query(key)?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(Record::Counter(CounterRecord { grain: Grain::from_number(key.0)?, row: counters::read(row)? })))
+}
+
+/// How many jobs are found by another way, where their table is damaged: more than stand on a page.
+const DETOUR: usize = 100;
+
 fn jobs(db: &Connection, retention: &Retention, after: i64, part: &mut Part) -> Result<Option<Position>, Fault> {
-    let mut query = db.prepare_cached("SELECT seq FROM jobs WHERE seq > ?1 ORDER BY seq")?;
-    let mut rows = query.query([after])?;
-    while let Some(row) = rows.next()? {
-        let seq = row.get(0)?;
-        let Some(Shown { job, detail }) = show::shown(db, retention, seq)? else { continue };
-        let checkpoints = checkpoints(db, seq)?;
-        let logs = logs(db, seq)?;
-        let mut bytes =
-            detail.payload.as_str().len() + detail.result.as_ref().map_or(0, |result| result.as_str().len());
-        bytes += checkpoints.iter().map(|(key, value)| key.len() + value.as_str().len()).sum::<usize>();
-        bytes += logs.iter().map(|line| line.message.len()).sum::<usize>();
-        part.add(Record::Job(Box::new(JobRecord { detail, losses: job.losses, checkpoints, logs })), bytes);
-        if part.is_full() {
-            return Ok(Some(Position::Jobs(seq)));
+    let read = |row: &Row<'_>| row.get(0);
+    let keys = "SELECT seq FROM jobs WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+    let mut keys = Keys::<i64>::read(db, keys, (after, amount(part.room())), read)?;
+    if keys.keys.is_empty() && keys.damage.is_some() {
+        // Their numbers stand in each index as well, though in another order.
+        let detour = "SELECT seq FROM jobs INDEXED BY jobs_by_queue WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+        let found = Keys::read(db, detour, (after, amount(part.room().min(DETOUR))), read)?;
+        if found.damage.is_none() {
+            keys = found;
         }
     }
-    Ok(None)
+    let rest = format!("the jobs that were made after {}", number::instant_of(after.max(0)));
+    let last = keys.add_to(part, &rest, |seq| job_name(db, *seq), |seq| job(db, retention, *seq))?;
+    Ok(last.map(Position::Jobs))
+}
+
+fn job(db: &Connection, retention: &Retention, seq: i64) -> Result<Option<Record>, Fault> {
+    let Some(Shown { job, detail }) = show::shown(db, retention, seq)? else { return Ok(None) };
+    let (checkpoints, logs) = (checkpoints(db, seq)?, logs(db, seq)?);
+    Ok(Some(Record::Job(Box::new(JobRecord { detail, losses: job.losses, checkpoints, logs }))))
+}
+
+/// What a job is called that cannot be read.
+fn job_name(db: &Connection, seq: i64) -> String {
+    let id = db
+        .prepare_cached("SELECT id FROM jobs WHERE seq = ?1")
+        .and_then(|mut query| query.query_row([seq], |row| row.get::<_, Vec<u8>>(0)));
+    match id.map_err(Fault::from).and_then(|id| words::uuid(&id)) {
+        Ok(id) => format!("job {}", JobId(id)),
+        Err(_) => format!("a job that was made at {}", number::instant_of(seq)),
+    }
 }
 
 fn checkpoints(db: &Connection, seq: i64) -> Result<BTreeMap<String, Json>, Fault> {

@@ -7,6 +7,9 @@ use crate::storage::StorageError;
 /// What is said of a file whose pages do not make sense.
 pub(super) const DAMAGED_FILE: &str = "the database file itself";
 
+/// What is said of a file that SQLite may read only.
+pub(super) const READ_ONLY: &str = "the database cannot be written to";
+
 /// What went wrong inside of a step.
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -74,7 +77,7 @@ impl From<Fault> for StorageError {
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                     Self::Unavailable("another process holds the database; try again".to_owned())
                 }
-                Some(ErrorCode::ReadOnly) => Self::Unavailable("the database cannot be written to".to_owned()),
+                Some(ErrorCode::ReadOnly) => Self::Unavailable(READ_ONLY.to_owned()),
                 // Some limits, such as a quota, do not look like a full disk to SQLite.
                 Some(ErrorCode::SystemIoFailure) => Self::Unavailable(format!(
                     "the database cannot be read or written ({error}): see whether its disk is full, over a quota, or failing"

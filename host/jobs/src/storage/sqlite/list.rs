@@ -88,7 +88,7 @@ mod tests {
     /// Jobs of one queue; every tenth has failed with a message, and all have a payload.
     fn database(jobs: i64) -> Connection {
         let mut db = Connection::open_in_memory().unwrap();
-        super::super::schema::prepare(&mut db, "a test").unwrap();
+        super::super::schema::prepare(&mut db, "a test", true).unwrap();
         db.execute_batch(
             "INSERT INTO queues (name) VALUES ('q'); INSERT INTO handlers (module, name) VALUES ('m', 'h')",
         )
@@ -142,6 +142,22 @@ mod tests {
         assert!(counted.more && counted.count == 0, "{counted:?}");
         let all = jobs(&db, &filter, None, 10, Duration::from_secs(60)).unwrap();
         assert_eq!((all.items.len(), all.next, all.searched_to), (1, None, None));
+    }
+
+    #[test]
+    fn a_count_over_several_handlers_ends_at_its_limit() {
+        let db = database(20);
+        db.execute_batch("INSERT INTO handlers (module, name) VALUES ('m', 'i'); UPDATE jobs SET handler = 1 + at % 2")
+            .unwrap();
+        let filter = JobFilter {
+            module: Some("m".parse().unwrap()),
+            created_from: Some(windlass_api::Timestamp(0)),
+            ..JobFilter::default()
+        };
+        let wanted = Wanted::of(&db, &filter).unwrap().unwrap();
+        for (limit, counted) in [(5, 5), (10, 10), (13, 13), (20, 20), (50, 20)] {
+            assert_eq!(wanted.count_by_index(&db, limit).unwrap(), Some(counted), "up to {limit}");
+        }
     }
 
     #[test]

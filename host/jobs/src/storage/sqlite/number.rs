@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn a_millisecond_that_is_full_goes_on_into_the_next() {
         let mut db = Connection::open_in_memory().unwrap();
-        super::super::schema::prepare(&mut db, "a test").unwrap();
+        super::super::schema::prepare(&mut db, "a test", true).unwrap();
         let insert = |seq: i64| {
             db.execute(
                 "INSERT INTO jobs (seq, id, handler, queue, mode, priority, state, attempt, max_attempts, run, losses,

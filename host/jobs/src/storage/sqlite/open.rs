@@ -6,11 +6,12 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
 use tokio::sync::Semaphore;
 
 use super::{
     SqliteStorage,
+    fault::READ_ONLY,
     hub::Hub,
     lock::HostLock,
     operation::Operation,
@@ -38,21 +39,28 @@ const STATEMENTS: usize = 192;
 /// soon enough to keep it small.
 const CHECKPOINT_PAGES: i64 = 4096;
 
+/// What is kept of the log's file once it is folded, 64 MiB: one large import must not take its room for good.
+const MAX_LOG_BYTES: i64 = 64 * 1024 * 1024;
+
+/// What a database in memory is called.
+const IN_MEMORY: &str = "the database in memory";
+
 impl SqliteStorage {
     /// Opens a database, which is made where it is not there. A host takes the lock beside it, and gives up all servers
     /// that it finds there as lost: their process is gone.
     ///
     /// # Errors
     /// [`StorageError::Unusable`] where another host holds it, where it comes from a newer version, where it is not a
-    /// Windlass database, or where it cannot be opened.
+    /// Windlass database, where it may not be prepared and is not, or where it cannot be opened.
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Arc<Self>, StorageError> {
         let path = path.as_ref();
         let lock = (options.role == Role::Host).then(|| HostLock::take(path)).transpose()?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        flags.set(OpenFlags::SQLITE_OPEN_CREATE, options.prepare);
         let name = path.display().to_string();
         let open = || connect(&name, || Connection::open_with_flags(path, flags));
         let mut writer = open()?;
-        schema::prepare(&mut writer, &name)?;
+        schema::prepare(&mut writer, &name, options.prepare)?;
         set_up_writer(&writer, &name)?;
         let readers = (0..READERS)
             .map(|_| {
@@ -69,9 +77,8 @@ impl SqliteStorage {
     /// # Errors
     /// Where there is no memory or no thread for it.
     pub fn in_memory(clock: Arc<dyn Clock>) -> Result<Arc<Self>, StorageError> {
-        let name = "the database in memory";
-        let mut db = connect(name, Connection::open_in_memory)?;
-        schema::prepare(&mut db, name)?;
+        let mut db = connect(IN_MEMORY, Connection::open_in_memory)?;
+        schema::prepare(&mut db, IN_MEMORY, true)?;
         Self::start(db, None, None, SqliteOptions { role: Role::Host, clock, ..SqliteOptions::default() })
     }
 
@@ -94,7 +101,8 @@ impl SqliteStorage {
             watches: file.is_some() && role == Role::Host,
         };
         if role == Role::Host {
-            let swept = writer.at_start(servers::sweep_all)?;
+            let name = file.as_ref().map_or_else(|| IN_MEMORY.to_owned(), |(_, path)| path.display().to_string());
+            let swept = sweep_all(&mut writer, &name)?;
             if swept > 0 {
                 tracing::warn!(jobs = swept, "took jobs away from servers that were lost");
             }
@@ -109,9 +117,25 @@ impl SqliteStorage {
             clock: options.clock,
             synchronous: options.synchronous,
             path,
+            stuck: Arc::default(),
             room: Semaphore::new(MAX_QUEUED),
         }))
     }
+}
+
+/// Gives up all servers of the database. One that cannot be written to is said to be so at once: waiting would not help.
+fn sweep_all(writer: &mut Writer, name: &str) -> Result<usize, StorageError> {
+    let swept = match writer.db.is_readonly(MAIN_DB) {
+        Ok(true) => Err(StorageError::Unavailable(READ_ONLY.to_owned())),
+        _ => writer.at_start(servers::sweep_all),
+    };
+    swept.map_err(|error| match error {
+        StorageError::Unavailable(text) if text == READ_ONLY => StorageError::Unusable(format!(
+            "{name} cannot be written to: let the user that windlass runs as write to it and to its folder, or give it another \
+             file"
+        )),
+        error => error,
+    })
 }
 
 fn cannot_open(name: &str, error: rusqlite::Error) -> StorageError {
@@ -131,6 +155,7 @@ fn set_up_writer(db: &Connection, name: &str) -> Result<(), StorageError> {
     let set_up = || {
         let mode = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
         db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        db.pragma_update_and_check(None, "journal_size_limit", MAX_LOG_BYTES, |_| Ok(()))?;
         Ok(mode)
     };
     match set_up() {
@@ -139,5 +164,43 @@ fn set_up_writer(db: &Connection, name: &str) -> Result<(), StorageError> {
             "{name} cannot be used with a write-ahead log (its journal mode stays `{mode}`): put it on a local disk"
         ))),
         Err(error) => Err(cannot_open(name, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Opens what a host finds, with a server that it would have to give up.
+    fn start(prepare: impl FnOnce(&Path, Connection) -> Connection) -> Result<Arc<SqliteStorage>, StorageError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("jobs.db");
+        let mut db = connect("a test", || Connection::open(&path)).unwrap();
+        schema::prepare(&mut db, "a test", true).unwrap();
+        db.execute_batch(
+            "INSERT INTO servers (id, alive, beat, host, pid, version, queues, sync_slots, sync_busy, async_slots,
+             async_busy, started_at, heartbeat_at) VALUES (zeroblob(16), 1, 0, '', 0, '', '[]', 0, 0, 0, 0, 0, 0)",
+        )
+        .unwrap();
+        let db = prepare(&path, db);
+        SqliteStorage::start(db, Some((Readers::start(Vec::new()).unwrap(), path)), None, SqliteOptions::host())
+    }
+
+    #[test]
+    fn a_host_refuses_a_database_that_cannot_be_written_to() {
+        let opened_so = |path: &Path, _| Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        let refuses_writes = |_: &Path, db: Connection| {
+            db.pragma_update(None, "query_only", true).unwrap();
+            db
+        };
+        for refused in [start(opened_so), start(refuses_writes)] {
+            match refused {
+                Err(StorageError::Unusable(text)) => {
+                    assert!(text.contains("jobs.db cannot be written to: let the user"), "{text}");
+                }
+                other => panic!("should be unusable, but is {other:?}"),
+            }
+        }
+        start(|_, db| db).unwrap();
     }
 }

@@ -28,6 +28,8 @@ pub enum Synchronous {
 pub struct SqliteOptions {
     /// What this process does with it; a client's by default.
     pub role: Role,
+    /// Whether to make a database that is not there, and to bring one of an older version to this one; yes by default.
+    pub prepare: bool,
     /// When a write counts as done; on the disk by default.
     pub synchronous: Synchronous,
     /// What time it is; the system's by default.
@@ -40,6 +42,7 @@ impl Default for SqliteOptions {
     fn default() -> Self {
         Self {
             role: Role::Client,
+            prepare: true,
             synchronous: Synchronous::default(),
             clock: Arc::new(SystemClock),
             retention: Retention::default(),

@@ -1,11 +1,13 @@
 //! Jobs whose instant has come, and jobs whose time is over.
 
+use std::collections::HashSet;
+
 use rusqlite::OptionalExtension;
 use windlass_api::{State, Timestamp};
 
 use super::{
     counters,
-    damage::{LINES, set_aside, unless_damaged},
+    damage::{LINES, Suspect, set_aside, unless_damaged},
     fault::Fault,
     record::Job,
     tx::Tx,
@@ -31,14 +33,14 @@ const BELONGINGS: [&str; 8] = [
     "DELETE FROM jobs WHERE seq = ?1",
 ];
 
-pub(super) fn promote(tx: &mut Tx<'_>, limit: usize) -> Result<Promoted, Fault> {
+pub(super) fn promote(tx: &mut Tx<'_>, limit: usize, suspect: &Suspect) -> Result<Promoted, Fault> {
     let due = {
         let mut query = tx.db.prepare_cached("SELECT seq FROM scheduled WHERE at <= ?1 ORDER BY at, seq LIMIT ?2")?;
         let due = query.query_map((tx.now.0, i64::try_from(limit).unwrap_or(i64::MAX)), |row| row.get(0))?;
         due.collect::<Result<Vec<i64>, _>>()?
     };
     for seq in &due {
-        if unless_damaged(tx, *seq, |tx| move_to_its_line(tx, *seq))?.is_none() {
+        if unless_damaged(tx, *seq, |tx| move_to_its_line(tx, *seq, suspect))?.is_none() {
             set_aside(tx, *seq, State::Scheduled)?;
         }
     }
@@ -50,9 +52,11 @@ pub(super) fn promote(tx: &mut Tx<'_>, limit: usize) -> Result<Promoted, Fault> 
     Ok(Promoted { moved: due.len(), next_in_ms: next.map(|at| Timestamp(at).ms_since(tx.now)) })
 }
 
-fn move_to_its_line(tx: &mut Tx<'_>, seq: i64) -> Result<(), Fault> {
-    let mut job = Job::by_seq(tx.db, seq)?;
+fn move_to_its_line(tx: &mut Tx<'_>, seq: i64, suspect: &Suspect) -> Result<(), Fault> {
+    let mut job = suspect.watch(seq, || Job::by_seq(tx.db, seq))?;
     job.expect(State::Scheduled)?;
+    // Its history is about to be written to: whether that can be is seen by looking at the place.
+    suspect.watch(seq, || Ok(tx.db.prepare_cached("SELECT 1 FROM history WHERE seq = ?1")?.exists([seq])?))?;
     let before = job.place();
     let due_at = job.at;
     job.become_ready(tx, None);
@@ -62,25 +66,48 @@ fn move_to_its_line(tx: &mut Tx<'_>, seq: i64) -> Result<(), Fault> {
     job.save(tx, before)
 }
 
-pub(super) fn prune(tx: &mut Tx<'_>, limit: usize) -> Result<usize, Fault> {
-    let mut removed = 0;
-    let mut lines_left = MAX_LINES;
+/// What came of removing jobs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Removed {
+    pub(super) jobs: usize,
+    /// How many log lines may still be removed in the same step; none where there is more to do for the jobs themselves.
+    pub(super) lines_left: usize,
+}
+
+/// Removes jobs whose time is over, but for `stuck` ones, which cannot be removed.
+pub(super) fn prune_jobs(
+    tx: &mut Tx<'_>,
+    limit: usize,
+    stuck: &HashSet<i64>,
+    suspect: &Suspect,
+) -> Result<Removed, Fault> {
+    let mut removed = Removed { jobs: 0, lines_left: MAX_LINES };
     for state in [State::Succeeded, State::Failed, State::Deleted] {
-        for seq in expired(tx, state, limit - removed)? {
-            lines_left = lines_left.saturating_sub(remove_lines(tx, seq, lines_left)?);
-            if lines_left == 0 {
+        for seq in expired(tx, state, limit - removed.jobs, stuck)? {
+            let lines = suspect.watch(seq, || remove_lines(tx, seq, removed.lines_left))?;
+            removed.lines_left = removed.lines_left.saturating_sub(lines);
+            if removed.lines_left == 0 {
                 // The rest of its lines, and the job with them, come with the next step.
-                return Ok(limit);
+                return Ok(removed);
             }
-            if unless_damaged(tx, seq, |tx| remove(tx, seq))?.is_none() {
-                remove_damaged(tx, seq, state)?;
-            }
-            removed += 1;
+            // It stays where it is if something else was damaged, so that a wrong suspicion does no harm.
+            suspect.watch(seq, || {
+                if unless_damaged(tx, seq, |tx| remove(tx, seq))?.is_none() {
+                    remove_damaged(tx, seq, state)?;
+                }
+                Ok(())
+            })?;
+            removed.jobs += 1;
         }
     }
+    Ok(removed)
+}
+
+/// Removes log lines and counters whose time is over; gives whether that was all of them.
+pub(super) fn prune_rows(tx: &Tx<'_>, lines_left: usize) -> Result<bool, Fault> {
     let all_lines = remove_old_lines(tx, lines_left)?;
     let all_counters = counters::prune(tx)?;
-    Ok(if all_lines && all_counters { removed } else { limit })
+    Ok(all_lines && all_counters)
 }
 
 /// Removes lines of a job, no more than so many; gives how many.
@@ -124,16 +151,18 @@ fn remove_damaged(tx: &mut Tx<'_>, seq: i64, state: State) -> Result<(), Fault> 
     Ok(())
 }
 
-/// The numbers of the jobs in a state whose time is over.
-fn expired(tx: &Tx<'_>, state: State, limit: usize) -> Result<Vec<i64>, Fault> {
+/// The numbers of the jobs in a state whose time is over, without those that are stuck.
+fn expired(tx: &Tx<'_>, state: State, limit: usize, stuck: &HashSet<i64>) -> Result<Vec<i64>, Fault> {
     let kept_ms = tx.retention.of(state).map_or(i64::MAX, |kept| i64::try_from(kept.as_millis()).unwrap_or(i64::MAX));
     let mut query = tx.db.prepare_cached(
-        "SELECT seq FROM jobs INDEXED BY jobs_ended WHERE state = ?1 AND state >= 4 AND at <= ?2 ORDER BY at LIMIT ?3",
+        "SELECT seq FROM jobs INDEXED BY jobs_ended WHERE state = ?1 AND state >= 4 AND at <= ?2 ORDER BY at",
     )?;
     let until = tx.now.0.saturating_sub(kept_ms);
-    let expired =
-        query.query_map((state.number(), until, i64::try_from(limit).unwrap_or(i64::MAX)), |row| row.get(0))?;
-    Ok(expired.collect::<Result<_, _>>()?)
+    let expired = query.query_map((state.number(), until), |row| row.get(0))?;
+    Ok(expired
+        .filter(|seq| !seq.as_ref().is_ok_and(|seq| stuck.contains(seq)))
+        .take(limit)
+        .collect::<Result<_, _>>()?)
 }
 
 fn remove(tx: &mut Tx<'_>, seq: i64) -> Result<(), Fault> {

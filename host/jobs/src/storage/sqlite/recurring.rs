@@ -89,13 +89,14 @@ fn remove(tx: &Tx<'_>, name: &RecurringName) -> Result<bool, Fault> {
     Ok(tx.db.prepare_cached("DELETE FROM recurring WHERE name = ?1")?.execute([name.as_str()])? > 0)
 }
 
-fn one(db: &Connection, name: &RecurringName) -> Result<Option<RecurringEntry>, Fault> {
+/// An entry by its name, which may be none that can be given to one.
+pub(super) fn by_name(db: &Connection, name: &str) -> Result<Option<RecurringEntry>, Fault> {
     let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM recurring WHERE name = ?1"))?;
-    query.query([name.as_str()])?.next()?.map(read).transpose()
+    query.query([name])?.next()?.map(read).transpose()
 }
 
 /// Entries by name, from after `after`, and whether there are more.
-pub(super) fn after(db: &Connection, after: &str, limit: usize) -> Result<(Vec<RecurringEntry>, bool), Fault> {
+fn after(db: &Connection, after: &str, limit: usize) -> Result<(Vec<RecurringEntry>, bool), Fault> {
     let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM recurring WHERE name > ?1 ORDER BY name"))?;
     let mut rows = query.query([after])?;
     let mut entries = Vec::new();
@@ -161,7 +162,7 @@ impl RecurringStore for SqliteStorage {
 
     async fn recurring(&self, name: &RecurringName) -> Result<Option<RecurringEntry>, StorageError> {
         let name = name.clone();
-        self.read(move |db| one(db, &name)).await
+        self.read(move |db| by_name(db, name.as_str())).await
     }
 
     async fn recurring_entries(

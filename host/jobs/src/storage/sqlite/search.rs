@@ -111,7 +111,7 @@ impl<'a> Wanted<'a> {
         Ok(Some(unsigned(jobs)))
     }
 
-    /// How many jobs pass, no more than `limit` for each index, where indexes alone answer.
+    /// How many jobs pass, no more than `limit` of them, where indexes alone answer.
     pub(super) fn count_by_index(&self, db: &Connection, limit: u64) -> Result<Option<u64>, Fault> {
         let paths = self.paths(db)?;
         if self.text.is_some() || paths.iter().any(|path| self.checks(*path)) {
@@ -119,8 +119,12 @@ impl<'a> Wanted<'a> {
         }
         let mut jobs = 0;
         for path in paths {
+            let left = limit.saturating_sub(jobs);
+            if left == 0 {
+                break;
+            }
             let Statement { sql, mut values } = self.statement(path, i64::MAX);
-            values.push(signed(limit).into());
+            values.push(signed(left).into());
             let sql = format!("SELECT count(*) FROM ({sql} LIMIT ?{})", values.len());
             jobs += db.prepare_cached(&sql)?.query_row(params_from_iter(values), |row| row.get(0)).map(unsigned)?;
         }

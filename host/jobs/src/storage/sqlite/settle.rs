@@ -61,9 +61,11 @@ fn end(tx: &mut Tx<'_>, mut job: Job, settlement: &Settlement) -> Result<State, 
     }
     job.server = None;
     let happened = tx.happened(job.handler);
-    happened.runs += 1;
-    happened.run_us = happened.run_us.saturating_add(settlement.usage.wall_us);
-    happened.fuel = happened.fuel.saturating_add(settlement.usage.fuel);
+    if settlement.next.has_run() {
+        happened.runs += 1;
+        happened.run_us = happened.run_us.saturating_add(settlement.usage.wall_us);
+        happened.fuel = happened.fuel.saturating_add(settlement.usage.fuel);
+    }
     if matches!(settlement.next, Next::Retry { .. }) && job.state == State::Scheduled {
         happened.retried += 1;
     }

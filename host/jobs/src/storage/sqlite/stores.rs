@@ -1,6 +1,11 @@
 //! The storage traits, each method handed to the writing thread or to a reading one.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
@@ -12,7 +17,9 @@ use windlass_api::{
 };
 
 use super::{
-    claim, commands, counters, enqueue, export,
+    claim, commands, counters,
+    damage::{Extent, MAX_SUSPECTS, Suspect, set_suspect_aside},
+    enqueue, export,
     fault::{DAMAGED_FILE, Fault},
     findings,
     hub::Hub,
@@ -20,7 +27,8 @@ use super::{
     operation::{Durability, Fold, Step},
     options::Synchronous,
     pen::Pen,
-    promote, queues,
+    promote::{self, Removed},
+    queues,
     readers::Readers,
     servers, settle, show,
     tx::Tx,
@@ -28,14 +36,17 @@ use super::{
 use crate::{
     Claimed, Clock, Fence, NewJob, Settlement,
     storage::{
-        ClaimRequest, Commanded, Finding, Heartbeat, JobStore, ModuleStore, NewServer, NewVersion, Note, Promoted,
-        Pulse, QueueStore, Record, Retention, SCAN_BUDGET_MS, ServerStore, Storage, StorageError, Superseded, Transfer,
-        Wake,
+        ClaimRequest, Commanded, ExportPart, Finding, Heartbeat, JobStore, MAX_COUNTER_ROWS, ModuleStore, NewServer,
+        NewVersion, Note, Promoted, Pulse, QueueStore, Record, Retention, SCAN_BUDGET_MS, ServerStore, Storage,
+        StorageError, Superseded, Transfer, Wake,
     },
 };
 
 /// How long jobs are looked at one by one.
 const SCAN_BUDGET: Duration = Duration::from_millis(SCAN_BUDGET_MS);
+
+/// How many jobs that cannot be removed are gone on past: with more than that, the file is beyond going on.
+const MAX_STUCK: usize = 1_000;
 
 /// A storage in one SQLite file, or in memory.
 #[derive(Debug)]
@@ -49,6 +60,9 @@ pub struct SqliteStorage {
     pub(super) synchronous: Synchronous,
     /// Where the file is; absent for a database in memory.
     pub(super) path: Option<PathBuf>,
+    /// The jobs that cannot be removed when their time is over. Held only while a step of removing works, so that
+    /// nobody waits for it for long.
+    pub(super) stuck: Arc<Mutex<HashSet<i64>>>,
     /// Bounds what queues up for the writing thread.
     pub(super) room: Semaphore,
 }
@@ -76,6 +90,42 @@ impl SqliteStorage {
                 StorageError::Damaged(format!("{text}, {}: restore it from a backup", path.display()))
             }
             (error, _) => error,
+        }
+    }
+
+    /// Takes a job out of its line that stands on a damaged page, and as far as it can still be written ends it as failed.
+    async fn set_aside(&self, seq: i64, met_in: State) -> Result<(), StorageError> {
+        tracing::error!(job = seq, "a job is passed over, because the database file is damaged where it stands");
+        let mut outcome = Ok(());
+        for extent in Extent::ALL {
+            outcome = self.write(Durability::Promised, move |tx| set_suspect_aside(tx, seq, met_in, extent)).await;
+            if !matches!(outcome, Err(StorageError::Damaged(_))) {
+                break;
+            }
+        }
+        outcome
+    }
+
+    /// Removes jobs whose time is over. Those that stand on a damaged page are remembered and stay.
+    async fn prune_jobs(&self, limit: usize) -> Result<Removed, StorageError> {
+        let suspect = Arc::new(Suspect::default());
+        loop {
+            let (stuck, met) = (Arc::clone(&self.stuck), Arc::clone(&suspect));
+            let prune = move |tx: &mut Tx<'_>| {
+                let stuck = stuck.lock().unwrap_or_else(PoisonError::into_inner);
+                promote::prune_jobs(tx, limit, &stuck, &met)
+            };
+            let removed = self.write(Durability::Relaxed, prune).await;
+            let seq = match suspect.take() {
+                Some(seq) if removed.is_err() => seq,
+                _ => return removed,
+            };
+            let mut stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
+            if stuck.len() >= MAX_STUCK {
+                return removed;
+            }
+            stuck.insert(seq);
+            tracing::error!(job = seq, "a job is not removed, because the database file is damaged where it stands");
         }
     }
 
@@ -121,14 +171,12 @@ impl JobStore for SqliteStorage {
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError> {
         let request = request.clone();
         // A claim that a power cut takes back leaves the job in its line, and the server that held it is gone too.
-        let suspect = Arc::new(claim::Suspect::default());
-        for _ in 0..claim::MAX_SUSPECTS {
+        let suspect = Arc::new(Suspect::default());
+        for _ in 0..MAX_SUSPECTS {
             let (request, met) = (request.clone(), Arc::clone(&suspect));
             let claimed = self.write(Durability::Relaxed, move |tx| claim::claim(tx, &request, &met)).await;
             match suspect.take() {
-                Some(seq) if claimed.is_err() => {
-                    self.write(Durability::Promised, move |tx| claim::set_suspect_aside(tx, seq)).await?;
-                }
+                Some(seq) if claimed.is_err() => self.set_aside(seq, State::Enqueued).await?,
                 _ => return claimed,
             }
         }
@@ -159,7 +207,17 @@ impl JobStore for SqliteStorage {
     }
 
     async fn promote(&self, limit: usize) -> Result<Promoted, StorageError> {
-        self.write(Durability::Relaxed, move |tx| promote::promote(tx, limit)).await
+        let suspect = Arc::new(Suspect::default());
+        for _ in 0..MAX_SUSPECTS {
+            let met = Arc::clone(&suspect);
+            let promoted = self.write(Durability::Relaxed, move |tx| promote::promote(tx, limit, &met)).await;
+            match suspect.take() {
+                Some(seq) if promoted.is_err() => self.set_aside(seq, State::Scheduled).await?,
+                _ => return promoted,
+            }
+        }
+        // The rest comes with the next call, which may come at once.
+        Ok(Promoted { moved: 0, next_in_ms: Some(0) })
     }
 
     async fn cancel(&self, job: JobId, by: &str) -> Result<Commanded, StorageError> {
@@ -178,7 +236,20 @@ impl JobStore for SqliteStorage {
     }
 
     async fn prune(&self, limit: usize) -> Result<usize, StorageError> {
-        self.write(Durability::Relaxed, move |tx| promote::prune(tx, limit)).await
+        let removed = self.prune_jobs(limit).await?;
+        if removed.lines_left == 0 {
+            return Ok(limit);
+        }
+        let rows = move |tx: &mut Tx<'_>| promote::prune_rows(tx, removed.lines_left);
+        match self.write(Durability::Relaxed, rows).await {
+            Ok(all) => Ok(if all { removed.jobs } else { limit }),
+            // The jobs are removed all the same, now and by the next calls.
+            Err(error @ StorageError::Damaged(_)) => {
+                tracing::error!(%error, "old log lines or counters cannot be removed");
+                Ok(removed.jobs)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn job(&self, job: JobId) -> Result<Option<JobDetail>, StorageError> {
@@ -285,7 +356,7 @@ impl QueueStore for SqliteStorage {
     }
     async fn counters(&self, query: &CounterQuery) -> Result<Vec<CounterRow>, StorageError> {
         let query = query.clone();
-        self.read(move |db| counters::counters(db, &query)).await
+        self.read(move |db| counters::counters(db, &query, MAX_COUNTER_ROWS)).await
     }
 }
 
@@ -294,6 +365,11 @@ impl Transfer for SqliteStorage {
     async fn export(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Record>, StorageError> {
         let (cursor, retention) = (cursor.map(str::to_owned), self.retention);
         self.read(move |db| export::export(db, &retention, cursor.as_deref(), limit)).await
+    }
+
+    async fn export_readable(&self, cursor: Option<&str>, limit: usize) -> Result<ExportPart, StorageError> {
+        let (cursor, retention) = (cursor.map(str::to_owned), self.retention);
+        self.read(move |db| export::export_readable(db, &retention, cursor.as_deref(), limit)).await
     }
 
     async fn import(&self, records: Vec<Record>) -> Result<usize, StorageError> {

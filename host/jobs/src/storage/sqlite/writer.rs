@@ -128,7 +128,11 @@ impl Writer {
                 // Rolling back fails only where there is nothing left to roll back.
                 let _ = self.db.execute_batch("ROLLBACK");
                 tracing::error!(%error, operations = batch.len(), "a transaction was rolled back");
-                Some(error.to_string())
+                Some(match error {
+                    // Each operation is answered that the storage is unavailable, and why.
+                    StorageError::Unavailable(reason) => reason,
+                    error => error.to_string(),
+                })
             }
         };
         if batch.iter().any(|operation| operation.folds()) {
@@ -221,7 +225,7 @@ mod tests {
 
     fn writer() -> Writer {
         let mut db = Connection::open_in_memory().unwrap();
-        super::super::schema::prepare(&mut db, "a test").unwrap();
+        super::super::schema::prepare(&mut db, "a test", true).unwrap();
         let (_, operations) = mpsc::channel();
         Writer {
             db,
@@ -296,6 +300,25 @@ mod tests {
         writer.db.pragma_update_and_check(None, "max_page_count", pages * 1_000, |_| Ok(())).unwrap();
         assert!(commit(&mut writer, vec![insert("c", 1_000_000, false)])[0].is_ok());
         assert_eq!(stored(&writer), (kept + 1, kept + 1));
+    }
+
+    #[test]
+    fn what_only_shared_a_transaction_is_told_once_why_it_is_undone() {
+        let mut writer = writer();
+        let ends_it = |tx: &mut Tx<'_>| {
+            tx.db.execute_batch("ROLLBACK")?;
+            Err::<(), _>(Fault::Damaged("on purpose".into()))
+        };
+        let (broken, broken_answer) = Step::new(Durability::Promised, ends_it);
+        let (shared, answer) = insert("a", 0, false);
+        let answers = commit(&mut writer, vec![(shared, answer), (Box::new(broken), broken_answer)]);
+        let told = "the storage is unavailable: the transaction was rolled back, and nothing was written";
+        assert_eq!(answers[0].as_ref().unwrap_err().to_string(), told);
+        // What keeps a transaction from beginning is told to each as well.
+        writer.db.execute_batch("BEGIN").unwrap();
+        let answers = commit(&mut writer, vec![insert("b", 0, false)]);
+        let told = answers[0].as_ref().unwrap_err().to_string();
+        assert_eq!(told.matches("the storage is unavailable").count(), 1, "{told}");
     }
 
     #[test]

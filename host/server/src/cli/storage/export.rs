@@ -26,7 +26,8 @@ const PAGE: usize = 500;
 ///
 /// Modules with their components, queues, recurring jobs, counters and jobs with their histories and logs, secrets in
 /// payloads included: keep the file as safe as the storage. It is complete or not there at all. Stop the hosts first, so
-/// that all of it belongs to one moment. `windlass storage import` reads it into a storage of any kind.
+/// that all of it belongs to one moment. What cannot be read because the storage is damaged is named and left out, and the
+/// exit code is 1. `windlass storage import` reads it into a storage of any kind.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   windlass storage export -o backup.jsonl
@@ -48,6 +49,9 @@ struct Exported<'a> {
     file: &'a Path,
     #[serde(flatten)]
     totals: Totals,
+    /// How many records could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<u64>,
 }
 
 pub(super) async fn run(command: Export, global: &Global) -> anyhow::Result<Exit> {
@@ -60,8 +64,8 @@ pub(super) async fn run(command: Export, global: &Global) -> anyhow::Result<Exit
     // Listening from here on, so that an interrupted export removes what it has written so far.
     let mut signals = StopSignals::listen().context("failed to listen for signals")?;
     let target = Target::create(&command.output)?;
-    let totals = tokio::select! {
-        totals = write(&*storage, &settings, target) => totals.with_context(|| format!("failed to export {url}"))?,
+    let (totals, skipped) = tokio::select! {
+        written = write(&*storage, &settings, target) => written.with_context(|| format!("failed to export {url}"))?,
         name = signals.next() => bail!("{name} received: nothing is left of the export"),
     };
     storage.close().await;
@@ -69,27 +73,45 @@ pub(super) async fn run(command: Export, global: &Global) -> anyhow::Result<Exit
     if command.output == Path::new("-") {
         say(&format!("exported {} in {elapsed}", totals.text()));
     } else {
-        let exported = Exported { storage: url.to_string(), file: &command.output, totals };
+        let exported = Exported {
+            storage: url.to_string(),
+            file: &command.output,
+            totals,
+            skipped: (skipped > 0).then_some(skipped),
+        };
         global.output().show(&exported, |exported| {
             format!("exported {} to {} in {elapsed}", exported.totals.text(), exported.file.display())
         })?;
     }
+    if skipped > 0 {
+        let skipped = format::count(skipped);
+        say(&format!(
+            "the export is not complete: {skipped} of what the storage holds could not be read, as said above"
+        ));
+        return Ok(Exit::Failed);
+    }
     Ok(Exit::Fine)
 }
 
-async fn write(storage: &dyn Storage, settings: &Settings, mut target: Target) -> anyhow::Result<Totals> {
+/// Gives what was written, and how much could not be read.
+async fn write(storage: &dyn Storage, settings: &Settings, mut target: Target) -> anyhow::Result<(Totals, u64)> {
     let jobs = storage.counts().await?.0.values().sum();
     let (bar, mut totals, mut cursor) = (progress::bar(Some(jobs)), Totals::default(), None::<String>);
+    let mut skipped = 0_u64;
     Header::new(settings.storage.kind().name(), format::now()).write(target.writer())?;
     loop {
-        let page = storage.export(cursor.as_deref(), PAGE).await?;
-        for record in &page.items {
+        let part = storage.export_readable(cursor.as_deref(), PAGE).await?;
+        for record in &part.items {
             lines::write(record, target.writer())?;
             totals.add(record);
         }
+        for unread in &part.skipped {
+            skipped += 1;
+            bar.suspend(|| say(&format!("warning: not exported: {unread}")));
+        }
         bar.set_position(totals.jobs.min(jobs));
         bar.set_message(format!("{} jobs", format::count(totals.jobs)));
-        cursor = page.next;
+        cursor = part.next;
         if cursor.is_none() {
             break;
         }
@@ -97,7 +119,7 @@ async fn write(storage: &dyn Storage, settings: &Settings, mut target: Target) -
     lines::write_end(totals.sum(), target.writer())?;
     target.finish()?;
     bar.finish_and_clear();
-    Ok(totals)
+    Ok((totals, skipped))
 }
 
 /// Refuses where a host may still write.

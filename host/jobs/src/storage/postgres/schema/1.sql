@@ -1,6 +1,7 @@
 -- `@` stands for the namespace. Instants are milliseconds since the Unix epoch; words are the numbers of their order.
 
--- Names are kept once and numbered; their rows are never removed, so that a number stays good.
+-- Names are kept once and numbered; their rows are never removed, so that a number stays good. No process remembers a
+-- number beyond a step: an older copy of the database may give it to another name.
 CREATE TABLE @queues (
     n integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE,
@@ -9,12 +10,16 @@ CREATE TABLE @queues (
 
 CREATE INDEX queues_paused ON @queues (n) WHERE paused;
 
+-- `active_mode` is how a handler runs in its module's active version, absent where that lacks it.
 CREATE TABLE @handlers (
     n integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     module text NOT NULL,
     name text NOT NULL,
+    active_mode smallint,
     UNIQUE (module, name)
 );
+
+CREATE INDEX handlers_active ON @handlers (n) WHERE active_mode IS NOT NULL;
 
 -- Servers that are gone stay as a number and an id, for the history of the jobs that they ran.
 CREATE TABLE @servers (
@@ -91,7 +96,8 @@ CREATE INDEX jobs_by_queue ON @jobs (queue, seq);
 CREATE INDEX jobs_by_handler ON @jobs (handler, seq);
 
 -- A job that has not ended: narrow, and short-lived, so that it stays in memory and vacuuming is quick. `at` is when a
--- scheduled job is due, and otherwise when it came into its state.
+-- scheduled job is due, and otherwise when it came into its state. `token` names the claim that took it, by which it is handed
+-- over again where the answer was lost; `lacked` is the version in which its handler was missing, where it waits for another.
 CREATE TABLE @live (
     id uuid PRIMARY KEY,
     seq bigint NOT NULL,
@@ -113,6 +119,8 @@ CREATE TABLE @live (
     ask smallint,
     asked_by text,
     reason text,
+    token bigint,
+    lacked integer,
     CHECK (state BETWEEN 0 AND 3 AND mode BETWEEN 0 AND 1 AND (ask IS NULL OR ask BETWEEN 0 AND 1))
 ) WITH (
     autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
@@ -235,6 +243,10 @@ CREATE TABLE @tally (
     deleted bigint NOT NULL,
     PRIMARY KEY (queue, handler)
 );
+
+-- What counts nothing any more is removed.
+CREATE INDEX tally_empty ON @tally (queue, handler) WHERE scheduled = 0 AND awaiting = 0 AND enqueued = 0 AND processing = 0
+    AND succeeded = 0 AND failed = 0 AND deleted = 0;
 
 CREATE TABLE @counters (
     grain smallint NOT NULL,
