@@ -118,7 +118,8 @@ fn what_cannot_be_followed_is_refused_and_leaves_nothing() -> Result<()> {
         let arguments = [&["recurring", "put", "wrong", schedule, handler, r#"{"a":1,"b":2}"#], options].concat();
         host.windlass(&arguments)?.complains_of(&words)?;
     }
-    host.windlass(&["recurring", "put", "wrong", "@daily", "mixed/add", "7"])?.complains_of(&["schema", "mixed/add"])?;
+    host.windlass(&["recurring", "put", "wrong", "@daily", "mixed/add", "7"])?
+        .complains_of(&["schema", "mixed/add"])?;
     host.windlass(&["recurring", "put", "a/b", "@daily", "mixed/add"])?.complains_of(&["name of a recurring job"])?;
     let listed: Value = host.json(&["recurring", "list"])?;
     ensure!(listed["items"] == json!([]), "a refused one is there: {listed}");
