@@ -115,7 +115,7 @@ pub use serde_json;
 /// | `fuel = 1_000_000_000` | how many instructions a run may take, roughly |
 /// | `memory = "64MiB"` | how much memory a run may have: a number with `B`, `KB`, `MB`, `GB`, `KiB`, `MiB` or `GiB` |
 /// | `redact("/card", …)` | JSON Pointers into payload and result whose values are masked for those who only look |
-/// | `schedule = "@daily"` | a recurring job that comes with the module; may be given several times |
+/// | `schedule = "@daily"` | a recurring job that comes with the module; may be given several times, each with a `name` of its own |
 /// | `schedule("0 3 * * *", name = "…", time_zone = "Europe/Zurich", payload = "{}", misfire = "skip")` | the same with more to say; `misfire` is `skip`, `run-once` or `catch-up` |
 ///
 /// Beside the function stand a hidden type and a hidden macro of the same name, so a handler cannot share its name with

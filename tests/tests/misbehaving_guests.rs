@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use windlass_api::{Cause, JobDetail, LogLine, State};
+use windlass_api::{Cause, JobDetail, LogLine, RecurringJob, State};
 use windlass_tests::{Host, Job, Site, chaos::Records, guest, guest_names, overlap, run};
 
 /// Slots of each kind: more than one, so that a slot that is lost shows, and few, so that every one gets its turn.
@@ -24,6 +24,7 @@ guests! {
     endless_loop => an_endless_loop_is_timed_out_or_runs_out_of_fuel,
     exits => a_handler_that_exits_fails_whatever_its_status,
     follow_up_flood => a_flood_of_follow_up_jobs_is_refused_and_leaves_none,
+    impossible_schedule => a_component_with_an_impossible_schedule_is_refused,
     large_frames => a_stack_overflow_in_the_guests_own_memory_is_a_trap,
     log_flood => a_flood_of_logs_is_cut_off_and_the_log_says_so,
     memory_hog => a_memory_hog_runs_out_of_memory,
@@ -33,6 +34,7 @@ guests! {
     reaches_out => a_handler_reaches_nothing_that_was_not_granted,
     result_not_json => a_result_that_is_not_json_fails,
     result_too_large => a_result_over_the_limit_fails,
+    scheduled => what_a_module_declares_is_put_in_place_and_fired,
     sleeps => sleeping_in_a_host_call_does_not_outlast_the_timeout,
     stack_overflow => a_stack_overflow_fails,
     unknown_import => a_component_with_an_unknown_import_is_refused,
@@ -281,4 +283,31 @@ fn a_component_with_an_unknown_import_is_refused() -> Result<()> {
 #[test]
 fn a_component_without_handlers_is_refused() -> Result<()> {
     is_refused("no_exports", &["windlass:job/handlers", "windlass:job/async-handlers"])
+}
+
+#[test]
+fn a_component_with_an_impossible_schedule_is_refused() -> Result<()> {
+    let site = Site::new()?;
+    let host = start(&site)?;
+    let file = guest("impossible_schedule")?;
+    let words = ["handler `leap`", "never comes", "date"];
+    host.windlass(&["deploy", &file.to_string_lossy(), "--name", "bad"])?.complains_of(&words)?;
+    let recurring: Value = host.json(&["recurring", "list"])?;
+    ensure!(recurring["items"] == json!([]), "a refused module left {recurring}");
+    Ok(())
+}
+
+#[test]
+fn what_a_module_declares_is_put_in_place_and_fired() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    host.deploy("scheduled", &guest("scheduled")?)?;
+    let fired = host.until("a job of the declared schedule", || {
+        let recurring: RecurringJob = host.json(&["recurring", "show", "scheduled.tick"])?;
+        ensure!(recurring.module.is_some_and(|module| module.as_str() == "scheduled"), "it does not say where from");
+        Ok(recurring.last.and_then(|last| last.job))
+    })?;
+    let said: String = host.result(Job(fired))?;
+    ensure!(said == "from the schedule", "it was given `{said}`");
+    Ok(())
 }

@@ -16,6 +16,7 @@ mod module;
 mod names;
 mod page;
 mod problem;
+mod recurring;
 mod server;
 mod time;
 mod words;
@@ -34,5 +35,6 @@ pub use module::{ActivateRequest, Deployed, HandlerSpec, Misfire, ModuleView, Re
 pub use names::{HandlerName, HandlerPath, InvalidName, ModuleName, QueueName, RecurringName};
 pub use page::{FilteredCount, Page};
 pub use problem::{Problem, ProblemCode};
+pub use recurring::{RecurringJob, RecurringOutcome, RecurringRequest};
 pub use server::{QueueView, ServerView, SlotUse};
 pub use time::{InvalidTimestamp, Timestamp};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, HandlerName, Json, Mode, ModuleName, QueueName, Timestamp};
+use crate::{Digest, HandlerName, Json, Mode, ModuleName, QueueName, Timestamp, words::words};
 
 /// How long to wait before an attempt that follows a failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,25 +39,26 @@ impl Default for RetryPolicy {
     }
 }
 
-/// What happens to the instants of a schedule that passed while no host was there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Misfire {
-    /// They are left out.
-    Skip,
-    /// One job is enqueued for all of them.
-    #[default]
-    RunOnce,
-    /// One job each is enqueued, up to the host's bound.
-    CatchUp,
+words! {
+    /// What happens to the instants of a schedule that passed while no host was there.
+    #[derive(Default)]
+    Misfire {
+        /// They are left out.
+        Skip = "skip",
+        /// One job is enqueued for all of them.
+        #[default]
+        RunOnce = "run-once",
+        /// One job each is enqueued, up to a bound.
+        CatchUp = "catch-up",
+    }
 }
 
 /// A recurring job that comes with its module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduleSpec {
-    /// Its name within the module.
+    /// Its name within the module: the recurring job is called `MODULE.NAME`.
     pub name: String,
-    /// A cron expression.
+    /// A schedule, as [`RecurringRequest::schedule`](crate::RecurringRequest::schedule) takes it.
     pub expression: String,
     /// An IANA time zone; UTC where absent.
     #[serde(skip_serializing_if = "Option::is_none", default)]

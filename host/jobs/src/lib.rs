@@ -11,6 +11,7 @@ mod clock;
 pub mod conformance;
 mod decide;
 mod job;
+pub mod recurring;
 mod retry;
 mod settlement;
 pub mod storage;

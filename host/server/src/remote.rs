@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use windlass_api::{
     ActivateRequest, BulkAction, BulkActionId, BulkActionRequest, CommandReply, Counts, Deployed, Digest, Enqueued,
     FilteredCount, JobDetail, JobFilter, JobId, JobRequest, JobSummary, LogLine, ModuleName, ModuleView, Page, Problem,
-    QueueName, QueueView, RequeueRequest, ServerView,
+    QueueName, QueueView, RecurringJob, RecurringName, RecurringRequest, RequeueRequest, ServerView,
 };
 
 /// A host that does not even take the connection in this time is not there.
@@ -185,6 +185,35 @@ impl Remote {
     pub(crate) async fn set_paused(&self, queue: &QueueName, paused: bool) -> Answer<QueueView> {
         let verb = if paused { "pause" } else { "resume" };
         self.ask(self.request(Method::POST, &["queues", queue.as_str(), verb])?).await
+    }
+
+    pub(crate) async fn recurring_jobs(&self, cursor: Option<&str>, limit: u32) -> Answer<Page<RecurringJob>> {
+        let request = self.request(Method::GET, &["recurring"])?.query(&[("limit", limit)]);
+        self.ask(request.query(&[("cursor", cursor)])).await
+    }
+
+    pub(crate) async fn recurring(&self, name: &RecurringName) -> Answer<RecurringJob> {
+        self.ask(self.request(Method::GET, &["recurring", name.as_str()])?).await
+    }
+
+    pub(crate) async fn put_recurring(&self, name: &RecurringName, put: &RecurringRequest) -> Answer<RecurringJob> {
+        self.ask(self.request(Method::PUT, &["recurring", name.as_str()])?.json(put)).await
+    }
+
+    pub(crate) async fn remove_recurring(&self, name: &RecurringName) -> Answer<()> {
+        let request = self.request(Method::DELETE, &["recurring", name.as_str()])?;
+        let response = request.send().await.map_err(|error| self.not_reached(&error))?;
+        let status = response.status();
+        if status.is_success() { Ok(()) } else { Err(self.refused(status, response).await) }
+    }
+
+    pub(crate) async fn set_recurring_paused(&self, name: &RecurringName, paused: bool) -> Answer<RecurringJob> {
+        let verb = if paused { "pause" } else { "resume" };
+        self.ask(self.request(Method::POST, &["recurring", name.as_str(), verb])?).await
+    }
+
+    pub(crate) async fn trigger_recurring(&self, name: &RecurringName) -> Answer<Enqueued> {
+        self.ask(self.request(Method::POST, &["recurring", name.as_str(), "trigger"])?).await
     }
 
     pub(crate) async fn servers(&self) -> Answer<Vec<ServerView>> {

@@ -27,6 +27,7 @@ async fn put(world: &World, entry: RecurringEntry, expected: Option<u64>, jobs: 
 
 async fn due(world: &World, limit: usize) -> (Vec<String>, Option<u64>) {
     let due = world.storage.due_recurring(limit).await.unwrap();
+    assert_eq!(due.now, world.now(), "whoever fires goes by the storage's clock");
     (due.entries.iter().map(|entry| entry.name.to_string()).collect(), due.next_in_ms)
 }
 

@@ -34,6 +34,8 @@ pub struct Due {
     pub entries: Vec<RecurringEntry>,
     /// How long until the next one that is not among them, in milliseconds; 0 where there are more already.
     pub next_in_ms: Option<u64>,
+    /// The present instant by the storage's clock, which is the one that counts.
+    pub now: Timestamp,
 }
 
 /// Recurring jobs: a map by name whose entries change by compare-and-set on their revision. Whoever fires an entry puts it

@@ -5,7 +5,8 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    check::Check, deploy::Deploy, enqueue::Enqueue, jobs, modules, queues, run::Run, serve::Serve, storage, token,
+    check::Check, deploy::Deploy, enqueue::Enqueue, jobs, modules, queues, recurring, run::Run, serve::Serve, storage,
+    token,
 };
 
 /// A background-job runner whose job handlers are WebAssembly components.
@@ -86,6 +87,11 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: Option<queues::Command>,
     },
+    /// List recurring jobs, show one, put or remove one, pause, resume or trigger it.
+    Recurring {
+        #[command(subcommand)]
+        command: Option<recurring::Command>,
+    },
     /// List the host processes that take jobs.
     Servers,
     /// Make a token for a host that asks for them.
@@ -159,6 +165,16 @@ mod tests {
             "queues",
             "queues pause q",
             "queues resume q",
+            "recurring",
+            "recurring list --limit 5 --cursor a",
+            "recurring show nightly",
+            "recurring put tick @daily images/thumbnail {} --time-zone Europe/Berlin --misfire catch-up \
+             --catch-up-limit 5 --queue q --priority 0 --max-attempts 3 --timeout 1s --retry fixed:1s --tag a --header k=v \
+             --wait-for-handler",
+            "recurring remove nightly",
+            "recurring pause nightly",
+            "recurring resume nightly",
+            "recurring trigger nightly",
             "servers",
             "servers --token wl_00",
             "token new --role operator --name ci",
@@ -185,6 +201,9 @@ mod tests {
             "token new --role king --name a",
             "token new --role viewer",
             "jobs list --from tomorrow",
+            "recurring put nightly @daily",
+            "recurring put nightly @daily a/b --misfire never",
+            "recurring put a/b @daily a/b",
             "storage",
         ] {
             let words = std::iter::once("windlass").chain(line.split_whitespace());

@@ -19,6 +19,7 @@ mod output;
 mod payload;
 mod progress;
 mod queues;
+mod recurring;
 mod retry;
 mod run;
 mod serve;
@@ -76,6 +77,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Enqueue(command) => enqueue::run(command, &global).await,
         Command::Jobs { command } => jobs::run(command, &global).await,
         Command::Queues { command } => queues::run(command.unwrap_or_default(), &global).await,
+        Command::Recurring { command } => recurring::run(command.unwrap_or_default(), &global).await,
         Command::Servers => servers::run(&global).await,
         Command::Token { command } => token::run(command, &global),
         Command::Check(command) => check::run(command, &global).await,

@@ -22,13 +22,8 @@ use super::{
     Api,
     access::Caller,
     error::{ApiError, ApiResult},
+    page_limit,
 };
-
-/// No page is longer.
-const MAX_LIMIT: usize = 1_000;
-
-/// How long a page is where the request does not say.
-const DEFAULT_LIMIT: usize = 50;
 
 /// No text to look for is longer.
 const MAX_TEXT_BYTES: usize = 1_000;
@@ -189,14 +184,4 @@ fn reply(id: JobId, what: &str, outcome: &Commanded) -> ApiResult<Json<CommandRe
 
 fn not_found(id: JobId) -> ApiError {
     ApiError::new(ProblemCode::NotFound, format!("there is no job {id}; it may have been removed after its retention"))
-}
-
-fn page_limit(limit: Option<usize>) -> ApiResult<usize> {
-    match limit {
-        None => Ok(DEFAULT_LIMIT),
-        Some(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
-        Some(limit) => {
-            Err(ApiError::new(ProblemCode::BadRequest, format!("limit: expected 1 to {MAX_LIMIT}, not {limit}")))
-        }
-    }
 }

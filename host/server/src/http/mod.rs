@@ -13,6 +13,7 @@ mod jobs;
 mod metrics;
 mod modules;
 mod queues;
+mod recurring;
 mod servers;
 mod session;
 mod stats;
@@ -25,11 +26,21 @@ use axum::{
     middleware,
     routing::{get, post},
 };
+use windlass_api::ProblemCode;
 use windlass_jobs::Client;
 
-use self::access::Caller;
+use self::{
+    access::Caller,
+    error::{ApiError, ApiResult},
+};
 pub(crate) use self::{access::Access, door::Door, guard::Guard, health::Health};
 use crate::{bulk::BulkActions, events::Events, metrics::Scrape, modules::Modules};
+
+/// No page of a list is longer.
+const MAX_LIMIT: usize = 1_000;
+
+/// How long a page is where the request does not say.
+const DEFAULT_LIMIT: usize = 50;
 
 /// No request but an upload carries more: a bulk call's 16 MiB and what is around it.
 const MAX_BODY_BYTES: usize = 17 << 20;
@@ -79,6 +90,11 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/v1/queues", get(queues::list))
         .route("/api/v1/queues/{name}/pause", post(queues::pause))
         .route("/api/v1/queues/{name}/resume", post(queues::resume))
+        .route("/api/v1/recurring", get(recurring::list))
+        .route("/api/v1/recurring/{name}", get(recurring::show).put(recurring::put).delete(recurring::remove))
+        .route("/api/v1/recurring/{name}/pause", post(recurring::pause))
+        .route("/api/v1/recurring/{name}/resume", post(recurring::resume))
+        .route("/api/v1/recurring/{name}/trigger", post(recurring::trigger))
         .route("/api/v1/servers", get(servers::list))
         .route("/api/v1/events", get(events::follow))
         .route("/api/v1/session", get(session::show).post(session::sign_in).delete(session::sign_out))
@@ -91,6 +107,16 @@ pub(crate) fn router(api: Api) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(api.guard.clone(), guard::check))
         .with_state(api)
+}
+
+fn page_limit(limit: Option<usize>) -> ApiResult<usize> {
+    match limit {
+        None => Ok(DEFAULT_LIMIT),
+        Some(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
+        Some(limit) => {
+            Err(ApiError::new(ProblemCode::BadRequest, format!("limit: expected 1 to {MAX_LIMIT}, not {limit}")))
+        }
+    }
 }
 
 #[cfg(test)]

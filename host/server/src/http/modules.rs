@@ -74,10 +74,10 @@ pub(super) async fn activate(
     body: Result<Json<ActivateRequest>, JsonRejection>,
 ) -> ApiResult<Json<ModuleView>> {
     let (Path(name), Json(ActivateRequest { digest })) = (name?, body?);
-    let known = api.client.storage().activate(&name, digest).await?;
+    let known = api.modules.activate(&name, digest).await;
     api.client.admission().invalidate();
     api.events.tell(Hint::Modules);
-    if !known {
+    if !known? {
         let detail = format!("module `{name}` has no version {digest}; `windlass modules show {name}` shows all");
         return Err(ApiError::new(ProblemCode::NotFound, detail));
     }

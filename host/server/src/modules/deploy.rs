@@ -1,7 +1,10 @@
 //! Taking in a component: check, compile in a child process, ask it what it is, keep it, and only then activate it.
 
 use windlass_api::{Deployed, Digest, HandlerName, HandlerSpec, ModuleName, VersionView};
-use windlass_jobs::storage::{NewVersion, StorageError};
+use windlass_jobs::{
+    Clock as _, SystemClock, recurring,
+    storage::{NewVersion, StorageError},
+};
 use windlass_wasm::Refusal;
 
 use super::{Modules, manifest};
@@ -69,6 +72,7 @@ impl Modules {
             Some(name) => name,
             None => described.name.parse().map_err(|error| DeployError::Description(format!("{error}")))?,
         };
+        recurring::check_declared(&module, &described.handlers, SystemClock.now()).map_err(DeployError::Description)?;
         let kept: Vec<_> = described.handlers.iter().map(|handler| handler.name.clone()).collect();
         let version = NewVersion {
             module: module.clone(),
@@ -87,7 +91,7 @@ impl Modules {
         let mut dropped_handlers = Vec::new();
         if activated {
             let before = self.active(&module).await?;
-            self.storage.activate(&module, digest).await?;
+            self.activate(&module, digest).await?;
             dropped_handlers = before.map(|before| dropped(&before.handlers, &kept)).unwrap_or_default();
         }
         let version = self.storage.version(&module, digest).await?;
@@ -98,6 +102,19 @@ impl Modules {
             tracing::warn!(%module, handlers = handlers.join(", "), "the version that was active before had more handlers: their jobs wait until a version has them again");
         }
         Ok(Deployed { module, version, already_known, dropped_handlers })
+    }
+
+    /// Sends new jobs to a version and puts the recurring jobs in place that it declares. Gives whether the version is known.
+    ///
+    /// # Errors
+    /// Where the storage does not answer. Where that is only after the version was activated, its recurring jobs are put in
+    /// place when a host starts.
+    pub async fn activate(&self, module: &ModuleName, digest: Digest) -> Result<bool, StorageError> {
+        let known = self.storage.activate(module, digest).await?;
+        if known {
+            recurring::declare(&*self.storage, module).await?;
+        }
+        Ok(known)
     }
 
     async fn active(&self, module: &ModuleName) -> Result<Option<VersionView>, StorageError> {

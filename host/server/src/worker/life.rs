@@ -9,7 +9,7 @@ use windlass_wasm::StopReason;
 
 use super::{
     Parts, Stage, WorkerOptions, backoff::Backoff, dispatcher, executor::Executor, guests::Guests, heartbeat,
-    heartbeat::Lease, housekeeping, recorder::Recorder, running::Running,
+    heartbeat::Lease, housekeeping, recorder::Recorder, running::Running, scheduler,
 };
 
 pub(super) async fn register(parts: &Parts, options: &WorkerOptions) -> Result<ServerId, StorageError> {
@@ -99,7 +99,8 @@ async fn serve_as(
     let cancelling = tokio::spawn(housekeeping::pass_on_cancels(parts.storage.clone(), running.clone()));
     let slots = guests.slots.clone();
     let giving_back = tokio::spawn(async move { slots.threads.give_back_the_late().await });
-    let keeping = housekeeping::start(parts, server, options.lost_after);
+    let mut keeping = housekeeping::start(parts, server, options.lost_after);
+    keeping.spawn(scheduler::fire(parts.storage.clone(), parts.admission.clone()));
 
     let ended = tokio::select! {
         _ = stage.wait_for(|stage| *stage != Stage::Working) => Ended::ShutDown,

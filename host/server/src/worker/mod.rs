@@ -6,7 +6,7 @@
 //!     ▲                                                 │
 //!     └─────────────────────────────────────────────────┘ slot given back when the run has ended
 //!
-//!   heartbeat (own thread) ──▶ storage      sweeper, promoter, pruner (tasks) ──▶ storage
+//!   heartbeat (own thread) ──▶ storage      sweeper, promoter, pruner, scheduler (tasks) ──▶ storage
 //! ```
 //!
 //! A worker claims under one server id. Where storage has given that id up as lost, the worker stops its sandboxes and
@@ -23,6 +23,7 @@ mod queues;
 mod recorder;
 mod run_host;
 mod running;
+mod scheduler;
 mod slots;
 mod threads;
 pub(crate) mod verdict;

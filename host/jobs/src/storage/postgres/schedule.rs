@@ -125,7 +125,7 @@ pub(super) async fn due(tx: &mut Tx<'_>, limit: usize) -> Result<Due, Fault> {
     let query = tx
         .query(entries!("WHERE NOT paused AND next_at IS NOT NULL ORDER BY next_at, name LIMIT $1"))
         .bind(amount(limit.saturating_add(1)));
-    let mut due = Due::default();
+    let mut due = Due { now, ..Due::default() };
     for row in tx.all(query).await? {
         let entry = read(&row)?;
         let next_at = entry.next_at.unwrap_or(now);

@@ -1,6 +1,6 @@
 //! Recurring jobs as they are kept: the revision, then the entry as JSON.
 
-use windlass_api::{Page, RecurringName};
+use windlass_api::{Page, RecurringName, Timestamp};
 
 use super::{
     RedisStorage,
@@ -83,6 +83,7 @@ impl RedisStorage {
         call.arg("list").arg(limit + 1).arg(cursor.unwrap_or_default());
         let mut answer = List::of(self.run(call).await?)?;
         answer.next()?;
+        answer.next()?;
         let mut entries = read(answer)?;
         let more = entries.len() > limit;
         entries.truncate(limit);
@@ -95,7 +96,8 @@ impl RedisStorage {
         call.arg("due").arg(limit.clamp(1, MAX_PAGE));
         let mut answer = List::of(self.run(call).await?)?;
         let next_in_ms = answer::optional_number(answer.next()?)?;
-        Ok(Due { entries: read(answer)?, next_in_ms })
+        let now = Timestamp(answer::number(answer.next()?)?);
+        Ok(Due { entries: read(answer)?, next_in_ms, now })
     }
 }
 

@@ -125,7 +125,7 @@ fn due(db: &Connection, now: Timestamp, limit: usize) -> Result<Due, Fault> {
          ORDER BY next_at, name",
     ))?;
     let mut rows = query.query([])?;
-    let mut due = Due::default();
+    let mut due = Due { now, ..Due::default() };
     while let Some(row) = rows.next()? {
         let next_at = Timestamp(row.get(3)?);
         if next_at > now || due.entries.len() == limit {

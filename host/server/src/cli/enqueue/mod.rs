@@ -83,7 +83,8 @@ pub(super) async fn run(command: Enqueue, global: &Global) -> anyhow::Result<Exi
     }
 }
 
-fn header(text: &str) -> Result<(String, String), String> {
+/// Reads `KEY=VALUE`.
+pub(super) fn header(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }

@@ -1,7 +1,8 @@
 -- Recurring jobs.
 -- ARGV[3]  `due`: those whose instant has come, at most ARGV[4]; `list`: by name, after the name ARGV[5]
--- Result   for those that are due, the milliseconds to the next one or nothing; then pairs of a name and what is kept
-local answer, names = { '' }, nil
+-- Result   for those that are due, the milliseconds to the next one or nothing; the present instant; then pairs of a name
+--          and what is kept
+local answer, names = { '', digits(now) }, nil
 if ARGV[3] == 'due' then
   local limit = tonumber(ARGV[4])
   names = redis.call('ZRANGEBYSCORE', P .. 'recurring:due', '-inf', digits(now), 'LIMIT', 0, limit)

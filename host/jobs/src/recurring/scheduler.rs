@@ -1,0 +1,144 @@
+//! Enqueueing what is due. Any number of hosts may do it at once: an entry moves on by compare-and-set, in one step with
+//! the jobs of the instants that it leaves behind, so that each instant is fired once.
+
+use std::{collections::HashSet, fmt, sync::Arc};
+
+use uuid::Uuid;
+use windlass_api::{JobId, JobRequest, RecurringName, Timestamp};
+
+use super::{Plan, definition::Definition, plan};
+use crate::{
+    NewJob,
+    admission::{Admission, AdmissionError, MAX_BULK_BYTES},
+    storage::{RecurringEntry, Storage, StorageError},
+};
+
+/// The header that tells a job which recurring job made it.
+const NAME_HEADER: &str = "windlass-recurring";
+
+/// The header that tells a job which instant it is for.
+const INSTANT_HEADER: &str = "windlass-instant";
+
+/// How many entries are looked at in one step.
+const BATCH: usize = 100;
+
+/// How many jobs one entry enqueues in one step: the rest follows in the next.
+const MOST_JOBS: usize = 100;
+
+/// No more entries than this are remembered as unreadable, so that the memory for them is bounded.
+const MAX_UNREADABLE: usize = 1_000;
+
+/// Fires recurring jobs.
+pub struct Scheduler {
+    storage: Arc<dyn Storage>,
+    admission: Arc<Admission>,
+    /// Those that cannot be read here, by the revision that cannot be: they are told of once and do not hold up others.
+    unreadable: HashSet<(RecurringName, u64)>,
+}
+
+impl fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scheduler").finish_non_exhaustive()
+    }
+}
+
+/// When an entry is due next, once it was fired; nothing where another host was faster.
+type Moved = Option<Option<Timestamp>>;
+
+impl Scheduler {
+    /// Fires the entries of this storage; their jobs are checked by `admission`.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>, admission: Arc<Admission>) -> Self {
+        Self { storage, admission, unreadable: HashSet::new() }
+    }
+
+    /// Enqueues the jobs of the entries that are due. Gives how long until it is worth doing again, in milliseconds; 0
+    /// where there is more already.
+    ///
+    /// # Errors
+    /// Where the storage does not answer. What was done until then is done.
+    pub async fn step(&mut self) -> Result<Option<u64>, StorageError> {
+        let due = self.storage.due_recurring(BATCH + self.unreadable.len()).await?;
+        let mut next_in_ms = due.next_in_ms;
+        let mut unreadable = HashSet::new();
+        for entry in due.entries {
+            let key = (entry.name.clone(), entry.revision);
+            if self.unreadable.contains(&key) {
+                unreadable.insert(key);
+                continue;
+            }
+            match self.fire(entry, due.now).await {
+                Ok(Some(next_at)) => {
+                    let in_ms = next_at.map(|next_at| next_at.ms_since(due.now));
+                    next_in_ms = next_in_ms.into_iter().chain(in_ms).min();
+                }
+                Ok(None) => {}
+                Err(error @ StorageError::Unavailable(_)) => return Err(error),
+                // Whatever else is wrong lies in the entry itself, or in its jobs: the others behind it must not wait for it.
+                Err(error) => {
+                    let (name, _) = &key;
+                    tracing::error!(recurring = %name, %error, "a recurring job cannot be fired by this host");
+                    unreadable.insert(key);
+                }
+            }
+        }
+        self.unreadable = unreadable.into_iter().take(MAX_UNREADABLE).collect();
+        Ok(next_in_ms)
+    }
+
+    async fn fire(&self, mut entry: RecurringEntry, now: Timestamp) -> Result<Moved, StorageError> {
+        let Some(due_at) = entry.next_at else { return Ok(None) };
+        let mut definition = Definition::of(&entry)?;
+        let schedule = definition
+            .schedule()
+            .map_err(|error| StorageError::Damaged(format!("the recurring job {}: {error}", entry.name)))?;
+        let request = &definition.request;
+        let Plan { fire, mut next_at, left_out } =
+            plan(&schedule, request.misfire, definition.catch_up(), due_at, now, most_jobs(&request.job));
+        if left_out {
+            tracing::warn!(recurring = %entry.name, since = %due_at, policy = ?request.misfire, "instants were missed");
+        }
+        let mut jobs = Vec::new();
+        if let Some(last) = fire.last().copied() {
+            entry.last_at = Some(last);
+            match self.admission.admit(request.job.clone()).await {
+                Ok(job) => {
+                    jobs = of_instants(&entry.name, &job, &fire);
+                    entry.last_job = jobs.last().map(|job| job.id);
+                    definition.refused = None;
+                }
+                Err(AdmissionError::Storage(error @ StorageError::Unavailable(_))) => return Err(error),
+                // It says so, and goes on to its next instant: what is wrong now may be right then.
+                Err(error) => {
+                    tracing::warn!(recurring = %entry.name, %error, "a recurring job enqueues nothing");
+                    entry.last_job = None;
+                    definition.refused = Some(error.to_string());
+                    next_at = schedule.next_after(now.max(last));
+                }
+            }
+            entry.definition = definition.write()?;
+        }
+        entry.next_at = next_at;
+        let expected = Some(entry.revision);
+        let put = self.storage.put_recurring(entry, expected, jobs).await?;
+        Ok(put.map(|_| next_at))
+    }
+}
+
+/// How many jobs may be enqueued in one step, given how long each is.
+fn most_jobs(job: &JobRequest) -> usize {
+    let headers = job.headers.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+    (MAX_BULK_BYTES / (job.payload.as_str().len() + headers).max(1)).clamp(1, MOST_JOBS)
+}
+
+/// A job for each instant, which tells the handler the instant that it is for.
+fn of_instants(name: &RecurringName, job: &NewJob, instants: &[Timestamp]) -> Vec<NewJob> {
+    let of = |instant: &Timestamp| {
+        let mut job = job.clone();
+        job.id = JobId(Uuid::now_v7());
+        job.headers.insert(NAME_HEADER.to_owned(), name.to_string());
+        job.headers.insert(INSTANT_HEADER.to_owned(), instant.to_string());
+        job
+    };
+    instants.iter().map(of).collect()
+}
