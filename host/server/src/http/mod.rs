@@ -29,11 +29,11 @@ use axum::{
 use windlass_api::ProblemCode;
 use windlass_jobs::Client;
 
+pub(crate) use self::{access::Access, door::Door, guard::Guard, health::Health};
 use self::{
     access::Caller,
     error::{ApiError, ApiResult},
 };
-pub(crate) use self::{access::Access, door::Door, guard::Guard, health::Health};
 use crate::{bulk::BulkActions, events::Events, metrics::Scrape, modules::Modules};
 
 /// No page of a list is longer.
