@@ -2,12 +2,13 @@
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
-use windlass_api::State;
+use windlass_api::{Role, State};
 
 use super::{
     browser,
     parts::{Glyph, Icon},
     shared::Shared,
+    sign_in::SignedIn,
 };
 use crate::{
     filter::Shown,
@@ -16,11 +17,12 @@ use crate::{
 };
 
 /// The pages, by their paths relative to the dashboard's own.
-const PAGES: [(&str, &str, Glyph); 6] = [
+const PAGES: [(&str, &str, Glyph); 7] = [
     ("", "Overview", Glyph::Overview),
     ("jobs", "Jobs", Glyph::Jobs),
     ("run", "Run a job", Glyph::Run),
     ("queues", "Queues", Glyph::Queues),
+    ("recurring", "Recurring", Glyph::Recurring),
     ("modules", "Modules", Glyph::Modules),
     ("servers", "Servers", Glyph::Servers),
 ];
@@ -58,7 +60,7 @@ pub(super) fn Navigation() -> impl IntoView {
         // An empty reference would be the present page, query and all.
         let href = if page.is_empty() { "./" } else { page };
         view! {
-            <li>
+            <li hidden=move || page == "run" && !shared.may(Role::Operator)>
                 <a class="nav-link" href=href aria-current=move || is_current(page).then_some("page")>
                     <Icon glyph=glyph />
                     <span>{label}</span>
@@ -89,6 +91,7 @@ pub(super) fn Navigation() -> impl IntoView {
                 <ul class="nav-end">
                     {link(("settings", "Settings", Glyph::Settings))}
                     <li><Live /></li>
+                    <li><SignedIn /></li>
                 </ul>
             </nav>
         </header>
