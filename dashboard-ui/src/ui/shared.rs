@@ -23,10 +23,6 @@ pub(super) struct Shared {
     pub(super) now: RwSignal<Timestamp>,
     /// Grows whenever something may have changed at the host.
     pub(super) news: RwSignal<u64>,
-    /// What events have named since it was asked for, of what changes rarely; a bit each.
-    pub(super) named: StoredValue<u8>,
-    /// Whether the page shows what no event tells of.
-    pub(super) closely: RwSignal<bool>,
     /// Whether the page follows by itself.
     pub(super) live: RwSignal<bool>,
     pub(super) toasts: RwSignal<Vec<Toast>>,
@@ -76,8 +72,6 @@ impl Shared {
             modules: RwSignal::new(Loaded::default()),
             now: RwSignal::new(browser::now()),
             news: RwSignal::new(0),
-            named: StoredValue::new(0),
-            closely: RwSignal::new(false),
             live: RwSignal::new(true),
             toasts: RwSignal::new(Vec::new()),
             question: RwSignal::new(None),

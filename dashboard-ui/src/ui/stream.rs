@@ -1,16 +1,11 @@
 //! The one place that listens. The host's events say that something has changed, and what is on the page is asked for
 //! again; where the host sends none, the page asks each second, as long as somebody can see it.
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-    time::Duration,
-};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, closure::Closure};
-use web_sys::{EventSource, MessageEvent};
-use windlass_api::Event as Kind;
+use web_sys::{Event as DomEvent, EventSource, MessageEvent};
 
 use super::{api, browser, shared::Shared};
 use crate::model::connection::{Event, Source};
@@ -19,29 +14,17 @@ use crate::model::connection::{Event, Source};
 const CALM_MS: u64 = 400;
 
 /// While events come, every how many seconds the page looks all the same.
-const BESIDES_EVENTS: u32 = 5;
-
-/// How often a stream that was refused is asked for again, in beats.
-const OPEN_EVERY: u32 = 5;
-
-/// What changes rarely, and the bit that says that an event has named it: queues, servers and modules.
-const RARE: [(Kind, u8); 3] = [(Kind::Queues, 1), (Kind::Servers, 2), (Kind::Modules, 4)];
+const BESIDES_EVENTS: u32 = 10;
 
 /// Starts to listen, for as long as the page is open.
 pub(super) fn start(shared: Shared) {
-    let stream = Rc::new(Stream::new(shared));
-    if browser::is_visible() {
-        stream.open();
-    }
-    beat(shared, Rc::clone(&stream), 0);
+    listen(shared);
+    beat(shared, 0);
     watch_time(shared);
     let on_visible = Closure::<dyn Fn()>::new(move || {
         if browser::is_visible() {
             shared.now.set(browser::now());
-            stream.open();
             look(shared);
-        } else {
-            stream.close(shared);
         }
     });
     let _ = document().add_event_listener_with_callback("visibilitychange", on_visible.as_ref().unchecked_ref());
@@ -55,16 +38,13 @@ pub(super) fn start(shared: Shared) {
     }
 }
 
-/// Queues, servers and modules change rarely, and every page names them: each is asked for where an event names it, and at every
-/// third news.
+/// Queues, servers and modules change rarely, and every page names them: each is asked for at every third news.
 fn follow_rarely(shared: Shared, what: u64) {
     shared.follow(move || async move {
         let news = shared.news.get_untracked();
-        let bit = 1 << what;
-        if news > 0 && news % 3 != what && shared.named.get_value() & bit == 0 {
+        if news > 0 && news % 3 != what {
             return;
         }
-        shared.named.update_value(|named| *named &= !bit);
         match what {
             0 => {
                 let answer = shared.api().queues().await;
@@ -101,80 +81,49 @@ fn watch_time(shared: Shared) {
 }
 
 /// One look after the other: each second, less often while the host is lost or tells by itself.
-fn beat(shared: Shared, stream: Rc<Stream>, number: u32) {
+fn beat(shared: Shared, number: u32) {
     let wait = shared.connection.get_untracked().wait_ms();
     let next = move || {
         let connection = shared.connection.get_untracked();
-        // Of a job that runs, no event tells how far it is and what it logs.
-        let tells = connection.source == Source::Events && !connection.is_lost() && !shared.closely.get_untracked();
-        if browser::is_visible() && number % OPEN_EVERY == 0 {
-            stream.open();
-        }
+        let tells = connection.source == Source::Events && !connection.is_lost();
         if browser::is_visible() && (!tells || number % BESIDES_EVENTS == 0) {
             // A lost host is looked for even where the viewer has stopped the list.
             if connection.misses > 0 { shared.look() } else { look(shared) }
         }
-        beat(shared, stream, number.wrapping_add(1));
+        beat(shared, number.wrapping_add(1));
     };
     set_timeout(next, Duration::from_millis(u64::from(wait)));
 }
 
-/// The stream of events. It is open while somebody can see the page: a browser keeps few connections to one host, and pages in
-/// the background must not take them all.
-struct Stream {
-    source: RefCell<Option<EventSource>>,
-    on_event: Closure<dyn Fn(MessageEvent)>,
-    on_open: Closure<dyn Fn()>,
-    on_error: Closure<dyn Fn()>,
-}
-
-impl Stream {
-    fn new(shared: Shared) -> Self {
-        let waits = Rc::new(Cell::new(false));
-        let on_event = Closure::new(move |event: MessageEvent| {
-            let kind = event.type_().parse::<Kind>().ok();
-            let named = RARE.iter().filter(|(rare, _)| kind == Some(Kind::Missed) || kind == Some(*rare));
-            let named = named.fold(0, |bits, (_, bit)| bits | bit);
-            shared.named.update_value(|bits| *bits |= named);
-            if waits.replace(true) {
-                return;
-            }
-            let waits = Rc::clone(&waits);
-            let later = move || {
-                waits.set(false);
-                look(shared);
-            };
-            set_timeout(later, Duration::from_millis(CALM_MS));
-        });
-        let on_open = Closure::new(move || {
-            shared.notice(Event::StreamOpened);
-            // What happened before it was open is told by nobody.
-            look(shared);
-        });
-        let on_error = Closure::new(move || shared.notice(Event::StreamEnded));
-        Self { source: RefCell::new(None), on_event, on_open, on_error }
-    }
-
-    /// Opens it where it is not: a browser comes back by itself after a connection broke, but not after a refusal.
-    fn open(&self) {
-        let mut source = self.source.borrow_mut();
-        if source.as_ref().is_some_and(|source| source.ready_state() != EventSource::CLOSED) {
+fn listen(shared: Shared) {
+    let Ok(source) = EventSource::new(&api::url("events")) else {
+        return;
+    };
+    let waits = Rc::new(Cell::new(false));
+    let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |_| {
+        if waits.replace(true) {
             return;
         }
-        let Ok(opened) = EventSource::new(&api::url("events")) else { return };
-        for kind in Kind::ALL {
-            let on_event = self.on_event.as_ref().unchecked_ref();
-            let _ = opened.add_event_listener_with_callback(kind.as_str(), on_event);
+        let waits = Rc::clone(&waits);
+        let later = move || {
+            waits.set(false);
+            look(shared);
+        };
+        set_timeout(later, Duration::from_millis(CALM_MS));
+    });
+    let on_open = Closure::<dyn Fn()>::new(move || shared.notice(Event::StreamOpened));
+    let ended = source.clone();
+    let on_error = Closure::<dyn Fn(DomEvent)>::new(move |_| {
+        shared.notice(Event::StreamEnded);
+        // Refused for good, as by a host that has no events. Anything else the browser tries again by itself.
+        if ended.ready_state() == EventSource::CLOSED {
+            ended.close();
         }
-        opened.set_onopen(Some(self.on_open.as_ref().unchecked_ref()));
-        opened.set_onerror(Some(self.on_error.as_ref().unchecked_ref()));
-        *source = Some(opened);
-    }
-
-    fn close(&self, shared: Shared) {
-        if let Some(source) = self.source.take() {
-            source.close();
-            shared.notice(Event::StreamEnded);
-        }
-    }
+    });
+    source.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+    source.set_onopen(Some(on_open.as_ref().unchecked_ref()));
+    source.set_onerror(Some(on_error.as_ref().unchecked_ref()));
+    on_message.forget();
+    on_open.forget();
+    on_error.forget();
 }

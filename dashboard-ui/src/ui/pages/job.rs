@@ -56,11 +56,6 @@ fn Shown(id: JobId) -> impl IntoView {
 }
 
 fn follow(shared: Shared, model: RwSignal<JobModel>, id: JobId) {
-    let is_running = Memo::new(move |_| {
-        model.with(|model| model.detail.value.as_ref().is_some_and(|detail| detail.job.state == State::Processing))
-    });
-    Effect::new(move |_| shared.closely.set(is_running.get()));
-    on_cleanup(move || shared.closely.set(false));
     shared.follow(move || async move {
         // A job that is gone stays gone, and one that has ended changes only where somebody enqueues it again.
         let rests = model.try_with_untracked(|model| {

@@ -172,7 +172,7 @@ mod tests {
 
     fn action(state: BulkState) -> BulkAction {
         BulkAction {
-            id: windlass_api::BulkActionId(uuid::Uuid::nil()),
+            id: BulkActionId(uuid::Uuid::nil()),
             action: BulkVerb::Requeue,
             filter: JobFilter::default(),
             limit: 100_000,
