@@ -42,7 +42,7 @@ fn what_ran_and_what_waits_is_counted() -> Result<()> {
         ("windlass_queue_enqueued_jobs{queue=\"mail\"}".to_owned(), 1.0),
         ("windlass_slots{mode=\"sync\"}".to_owned(), 3.0),
         ("windlass_slots{mode=\"async\"}".to_owned(), 7.0),
-        ("windlass_servers".to_owned(), 1.0),
+        ("windlass_servers{}".to_owned(), 1.0),
         ("windlass_storage_up".to_owned(), 1.0),
         ("windlass_lost_servers_total".to_owned(), 0.0),
     ] {

@@ -61,7 +61,7 @@ pub struct RecurringOutcome {
     /// The job that was enqueued; absent where none was, as `refused` tells.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub job: Option<JobId>,
-    /// The job's state; absent where it has been removed after its retention.
+    /// The job's state; absent where it has been removed after its retention, or cannot be read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub state: Option<State>,
     /// Why the job's last run did not succeed.

@@ -119,6 +119,9 @@ fn guard(settings: &Settings) -> anyhow::Result<Guard> {
         }
         return Ok(Guard::Tokens(Arc::new(Access::new(&settings.access))));
     }
+    if settings.access.required {
+        bail!("`required` is set under [access] and there is no token: make one with `windlass token new`");
+    }
     if is_loopback {
         return Ok(Guard::LoopbackOnly);
     }

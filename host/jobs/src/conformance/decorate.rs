@@ -46,7 +46,7 @@ macro_rules! decorate {
             }
             RecurringStore {
                 put_recurring(entry: RecurringEntry, expected: Option<u64>, jobs: Vec<NewJob>) -> Option<u64>;
-                remove_recurring(name: &RecurringName) -> bool;
+                remove_recurring(name: &RecurringName, expected: Option<u64>) -> bool;
                 recurring(name: &RecurringName) -> Option<RecurringEntry>;
                 recurring_entries(cursor: Option<&str>, limit: usize) -> Page<RecurringEntry>;
                 due_recurring(limit: usize) -> Due;

@@ -108,8 +108,8 @@ async fn fill(world: &World) -> JobId {
         last_job: logged,
         revision: 0,
     };
-    world.storage.put_recurring(entry.clone(), None, Vec::new()).await.unwrap();
-    world.storage.put_recurring(entry, Some(1), Vec::new()).await.unwrap();
+    let revision = world.storage.put_recurring(entry.clone(), None, Vec::new()).await.unwrap();
+    assert!(world.storage.put_recurring(entry, revision, Vec::new()).await.unwrap().is_some());
     world.storage.leave(server).await.unwrap();
     logged.unwrap()
 }
@@ -140,7 +140,7 @@ pub async fn an_import_into_an_empty_storage_makes_it_equal(world: World) {
         let name = "nightly".parse().unwrap();
         let entry = other.storage.recurring(&name).await.unwrap();
         assert_eq!(entry, world.storage.recurring(&name).await.unwrap());
-        assert_eq!(entry.unwrap().revision, 2);
+        assert!(entry.is_some());
         for grain in [Grain::Minute, Grain::Hour] {
             let all =
                 CounterQuery { grain, from: Timestamp(0), before: world.now().plus_ms(1), module: None, handler: None };

@@ -36,21 +36,21 @@ pub async fn an_entry_reads_back_as_it_was_put_with_its_revision(world: World) {
     let fired = job();
     let mut new = entry("nightly", Some(world.now().plus_ms(5)));
     (new.last_at, new.last_job, new.revision) = (Some(world.now()), Some(fired.id), 77);
-    assert_eq!(put(&world, new.clone(), None, Vec::new()).await, Some(1));
-    new.revision = 1;
+    let first = put(&world, new.clone(), None, Vec::new()).await.unwrap();
+    new.revision = first;
     assert_eq!(world.storage.recurring(&name("nightly")).await.unwrap(), Some(new.clone()));
     (new.paused, new.next_at, new.definition) = (true, None, json("[1]"));
-    assert_eq!(put(&world, new.clone(), Some(1), Vec::new()).await, Some(2));
-    new.revision = 2;
+    assert_eq!(put(&world, new.clone(), Some(first), Vec::new()).await, Some(first + 1));
+    new.revision = first + 1;
     assert_eq!(world.storage.recurring(&name("nightly")).await.unwrap(), Some(new));
 }
 
 pub async fn an_entry_of_another_revision_is_left_alone_and_nothing_enqueued(world: World) {
     let old = entry("nightly", None);
     assert_eq!(put(&world, old.clone(), Some(1), vec![job()]).await, None, "there is none yet");
-    assert_eq!(put(&world, old.clone(), None, vec![job()]).await, Some(1));
+    let revision = put(&world, old.clone(), None, vec![job()]).await.unwrap();
     let new = entry("nightly", Some(world.now()));
-    for expected in [None, Some(0), Some(2)] {
+    for expected in [None, Some(0), Some(revision - 1), Some(revision + 1)] {
         assert_eq!(put(&world, new.clone(), expected, vec![job()]).await, None, "{expected:?}");
     }
     assert_eq!(world.storage.recurring(&name("nightly")).await.unwrap().unwrap().next_at, None);
@@ -104,21 +104,26 @@ pub async fn entries_are_due_in_the_order_of_their_instants(world: World) {
 pub async fn a_paused_entry_is_not_due(world: World) {
     let mut paused = entry("nightly", Some(world.now()));
     paused.paused = true;
-    put(&world, paused.clone(), None, Vec::new()).await;
+    let revision = put(&world, paused.clone(), None, Vec::new()).await;
     assert_eq!(due(&world, 10).await, (vec![], None));
     paused.paused = false;
-    put(&world, paused, Some(1), Vec::new()).await;
+    put(&world, paused, revision, Vec::new()).await;
     assert_eq!(due(&world, 10).await.0, ["nightly"]);
 }
 
 pub async fn an_entry_is_removed_and_its_jobs_stay(world: World) {
-    put(&world, entry("nightly", Some(world.now())), None, vec![job()]).await;
-    assert!(world.storage.remove_recurring(&name("nightly")).await.unwrap());
-    assert!(!world.storage.remove_recurring(&name("nightly")).await.unwrap());
+    let removed = put(&world, entry("nightly", Some(world.now())), None, vec![job()]).await;
+    let other = removed.map(|revision| revision + 1);
+    assert!(!world.storage.remove_recurring(&name("nightly"), other).await.unwrap(), "it is of another revision");
+    assert!(world.storage.recurring(&name("nightly")).await.unwrap().is_some());
+    assert!(world.storage.remove_recurring(&name("nightly"), removed).await.unwrap());
+    assert!(!world.storage.remove_recurring(&name("nightly"), None).await.unwrap());
     assert_eq!(world.storage.recurring(&name("nightly")).await.unwrap(), None);
     assert_eq!(due(&world, 10).await, (vec![], None));
     assert_eq!(world.storage.counts().await.unwrap().of(State::Enqueued), 1);
-    assert_eq!(put(&world, entry("nightly", None), None, Vec::new()).await, Some(1), "its name is free");
+    assert!(put(&world, entry("nightly", None), None, Vec::new()).await.is_some(), "its name is free");
+    let late = put(&world, entry("nightly", Some(world.now())), removed, vec![job()]).await;
+    assert_eq!(late, None, "whoever read the one before changes nothing of the one that came after");
 }
 
 pub async fn entries_are_listed_by_name_page_by_page(world: World) {
@@ -143,7 +148,7 @@ pub async fn entries_are_listed_by_name_page_by_page(world: World) {
 pub async fn a_job_of_an_entry_that_is_there_already_stays_as_it_is(world: World) {
     let first = job();
     world.add(first.clone()).await;
-    assert_eq!(put(&world, entry("nightly", None), None, vec![first, job()]).await, Some(1));
+    assert!(put(&world, entry("nightly", None), None, vec![first, job()]).await.is_some());
     let listed = world.storage.jobs(&JobFilter::default(), None, 10).await.unwrap().items;
     assert_eq!(listed.len(), 2);
 }

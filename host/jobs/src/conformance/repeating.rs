@@ -83,8 +83,8 @@ pub async fn a_repeated_put_of_an_entry_changes_nothing_and_its_jobs_are_there_o
     assert_eq!(storage.recurring(&entry.name).await.unwrap().unwrap().revision, 1, "as whoever looks finds");
     assert_eq!(world.storage.counts().await.unwrap().of(State::Enqueued), 1);
     let storage = losing(&world);
-    lost(storage.remove_recurring(&entry.name).await.map(|_| ()));
-    assert!(!storage.remove_recurring(&entry.name).await.unwrap());
+    lost(storage.remove_recurring(&entry.name, None).await.map(|_| ()));
+    assert!(!storage.remove_recurring(&entry.name, None).await.unwrap());
 }
 
 pub async fn what_time_or_an_operator_brings_is_done_once(world: World) {

@@ -1,5 +1,6 @@
 //! What a [`Client`] does with recurring jobs.
 
+use futures::stream::{self, StreamExt as _};
 use windlass_api::{
     Enqueued, JobSummary, Page, RecurringJob, RecurringName, RecurringOutcome, RecurringRequest, Timestamp,
 };
@@ -10,6 +11,9 @@ use crate::{
     admission::AdmissionError,
     storage::{RecurringEntry, Storage, StorageError},
 };
+
+/// How many entries of a list are looked up at once.
+const AT_ONCE: usize = 16;
 
 /// How many instants are shown of those to come.
 const NEXT_RUNS: usize = 5;
@@ -92,8 +96,11 @@ impl Client {
     pub async fn recurring_jobs(&self, cursor: Option<&str>, limit: usize) -> Result<Page<RecurringJob>, ClientError> {
         let page = self.storage().recurring_entries(cursor, limit).await?;
         let mut jobs = Vec::with_capacity(page.items.len());
-        for entry in &page.items {
-            match shown(&**self.storage(), entry).await {
+        let asked: Vec<_> =
+            page.items.iter().map(|entry| async move { (entry, shown(&**self.storage(), entry).await) }).collect();
+        let mut answers = stream::iter(asked).buffered(AT_ONCE);
+        while let Some((entry, answer)) = answers.next().await {
+            match answer {
                 Ok(job) => jobs.push(job),
                 Err(ClientError::Storage(StorageError::Damaged(reason))) => {
                     tracing::error!(recurring = %entry.name, reason, "a recurring job is left out of a list");
@@ -101,6 +108,7 @@ impl Client {
                 Err(error) => return Err(error),
             }
         }
+        drop(answers);
         Ok(Page::new(jobs, page.next))
     }
 
@@ -110,7 +118,7 @@ impl Client {
     /// # Errors
     /// Where the storage does not answer.
     pub async fn remove_recurring(&self, name: &RecurringName) -> Result<bool, ClientError> {
-        Ok(self.storage().remove_recurring(name).await?)
+        Ok(self.storage().remove_recurring(name, None).await?)
     }
 
     /// Has a recurring job passed over until it is resumed. Nothing where there is none.
@@ -210,7 +218,7 @@ async fn shown(storage: &dyn Storage, entry: &RecurringEntry) -> Result<Recurrin
     let following =
         following.map(|(next_at, schedule)| schedule.after(next_at).take(NEXT_RUNS - 1).collect::<Vec<_>>());
     let last = match entry.last_at {
-        Some(at) => Some(outcome(storage, at, entry, definition.refused).await?),
+        Some(at) => Some(outcome(storage, at, entry, definition.refused).await),
         None => None,
     };
     Ok(RecurringJob {
@@ -229,11 +237,12 @@ async fn outcome(
     at: Timestamp,
     entry: &RecurringEntry,
     refused: Option<String>,
-) -> Result<RecurringOutcome, StorageError> {
+) -> RecurringOutcome {
     let summary: Option<JobSummary> = match entry.last_job {
-        Some(job) => storage.job(job).await?.map(|detail| detail.job),
+        // The entry is what was asked for: a job that cannot be read is one without a state.
+        Some(job) => storage.job(job).await.ok().flatten().map(|detail| detail.job),
         None => None,
     };
     let (state, failure) = summary.map(|job| (job.state, job.failure)).unzip();
-    Ok(RecurringOutcome { at, job: entry.last_job, state, failure: failure.flatten(), refused })
+    RecurringOutcome { at, job: entry.last_job, state, failure: failure.flatten(), refused }
 }

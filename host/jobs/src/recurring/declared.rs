@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use windlass_api::{
-    HandlerPath, HandlerSpec, JobRequest, ModuleName, RecurringName, RecurringRequest, ScheduleSpec, Timestamp,
+    Digest, HandlerPath, HandlerSpec, JobRequest, ModuleName, RecurringName, RecurringRequest, ScheduleSpec, Timestamp,
 };
 
 use super::{
@@ -37,8 +37,8 @@ pub fn check_declared(module: &ModuleName, handlers: &[HandlerSpec], now: Timest
             if !names.insert(name) {
                 return Err(wrong(&"its name is given twice: give each schedule of the module its own"));
             }
-            Schedule::read(&schedule.expression, schedule.time_zone.as_deref(), now)
-                .map_err(|error| wrong(&error.message))?;
+            let read = Schedule::read(&schedule.expression, schedule.time_zone.as_deref(), now);
+            read.map_err(|error| if error.field == "schedule" { wrong(&error.message) } else { wrong(&error) })?;
             if schedule.payload.as_str().len() > MAX_PAYLOAD_BYTES {
                 return Err(wrong(&format!("its payload is over the limit of {MAX_PAYLOAD_BYTES} bytes")));
             }
@@ -68,8 +68,9 @@ pub async fn declare(storage: &dyn Storage, module: &ModuleName) -> Result<(), S
         for (name, request) in &wanted {
             put(storage, module, name, request).await?;
         }
-        for name in of_module(storage, module).await? {
-            if !wanted.contains_key(&name) && storage.remove_recurring(&name).await? {
+        for (name, revision) in of_module(storage, module).await? {
+            // Of the revision that was looked at: somebody may have put one of the name meanwhile, who is not the module.
+            if !wanted.contains_key(&name) && storage.remove_recurring(&name, Some(revision)).await? {
                 tracing::info!(recurring = %name, %module, "removed, since the active version does not declare it");
             }
         }
@@ -81,13 +82,23 @@ pub async fn declare(storage: &dyn Storage, module: &ModuleName) -> Result<(), S
     Ok(())
 }
 
-/// Does so for all modules: for a host that starts, in case whoever activated a version could not.
+/// Does so for all modules whose active version is not known here, in case whoever activated it could not: `known` is what the
+/// call before left, and empty for a host that starts. A module whose record cannot be read keeps no other from it.
 ///
 /// # Errors
 /// Where the storage does not answer.
-pub async fn declare_all(storage: &dyn Storage) -> Result<(), StorageError> {
+pub async fn declare_all(storage: &dyn Storage, known: &mut BTreeMap<ModuleName, Digest>) -> Result<(), StorageError> {
     for module in storage.modules().await? {
-        declare(storage, &module.name).await?;
+        let Some(active) = module.versions.iter().find(|version| version.active) else { continue };
+        if known.get(&module.name) == Some(&active.digest) {
+            continue;
+        }
+        match declare(storage, &module.name).await {
+            Err(error @ StorageError::Unavailable(_)) => return Err(error),
+            Err(error) => tracing::error!(module = %module.name, %error, "its recurring jobs are not put in place"),
+            Ok(()) => {}
+        }
+        known.insert(module.name, active.digest);
     }
     Ok(())
 }
@@ -117,7 +128,13 @@ async fn put(
     request: &RecurringRequest,
 ) -> Result<(), StorageError> {
     for _ in 0..TRIES {
-        let known = storage.recurring(name).await?;
+        let known = match storage.recurring(name).await {
+            Err(StorageError::Damaged(reason)) => {
+                tracing::error!(recurring = %name, %module, reason, "left as it is, since it cannot be read");
+                return Ok(());
+            }
+            known => known?,
+        };
         if known.as_ref().is_some_and(|known| !is_of(known, module)) {
             tracing::warn!(recurring = %name, %module, "left as it is, since somebody put it who is not the module");
             return Ok(());
@@ -139,16 +156,23 @@ async fn put(
     Err(StorageError::Unavailable(format!("the recurring job {name} is being changed by others all the time")))
 }
 
-async fn of_module(storage: &dyn Storage, module: &ModuleName) -> Result<Vec<RecurringName>, StorageError> {
-    let (mut names, mut cursor) = (Vec::new(), None::<String>);
-    loop {
-        let page = storage.recurring_entries(cursor.as_deref(), PAGE).await?;
-        names.extend(page.items.iter().filter(|entry| is_of(entry, module)).map(|entry| entry.name.clone()));
-        cursor = page.next;
-        if cursor.is_none() {
-            return Ok(names);
-        }
+/// The entries that come from a module, with their revisions.
+async fn of_module(storage: &dyn Storage, module: &ModuleName) -> Result<Vec<(RecurringName, u64)>, StorageError> {
+    // They stand together, since their names begin with the module's.
+    let prefix = format!("{module}.");
+    if prefix.parse::<RecurringName>().is_err() {
+        // So long that no entry can be called after it.
+        return Ok(Vec::new());
     }
+    let (mut names, mut cursor) = (Vec::new(), Some(prefix.clone()));
+    while let Some(after) = cursor {
+        let page = storage.recurring_entries(Some(&after), PAGE).await?;
+        let is_past = page.items.last().is_some_and(|entry| !entry.name.as_str().starts_with(&prefix));
+        let own = page.items.into_iter().filter(|entry| is_of(entry, module));
+        names.extend(own.map(|entry| (entry.name, entry.revision)));
+        cursor = page.next.filter(|_| !is_past);
+    }
+    Ok(names)
 }
 
 fn is_of(entry: &RecurringEntry, module: &ModuleName) -> bool {

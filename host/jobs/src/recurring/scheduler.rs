@@ -3,13 +3,14 @@
 
 use std::{collections::HashSet, fmt, sync::Arc};
 
+use futures::stream::{self, StreamExt as _};
 use uuid::Uuid;
 use windlass_api::{JobId, JobRequest, RecurringName, Timestamp};
 
 use super::{Plan, definition::Definition, plan};
 use crate::{
     NewJob,
-    admission::{Admission, AdmissionError, MAX_BULK_BYTES},
+    admission::{Admission, AdmissionError},
     storage::{RecurringEntry, Storage, StorageError},
 };
 
@@ -22,8 +23,20 @@ const INSTANT_HEADER: &str = "windlass-instant";
 /// How many entries are looked at in one step.
 const BATCH: usize = 100;
 
+/// How many of them are fired at once: storages put what comes together into one step.
+const AT_ONCE: usize = 16;
+
+/// After so many failures of the storage a step gives up.
+const MOST_FAILURES: usize = 3;
+
+/// How long to wait where those that are due cannot be fired, in milliseconds.
+const PAUSE_MS: u64 = 1_000;
+
 /// How many jobs one entry enqueues in one step: the rest follows in the next.
 const MOST_JOBS: usize = 100;
+
+/// How many bytes these have in all, as far as one job has no more: a slow storage must take them in time.
+const MOST_BYTES: usize = 1 << 20;
 
 /// No more entries than this are remembered as unreadable, so that the memory for them is bounded.
 const MAX_UNREADABLE: usize = 1_000;
@@ -33,8 +46,13 @@ pub struct Scheduler {
     storage: Arc<dyn Storage>,
     admission: Arc<Admission>,
     /// Those that cannot be read here, by the revision that cannot be: they are told of once and do not hold up others.
-    unreadable: HashSet<(RecurringName, u64)>,
+    unreadable: HashSet<Key>,
+    /// With which of those that are due it begins.
+    begin: usize,
 }
+
+/// An entry at a revision.
+type Key = (RecurringName, u64);
 
 impl fmt::Debug for Scheduler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -49,32 +67,42 @@ impl Scheduler {
     /// Fires the entries of this storage; their jobs are checked by `admission`.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>, admission: Arc<Admission>) -> Self {
-        Self { storage, admission, unreadable: HashSet::new() }
+        let begin = usize::try_from(Uuid::new_v4().as_u128() >> 112).unwrap_or(0);
+        Self { storage, admission, unreadable: HashSet::new(), begin }
     }
 
     /// Enqueues the jobs of the entries that are due. Gives how long until it is worth doing again, in milliseconds; 0
     /// where there is more already.
     ///
     /// # Errors
-    /// Where the storage does not answer. What was done until then is done.
+    /// Where the storage does not answer. What was done until then is done, and where it was one entry that failed, the others
+    /// were fired.
     pub async fn step(&mut self) -> Result<Option<u64>, StorageError> {
         let due = self.storage.due_recurring(BATCH + self.unreadable.len()).await?;
         let mut next_in_ms = due.next_in_ms;
-        let mut unreadable = HashSet::new();
-        for entry in due.entries {
-            let key = (entry.name.clone(), entry.revision);
-            if self.unreadable.contains(&key) {
-                unreadable.insert(key);
-                continue;
-            }
-            match self.fire(entry, due.now).await {
-                Ok(Some(next_at)) => {
-                    let in_ms = next_at.map(|next_at| next_at.ms_since(due.now));
+        let (known, mut entries): (Vec<_>, Vec<_>) =
+            due.entries.into_iter().partition(|entry| self.unreadable.contains(&(entry.name.clone(), entry.revision)));
+        let mut unreadable: HashSet<_> = known.into_iter().map(|entry| (entry.name, entry.revision)).collect();
+        // Each host begins elsewhere, so that several do not all try the same ones.
+        let middle = self.begin % entries.len().max(1);
+        entries.rotate_left(middle);
+        let (mut failures, mut answered) = (Vec::new(), false);
+        let firing: Vec<_> = entries.into_iter().map(|entry| self.fire_named(entry, due.now)).collect();
+        let mut firing = stream::iter(firing).buffer_unordered(AT_ONCE);
+        while let Some((key, outcome)) = firing.next().await {
+            match outcome {
+                Ok(moved) => {
+                    answered = true;
+                    let in_ms = moved.flatten().map(|next_at| next_at.ms_since(due.now));
                     next_in_ms = next_in_ms.into_iter().chain(in_ms).min();
                 }
-                Ok(None) => {}
-                Err(error @ StorageError::Unavailable(_)) => return Err(error),
-                // Whatever else is wrong lies in the entry itself, or in its jobs: the others behind it must not wait for it.
+                Err(error @ StorageError::Unavailable(_)) => {
+                    failures.push(error);
+                    if failures.len() == MOST_FAILURES {
+                        break;
+                    }
+                }
+                // Whatever else is wrong lies in the entry itself, or in its jobs: the others must not wait for it.
                 Err(error) => {
                     let (name, _) = &key;
                     tracing::error!(recurring = %name, %error, "a recurring job cannot be fired by this host");
@@ -82,8 +110,19 @@ impl Scheduler {
                 }
             }
         }
+        drop(firing);
         self.unreadable = unreadable.into_iter().take(MAX_UNREADABLE).collect();
-        Ok(next_in_ms)
+        match failures.pop() {
+            Some(error) => Err(error),
+            // Where nothing moved, nothing will at once.
+            None if !answered && next_in_ms == Some(0) => Ok(Some(PAUSE_MS)),
+            None => Ok(next_in_ms),
+        }
+    }
+
+    async fn fire_named(&self, entry: RecurringEntry, now: Timestamp) -> (Key, Result<Moved, StorageError>) {
+        let key = (entry.name.clone(), entry.revision);
+        (key, self.fire(entry, now).await)
     }
 
     async fn fire(&self, mut entry: RecurringEntry, now: Timestamp) -> Result<Moved, StorageError> {
@@ -107,7 +146,8 @@ impl Scheduler {
                     entry.last_job = jobs.last().map(|job| job.id);
                     definition.refused = None;
                 }
-                Err(AdmissionError::Storage(error @ StorageError::Unavailable(_))) => return Err(error),
+                // Another host may be able to read what this one cannot.
+                Err(AdmissionError::Storage(error)) => return Err(error),
                 // It says so, and goes on to its next instant: what is wrong now may be right then.
                 Err(error) => {
                     tracing::warn!(recurring = %entry.name, %error, "a recurring job enqueues nothing");
@@ -128,7 +168,7 @@ impl Scheduler {
 /// How many jobs may be enqueued in one step, given how long each is.
 fn most_jobs(job: &JobRequest) -> usize {
     let headers = job.headers.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
-    (MAX_BULK_BYTES / (job.payload.as_str().len() + headers).max(1)).clamp(1, MOST_JOBS)
+    (MOST_BYTES / (job.payload.as_str().len() + headers).max(1)).clamp(1, MOST_JOBS)
 }
 
 /// A job for each instant, which tells the handler the instant that it is for.

@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 use windlass_api::{JobId, Json, Page, RecurringName, Timestamp};
 
 use super::StorageError;
@@ -23,7 +24,8 @@ pub struct RecurringEntry {
     pub last_at: Option<Timestamp>,
     /// The job that was made then.
     pub last_job: Option<JobId>,
-    /// Counts its changes, from 1. What is given here when an entry is put is not looked at.
+    /// Grows by 1 with each change, from a number that no earlier entry of the name had. What is given here when an entry is
+    /// put is not looked at.
     pub revision: u64,
 }
 
@@ -36,6 +38,14 @@ pub struct Due {
     pub next_in_ms: Option<u64>,
     /// The present instant by the storage's clock, which is the one that counts.
     pub now: Timestamp,
+}
+
+/// The revision after this one, or of a new entry. A new one begins anywhere: whoever has read an entry that was removed meanwhile
+/// must not change the one that was put in its place.
+pub(crate) fn next_revision(expected: Option<u64>) -> u64 {
+    // 48 random bits: however often it changes, Lua's numbers hold it exactly.
+    let first = || u64::try_from(Uuid::new_v4().as_u128() >> 80).unwrap_or(1).max(1);
+    expected.map_or_else(first, |expected| expected.saturating_add(1))
 }
 
 /// Recurring jobs: a map by name whose entries change by compare-and-set on their revision. Whoever fires an entry puts it
@@ -52,17 +62,18 @@ pub trait RecurringStore: Send + Sync + 'static {
         jobs: Vec<NewJob>,
     ) -> Result<Option<u64>, StorageError>;
 
-    /// Removes an entry; the jobs that it made stay. Gives whether there was one.
-    async fn remove_recurring(&self, name: &RecurringName) -> Result<bool, StorageError>;
+    /// Removes an entry, where a revision is given only one of that revision; the jobs that it made stay. Gives whether it was
+    /// there.
+    async fn remove_recurring(&self, name: &RecurringName, expected: Option<u64>) -> Result<bool, StorageError>;
 
     /// One entry.
     async fn recurring(&self, name: &RecurringName) -> Result<Option<RecurringEntry>, StorageError>;
 
-    /// Entries by name. `cursor` is a page's `next`.
+    /// Entries by name, without those that cannot be read. `cursor` is a page's `next`.
     async fn recurring_entries(&self, cursor: Option<&str>, limit: usize)
     -> Result<Page<RecurringEntry>, StorageError>;
 
     /// Entries that are not paused and whose instant has come, the one that is due longest first, then by name; at most
-    /// `limit`.
+    /// `limit`. One that cannot be read is passed over, so that it holds up no others.
     async fn due_recurring(&self, limit: usize) -> Result<Due, StorageError>;
 }

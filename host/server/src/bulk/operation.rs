@@ -4,12 +4,13 @@ use std::{
     future::Future,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use futures::stream::{self, StreamExt as _};
+use tokio::sync::{Semaphore, watch};
 use windlass_api::{
     BulkAction, BulkActionId, BulkActionRequest, BulkState, BulkVerb, JobSummary, RequeueRequest, SkipReason, State,
     Timestamp,
@@ -24,13 +25,14 @@ use crate::worker::Backoff;
 /// How many jobs are taken at a time: what a stop waits for, and what other writes wait for at most.
 const CHUNK: u64 = 100;
 
-/// How many commands are under way at once. Storages put what comes together into one step.
-const AT_ONCE: usize = 16;
+/// How many commands are under way at once: fewer than a host has connections to its storage, and enough for those that put what
+/// comes together into one step.
+const AT_ONCE: usize = 4;
 
 /// A pause is as long as the work before it, so that half of the storage's time is left to others; but no shorter than
 /// this, and no longer than `LONGEST_PAUSE`.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// How often something is tried while the storage is away: with growing pauses up to 5 s, some 30 s in all.
 const TRIES: u32 = 12;
@@ -43,7 +45,7 @@ const MAX_ERRORS: usize = 10;
 pub(super) struct Operation {
     view: Mutex<BulkAction>,
     how: RequeueRequest,
-    stopped: AtomicBool,
+    stop: watch::Sender<bool>,
 }
 
 /// What came of one job.
@@ -79,7 +81,7 @@ impl Operation {
             started_at: now,
             ended_at: None,
         };
-        Self { view: Mutex::new(view), how, stopped: AtomicBool::new(false) }
+        Self { view: Mutex::new(view), how, stop: watch::Sender::new(false) }
     }
 
     pub(super) fn view(&self) -> BulkAction {
@@ -90,14 +92,33 @@ impl Operation {
         let mut view = self.locked();
         if view.state == BulkState::Running {
             view.state = BulkState::Stopping;
-            self.stopped.store(true, Ordering::Release);
+            self.stop.send_replace(true);
         }
     }
 
-    /// Does all of it.
-    pub(super) async fn run(&self, client: &Client) {
-        let state = match self.act(client).await {
+    /// Its task is gone before its end.
+    pub(super) fn broke_off(&self) {
+        self.note_error("the host did something wrong; its log tells what".to_owned());
+        let mut view = self.locked();
+        (view.state, view.ended_at) = (BulkState::Failed, Some(SystemClock.now()));
+    }
+
+    fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Waits until it is told to stop.
+    async fn stopped(&self) {
+        // The sender is its own, and so is there.
+        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
+    }
+
+    /// Does all of it, each chunk when it is its turn.
+    pub(super) async fn run(&self, client: &Client, turn: &Semaphore) {
+        let state = match self.act(client, turn).await {
             Ok(state) => state,
+            // It was waiting for a storage that is away.
+            Err(_) if self.is_stopped() => BulkState::Stopped,
             Err(error) => {
                 self.note_error(error.to_string());
                 BulkState::Failed
@@ -109,28 +130,32 @@ impl Operation {
         tracing::info!(id = %view.id, action = %view.action, %state, done = view.done, skipped = ?view.skipped, failed = view.failed, "a bulk action has ended");
     }
 
-    async fn act(&self, client: &Client) -> Result<BulkState, ClientError> {
+    async fn act(&self, client: &Client, turn: &Semaphore) -> Result<BulkState, ClientError> {
         let BulkAction { filter, limit, .. } = self.view();
         if filter.created_from >= filter.created_before && filter.created_from.is_some() {
             // It asks for what is made later only, and so for nothing.
             return Ok(BulkState::Finished);
         }
-        let matched = patiently(|| client.count(&filter)).await?;
+        let matched = self.patiently(|| client.count(&filter)).await?;
         self.locked().matched = Some(matched);
         let (mut cursor, mut left) = (None::<String>, u64::from(limit));
         loop {
-            if self.stopped.load(Ordering::Acquire) {
-                return Ok(BulkState::Stopped);
-            }
+            // Kept through the pause, so that others do not fill it.
+            let _turn = tokio::select! {
+                biased;
+                () = self.stopped() => return Ok(BulkState::Stopped),
+                turn = turn.acquire() => turn,
+            };
             let begun_at = Instant::now();
             let size = usize::try_from(CHUNK.min(left)).unwrap_or(1);
-            let page = patiently(|| client.list(&filter, cursor.as_deref(), size)).await?;
+            let page = self.patiently(|| client.list(&filter, cursor.as_deref(), size)).await?;
             left = left.saturating_sub(page.items.len() as u64);
             let commands: Vec<_> = page.items.into_iter().map(|job| self.command(client, job)).collect();
             let mut outcomes = stream::iter(commands).buffer_unordered(AT_ONCE);
             while let Some(outcome) = outcomes.next().await {
-                self.count(outcome);
+                self.count(outcome?);
             }
+            drop(outcomes);
             cursor = page.next;
             if cursor.is_none() {
                 return Ok(BulkState::Finished);
@@ -139,45 +164,98 @@ impl Operation {
                 self.locked().limit_reached = true;
                 return Ok(BulkState::Finished);
             }
-            tokio::time::sleep(begun_at.elapsed().clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
+            tokio::select! {
+                () = tokio::time::sleep(begun_at.elapsed().clamp(SHORTEST_PAUSE, LONGEST_PAUSE)) => {}
+                () = self.stopped() => {}
+            }
         }
     }
 
     /// Commands one job, where it is still in the state that the filter names.
-    pub(super) async fn command(&self, client: &Client, job: JobSummary) -> Outcome {
+    ///
+    /// # Errors
+    /// Where the storage is away for too long.
+    pub(super) async fn command(&self, client: &Client, job: JobSummary) -> Result<Outcome, ClientError> {
         let (action, dry_run) = {
             let view = self.locked();
             (view.action, view.dry_run)
         };
         if dry_run {
-            return would_be(action, job.state);
+            return Ok(would_be(action, job.state));
         }
-        let (id, expected) = (job.id, self.how.expected_state);
-        // A requeue looks at the state in the same step; the others are asked for without one, and so it is read anew
-        // right before.
+        match self.commanded(client, action, &job).await {
+            Err(ClientError::Storage(error @ StorageError::Unavailable(_))) => Err(error.into()),
+            Err(error) => Ok(Outcome::Failed(format!("job {}: {error}", job.id))),
+            outcome => outcome,
+        }
+    }
+
+    async fn commanded(&self, client: &Client, action: BulkVerb, job: &JobSummary) -> Result<Outcome, ClientError> {
+        let id = job.id;
+        // A requeue looks at the state in the same step, and so at the one that was listed; the others are asked for without
+        // one, and so what the filter names is read anew right before.
+        let expected = if action == BulkVerb::Requeue { Some(job.state) } else { self.how.expected_state };
         if let Some(expected) = expected.filter(|_| action != BulkVerb::Requeue) {
-            match patiently(|| client.get(id)).await {
-                Ok(Some(detail)) if detail.job.state == expected => {}
-                Ok(Some(_)) => return Outcome::Skipped(SkipReason::OtherState),
-                Ok(None) => return Outcome::Skipped(SkipReason::Gone),
-                Err(error) => return Outcome::Failed(format!("job {id}: {error}")),
+            match self.patiently(|| client.get(id)).await? {
+                Some(detail) if detail.job.state == expected => {}
+                Some(_) => return Ok(Outcome::Skipped(SkipReason::OtherState)),
+                None => return Ok(Outcome::Skipped(SkipReason::Gone)),
             }
         }
+        // Where an answer was lost, the command may have been carried out all the same.
+        let tries = AtomicU32::new(0);
+        let repeats = || tries.fetch_add(1, Ordering::Relaxed) > 0;
         let commanded = match action {
-            BulkVerb::Requeue => patiently(|| client.requeue(id, self.how)).await,
-            BulkVerb::Delete => patiently(|| client.delete(id)).await,
-            BulkVerb::Cancel => patiently(|| client.cancel(id)).await,
+            BulkVerb::Requeue => {
+                self.patiently(|| {
+                    let is_repeat = repeats();
+                    async move {
+                        if is_repeat && self.was_requeued(client, job).await? {
+                            return Ok(Commanded::Done(State::Enqueued));
+                        }
+                        client.requeue(id, RequeueRequest { expected_state: expected, ..self.how }).await
+                    }
+                })
+                .await?
+            }
+            BulkVerb::Delete => {
+                let delete = || {
+                    repeats();
+                    client.delete(id)
+                };
+                self.patiently(delete).await?
+            }
+            BulkVerb::Cancel => {
+                let cancel = || {
+                    repeats();
+                    client.cancel(id)
+                };
+                self.patiently(cancel).await?
+            }
         };
-        match commanded {
-            Ok(Commanded::Done(_)) => Outcome::Done { pending: false },
-            Ok(Commanded::Requested(_)) => Outcome::Done { pending: true },
-            Ok(Commanded::Refused(state)) if expected.is_some_and(|expected| expected != state) => {
+        Ok(match commanded {
+            Commanded::Done(_) => Outcome::Done { pending: false },
+            Commanded::Refused(State::Deleted) if tries.load(Ordering::Relaxed) > 1 && action != BulkVerb::Requeue => {
+                Outcome::Done { pending: false }
+            }
+            Commanded::Requested(_) => Outcome::Done { pending: true },
+            Commanded::Refused(state) if expected.is_some_and(|expected| expected != state) => {
                 Outcome::Skipped(SkipReason::OtherState)
             }
-            Ok(Commanded::Refused(_)) => Outcome::Skipped(SkipReason::NotAllowed),
-            Ok(Commanded::NotFound) => Outcome::Skipped(SkipReason::Gone),
-            Err(error) => Outcome::Failed(format!("job {id}: {error}")),
-        }
+            Commanded::Refused(_) => Outcome::Skipped(SkipReason::NotAllowed),
+            Commanded::NotFound => Outcome::Skipped(SkipReason::Gone),
+        })
+    }
+
+    /// Whether a requeue by the same caller has been carried out since the job ended as it was listed.
+    async fn was_requeued(&self, client: &Client, job: &JobSummary) -> Result<bool, ClientError> {
+        let Some(finished_at) = job.finished_at else { return Ok(false) };
+        let by = self.locked().by.clone();
+        let detail = client.get(job.id).await?;
+        Ok(detail.is_some_and(|detail| {
+            let mut lines = detail.history.iter();
+            lines.any(|line| line.to == State::Enqueued && line.by == by && line.at >= finished_at)
+        }))
     }
 
     fn count(&self, outcome: Outcome) {
@@ -204,6 +282,26 @@ impl Operation {
         }
     }
 
+    /// Tries again for a while where the storage is away, unless it is told to stop.
+    async fn patiently<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let mut backoff = Backoff::default();
+        for _ in 1..TRIES {
+            match attempt().await {
+                Err(ClientError::Storage(StorageError::Unavailable(_))) if !self.is_stopped() => {
+                    tokio::select! {
+                        () = backoff.wait() => {}
+                        () = self.stopped() => {}
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+        attempt().await
+    }
+
     /// Held for short synchronous sections only.
     fn locked(&self) -> MutexGuard<'_, BulkAction> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
@@ -221,19 +319,4 @@ fn would_be(action: BulkVerb, state: State) -> Outcome {
         return Outcome::Skipped(SkipReason::NotAllowed);
     }
     Outcome::Done { pending: state == State::Processing }
-}
-
-/// Tries again for a while where the storage is away.
-async fn patiently<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, ClientError>
-where
-    F: Future<Output = Result<T, ClientError>>,
-{
-    let mut backoff = Backoff::default();
-    for _ in 1..TRIES {
-        match attempt().await {
-            Err(ClientError::Storage(StorageError::Unavailable(_))) => backoff.wait().await,
-            outcome => return outcome,
-        }
-    }
-    attempt().await
 }

@@ -25,7 +25,7 @@ fn tagged() -> JobFilter {
 
 async fn run(client: &Client, request: BulkActionRequest) -> BulkAction {
     let operation = Operation::new(BulkActionId(Uuid::now_v7()), request, "test".to_owned(), SystemClock.now());
-    operation.run(client).await;
+    operation.run(client, &Semaphore::new(1)).await;
     operation.view()
 }
 
@@ -74,7 +74,7 @@ async fn a_job_that_has_left_the_state_of_the_filter_is_left_alone() {
         client.delete(ids[0]).await.unwrap();
         assert!(matches!(
             operation.command(&client, listed).await,
-            operation::Outcome::Skipped(SkipReason::OtherState)
+            Ok(operation::Outcome::Skipped(SkipReason::OtherState))
         ));
         client.requeue(ids[0], RequeueRequest::default()).await.unwrap();
     }
@@ -91,7 +91,7 @@ async fn one_that_is_told_to_stop_does_not_go_on() {
     );
     operation.stop();
     assert_eq!(operation.view().state, BulkState::Stopping);
-    operation.run(&client).await;
+    operation.run(&client, &Semaphore::new(1)).await;
     assert_eq!((operation.view().state, operation.view().looked_at), (BulkState::Stopped, 0));
 }
 
@@ -119,4 +119,6 @@ async fn no_more_than_four_go_on_at_once_and_ended_ones_are_forgotten_in_time() 
     start().unwrap();
     assert!(actions.get(first[0].id).is_none(), "the oldest is forgotten");
     assert_eq!(actions.list().len(), MAX_ENDED + 1);
+    actions.stop_all();
+    assert!(matches!(start(), Err(NotBegun::Stopping)), "it would end with the host");
 }

@@ -12,6 +12,9 @@ use windlass_api::{Digest, Role, Timestamp};
 pub struct AccessSettings {
     /// The tokens that are good; `windlass token new` makes one and prints what belongs here. Default: none.
     pub tokens: Vec<TokenSettings>,
+    /// Whether the host starts only with a token, on loopback too: for one behind a proxy, so that taking the last token away does
+    /// not open it. Default: false.
+    pub required: bool,
 }
 
 /// `[[access.tokens]]`: one token. The token itself stands nowhere.
@@ -94,12 +97,12 @@ mod tests {
     }
 
     fn refusal(tokens: Vec<TokenSettings>) -> String {
-        AccessSettings { tokens }.check().unwrap_err()
+        AccessSettings { tokens, required: false }.check().unwrap_err()
     }
 
     #[test]
     fn tokens_that_cannot_be_told_apart_are_refused() {
-        assert_eq!(AccessSettings { tokens: vec![token("a", 1), token("b", 2)] }.check(), Ok(()));
+        assert_eq!(AccessSettings { tokens: vec![token("a", 1), token("b", 2)], required: true }.check(), Ok(()));
         assert!(refusal(vec![token("a", 1), token("a", 2)]).contains("two are named `a`"));
         assert!(refusal(vec![token("a", 1), token("b", 1)]).contains("`a` and `b` are the same token"));
         assert!(refusal(vec![token("", 1)]).contains("expected 1 to 100 bytes"));

@@ -50,7 +50,7 @@ impl Looks {
             (Turn::Job, Some(job)) => {
                 self.last_job = Some(job);
                 let seen = storage.job(job).await?.as_ref().map_or(0, fingerprint);
-                (self.jobs.insert(job, seen) != Some(seen)).then_some(Hint::Job(job))
+                (self.jobs.insert(job, seen) != Some(seen)).then(|| Hint::Jobs(BTreeSet::from([job])))
             }
             (Turn::Counts | Turn::Job, _) => {
                 let counts = storage.counts().await?;

@@ -15,7 +15,11 @@ mod watcher;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{broadcast, watch};
@@ -34,13 +38,17 @@ pub(crate) const MAX_WATCHED: usize = 8;
 /// How many events a reader may be behind before it misses some.
 const MAX_BEHIND: usize = 256;
 
+/// A reader whose connection has taken nothing for so long loses its place where others want one. Something is sent more often than
+/// that, so one that reads never does.
+const STALLED: Duration = Duration::from_secs(60);
+
 /// What changed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Hint {
     /// How many jobs there are in these states.
     Counts(BTreeSet<State>),
-    /// A job that somebody watches.
-    Job(JobId),
+    /// Jobs that somebody watches.
+    Jobs(BTreeSet<JobId>),
     /// The servers, or the slots they use.
     Servers,
     /// The queues.
@@ -79,13 +87,38 @@ struct Shared {
 struct Following {
     ring: Ring,
     sender: broadcast::Sender<Arc<Told>>,
-    readers: usize,
+    /// Those who follow, by a number of each.
+    seats: BTreeMap<u64, Arc<Seat>>,
+    last_seat: u64,
     /// By how many readers each job is watched.
     watched: BTreeMap<JobId, usize>,
     /// What is to be told at the next tick.
-    pending: BTreeSet<Hint>,
+    pending: Vec<Hint>,
     /// Whether the watcher is there.
     is_watched: bool,
+}
+
+/// The place of one who follows.
+struct Seat {
+    jobs: BTreeSet<JobId>,
+    taken_at: Instant,
+    /// How long after that its connection last had room, in milliseconds.
+    polled_ms: AtomicU64,
+    /// Whether it was given to others.
+    is_lost: AtomicBool,
+}
+
+impl Seat {
+    /// Its connection has room.
+    fn polled(&self) {
+        let elapsed_ms = u64::try_from(self.taken_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.polled_ms.store(elapsed_ms, Ordering::Relaxed);
+    }
+
+    fn has_stalled(&self, now: Instant) -> bool {
+        let polled_at = Duration::from_millis(self.polled_ms.load(Ordering::Relaxed));
+        now.duration_since(self.taken_at).saturating_sub(polled_at) >= STALLED
+    }
 }
 
 impl std::fmt::Debug for Events {
@@ -99,9 +132,10 @@ impl Events {
         let following = Following {
             ring: Ring::default(),
             sender: broadcast::Sender::new(MAX_BEHIND),
-            readers: 0,
+            seats: BTreeMap::new(),
+            last_seat: 0,
             watched: BTreeMap::new(),
-            pending: BTreeSet::new(),
+            pending: Vec::new(),
             is_watched: false,
         };
         let start = format!("{:016x}", fastrand::u64(..));
@@ -119,7 +153,7 @@ impl Events {
 
     /// How many follow.
     pub(crate) fn readers(&self) -> usize {
-        self.shared.following().readers
+        self.shared.following().seats.len()
     }
 
     /// Ends all streams: the host stops.
@@ -130,13 +164,13 @@ impl Events {
     /// Follows from the event of this id on, or from now on.
     pub(crate) fn follow(&self, last_id: Option<&str>, jobs: BTreeSet<JobId>) -> Result<Reader, Full> {
         let mut following = self.shared.following();
-        if following.readers >= MAX_READERS {
+        if following.seats.len() >= MAX_READERS {
+            following.free_stalled(Instant::now());
+        }
+        if following.seats.len() >= MAX_READERS {
             return Err(Full);
         }
-        following.readers += 1;
-        for &job in &jobs {
-            *following.watched.entry(job).or_default() += 1;
-        }
+        let (number, seat) = following.take_seat(jobs);
         let replay = match last_id.filter(|id| !id.is_empty()) {
             None => Some(Vec::new()),
             Some(id) => self.shared.number_of(id).and_then(|number| following.ring.after(number)),
@@ -148,7 +182,7 @@ impl Events {
             tokio::spawn(watcher::watch(Arc::clone(&self.shared)));
         }
         drop(following);
-        Ok(Reader::new(Arc::clone(&self.shared), jobs, receiver, replay, last))
+        Ok(Reader::new(Arc::clone(&self.shared), number, seat, receiver, replay, last))
     }
 }
 
@@ -185,22 +219,51 @@ impl Following {
         }
     }
 
-    /// Adds to what is pending; states are told together.
-    fn add(&mut self, hint: Hint) {
-        let hint = match hint {
-            Hint::Counts(mut states) => {
-                let before = self.pending.iter().find(|hint| matches!(hint, Hint::Counts(_))).cloned();
-                if let Some(before) = before {
-                    self.pending.remove(&before);
-                    if let Hint::Counts(before) = before {
-                        states.extend(before);
-                    }
+    fn take_seat(&mut self, jobs: BTreeSet<JobId>) -> (u64, Arc<Seat>) {
+        for &job in &jobs {
+            *self.watched.entry(job).or_default() += 1;
+        }
+        let (polled_ms, is_lost) = (AtomicU64::new(0), AtomicBool::new(false));
+        let seat = Arc::new(Seat { jobs, taken_at: Instant::now(), polled_ms, is_lost });
+        self.last_seat += 1;
+        self.seats.insert(self.last_seat, Arc::clone(&seat));
+        (self.last_seat, seat)
+    }
+
+    /// Gives a place back. One that was lost before is nobody's.
+    fn leave_seat(&mut self, number: u64) {
+        let Some(seat) = self.seats.remove(&number) else { return };
+        seat.is_lost.store(true, Ordering::Relaxed);
+        for job in &seat.jobs {
+            if let Some(readers) = self.watched.get_mut(job) {
+                *readers -= 1;
+                if *readers == 0 {
+                    self.watched.remove(job);
                 }
-                Hint::Counts(states)
             }
-            hint => hint,
-        };
-        self.pending.insert(hint);
+        }
+    }
+
+    /// Takes the places of those who read nothing any more.
+    fn free_stalled(&mut self, now: Instant) {
+        let stalled = self.seats.iter().filter(|(_, seat)| seat.has_stalled(now)).map(|(number, _)| *number);
+        stalled.collect::<Vec<_>>().into_iter().for_each(|number| self.leave_seat(number));
+    }
+
+    /// Adds to what is pending.
+    fn add(&mut self, hint: Hint) {
+        join(&mut self.pending, hint);
+    }
+}
+
+/// Adds to hints of which there is one of each kind: states and jobs are told together.
+fn join(hints: &mut Vec<Hint>, hint: Hint) {
+    let of_kind = hints.iter_mut().find(|known| std::mem::discriminant(*known) == std::mem::discriminant(&hint));
+    match (of_kind, hint) {
+        (Some(Hint::Counts(known)), Hint::Counts(states)) => known.extend(states),
+        (Some(Hint::Jobs(known)), Hint::Jobs(jobs)) => known.extend(jobs),
+        (Some(_), _) => {}
+        (None, hint) => hints.push(hint),
     }
 }
 

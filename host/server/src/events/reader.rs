@@ -1,8 +1,10 @@
 //! One who follows. What it has not taken is never kept for it beyond a bound: it is told that it missed something.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::Arc,
+    collections::VecDeque,
+    future::poll_fn,
+    sync::{Arc, atomic::Ordering},
+    task::Poll,
 };
 
 use tokio::sync::{
@@ -11,7 +13,7 @@ use tokio::sync::{
 };
 use windlass_api::JobId;
 
-use super::{Hint, Shared, Told, until_closed};
+use super::{Hint, Seat, Shared, Told, join, until_closed};
 
 /// What a reader is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub(crate) enum Said {
     Begun,
     /// Something changed.
     Hint(Hint),
+    /// A job changed that it watches.
+    Job(JobId),
     /// Something may have changed that it was not told of: it reads everything again.
     Missed,
 }
@@ -27,7 +31,8 @@ pub(crate) enum Said {
 /// One who follows; it counts as a reader until it is dropped.
 pub(crate) struct Reader {
     shared: Arc<Shared>,
-    jobs: BTreeSet<JobId>,
+    number: u64,
+    seat: Arc<Seat>,
     receiver: Receiver<Arc<Told>>,
     closed: watch::Receiver<bool>,
     /// What it is told before it waits, with the number of each.
@@ -38,41 +43,60 @@ impl Reader {
     /// `replay` is what it has missed, unless that is not known.
     pub(super) fn new(
         shared: Arc<Shared>,
-        jobs: BTreeSet<JobId>,
+        number: u64,
+        seat: Arc<Seat>,
         receiver: Receiver<Arc<Told>>,
         replay: Option<Vec<Arc<Told>>>,
         last: u64,
     ) -> Self {
         let closed = shared.closed.subscribe();
-        let mut reader = Self { shared, jobs, receiver, closed, first: VecDeque::new() };
+        let mut reader = Self { shared, number, seat, receiver, closed, first: VecDeque::new() };
         match replay {
             None => reader.first.push_back((last, Said::Missed)),
             Some(replay) => {
                 let begun_after = replay.first().map_or(last, |told| told.number - 1);
                 reader.first.push_back((begun_after, Said::Begun));
-                let told = replay.into_iter().filter(|told| reader.concerns(&told.hint));
-                let told: Vec<_> = told.map(|told| (told.number, Said::Hint(told.hint.clone()))).collect();
-                reader.first.extend(told);
+                // However much it was, each kind is told once: a hint says only what to read again.
+                let mut hints = Vec::new();
+                replay.iter().for_each(|told| join(&mut hints, told.hint.clone()));
+                hints.into_iter().for_each(|hint| reader.queue(begun_after, hint));
+                // Whoever breaks off before the last of them is told all of them again.
+                if let Some((number, _)) = reader.first.back_mut() {
+                    *number = last;
+                }
             }
         }
         reader
     }
 
-    /// What it is told next, with its id; nothing where the host stops.
+    /// What it is told next, with its id; nothing where the host stops, or its place was given to others.
     pub(crate) async fn next(&mut self) -> Option<(String, Said)> {
-        if let Some((number, said)) = self.first.pop_front() {
-            return Some((self.shared.id(number), said));
-        }
         loop {
+            if let Some((number, said)) = self.first.pop_front() {
+                return Some((self.shared.id(number), said));
+            }
+            if self.seat.is_lost.load(Ordering::Relaxed) {
+                return None;
+            }
+            let seat = Arc::clone(&self.seat);
+            // Whoever sends asks for more only where the connection has taken what was said before.
+            let noting = poll_fn(|_| {
+                seat.polled();
+                Poll::<()>::Pending
+            });
             let received = tokio::select! {
+                biased;
+                () = noting => return None,
                 received = self.receiver.recv() => received,
                 () = until_closed(&mut self.closed) => return None,
             };
             match received {
-                Ok(told) if self.concerns(&told.hint) => {
-                    return Some((self.shared.id(told.number), Said::Hint(told.hint.clone())));
+                Ok(told) => {
+                    self.queue(told.number - 1, told.hint.clone());
+                    if let Some((number, _)) = self.first.back_mut() {
+                        *number = told.number;
+                    }
                 }
-                Ok(_) => {}
                 Err(RecvError::Lagged(_)) => {
                     // It reads everything again: what waits for it would tell nothing new.
                     let following = self.shared.following();
@@ -86,25 +110,21 @@ impl Reader {
         }
     }
 
-    fn concerns(&self, hint: &Hint) -> bool {
+    /// Keeps what concerns it of a hint, to be told next: each job by itself.
+    fn queue(&mut self, number: u64, hint: Hint) {
         match hint {
-            Hint::Job(job) => self.jobs.contains(job),
-            _ => true,
+            Hint::Jobs(jobs) => {
+                let own = self.seat.jobs.intersection(&jobs).copied();
+                let told = own.map(|job| (number, Said::Job(job)));
+                self.first.extend(told);
+            }
+            hint => self.first.push_back((number, Said::Hint(hint))),
         }
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let mut following = self.shared.following();
-        following.readers -= 1;
-        for job in &self.jobs {
-            if let Some(readers) = following.watched.get_mut(job) {
-                *readers -= 1;
-                if *readers == 0 {
-                    following.watched.remove(job);
-                }
-            }
-        }
+        self.shared.following().leave_seat(self.number);
     }
 }

@@ -42,16 +42,16 @@ async fn a_reader_hears_which_counts_changed_and_of_the_jobs_that_it_watches() {
     // The first look at anything is told.
     until(&mut reader, |said| matches!(said, Said::Hint(Hint::Counts(states)) if states.len() == State::ALL.len()))
         .await;
-    until(&mut reader, |said| *said == Said::Hint(Hint::Job(watched))).await;
+    until(&mut reader, |said| *said == Said::Job(watched)).await;
     client.delete(other).await.unwrap();
     let states = BTreeSet::from([State::Awaiting, State::Deleted]);
     until(&mut reader, |said| {
-        assert_ne!(*said, Said::Hint(Hint::Job(other)), "nobody watches it");
+        assert_ne!(*said, Said::Job(other), "nobody watches it");
         *said == Said::Hint(Hint::Counts(states.clone()))
     })
     .await;
     client.delete(watched).await.unwrap();
-    until(&mut reader, |said| *said == Said::Hint(Hint::Job(watched))).await;
+    until(&mut reader, |said| *said == Said::Job(watched)).await;
 }
 
 #[tokio::test]
@@ -93,6 +93,41 @@ async fn a_slow_reader_is_told_that_it_missed_something_and_goes_on() {
 }
 
 #[tokio::test]
+async fn whoever_comes_back_is_told_each_kind_once() {
+    let (events, client) = events();
+    let watched = BTreeSet::from([job(&client).await, job(&client).await]);
+    let mut reader = events.follow(None, watched.clone()).unwrap();
+    let (begun, _) = reader.next().await.unwrap();
+    {
+        let mut following = events.shared.following();
+        for _ in 0..10 {
+            following.add(Hint::Servers);
+            following.add(Hint::Counts(BTreeSet::from([State::Failed])));
+            following.add(Hint::Counts(BTreeSet::from([State::Deleted])));
+            following.add(Hint::Jobs(watched.clone()));
+            following.flush();
+        }
+    }
+    let last = events.shared.id(events.shared.following().ring.last());
+    let mut again = events.follow(Some(&begun), watched.clone()).unwrap();
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        told.push(again.next().await.unwrap());
+    }
+    let ids: Vec<&str> = told.iter().map(|(id, _)| id.as_str()).collect();
+    assert_eq!(
+        ids,
+        [&*begun, &*begun, &*begun, &*begun, &*last],
+        "all are told again where it breaks off between them"
+    );
+    let states = BTreeSet::from([State::Failed, State::Deleted]);
+    let mut said: Vec<Said> = told.into_iter().map(|(_, said)| said).collect();
+    let jobs: Vec<Said> = watched.into_iter().map(Said::Job).collect();
+    assert_eq!(said.split_off(3), jobs);
+    assert_eq!(said, [Said::Begun, Said::Hint(Hint::Servers), Said::Hint(Hint::Counts(states))]);
+}
+
+#[tokio::test]
 async fn there_are_no_more_readers_than_there_may_be_and_a_closed_host_ends_them() {
     let (events, _) = events();
     let mut readers: Vec<Reader> = (0..MAX_READERS).map(|_| events.follow(None, BTreeSet::new()).unwrap()).collect();
@@ -102,6 +137,24 @@ async fn there_are_no_more_readers_than_there_may_be_and_a_closed_host_ends_them
     let mut last = events.follow(None, BTreeSet::new()).unwrap();
     events.close();
     while last.next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn one_that_reads_nothing_for_a_minute_loses_its_place_where_others_want_one() {
+    let (events, client) = events();
+    let watched = job(&client).await;
+    let mut stalled = events.follow(None, BTreeSet::from([watched])).unwrap();
+    while stalled.next().await.unwrap().1 == Said::Begun {}
+    {
+        let mut following = events.shared.following();
+        following.free_stalled(Instant::now());
+        assert_eq!((following.seats.len(), following.watched.len()), (1, 1), "it has just read");
+        following.free_stalled(Instant::now() + STALLED);
+        assert_eq!((following.seats.len(), following.watched.len()), (0, 0));
+    }
+    while stalled.next().await.is_some() {}
+    drop(stalled);
+    assert_eq!(events.readers(), 0);
 }
 
 #[tokio::test]

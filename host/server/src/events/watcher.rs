@@ -43,8 +43,8 @@ pub(super) async fn watch(shared: Arc<Shared>) {
                 Heard::This(job) => tell_job(&shared, job),
                 Heard::Missed => {
                     let mut following = shared.following();
-                    let watched: Vec<JobId> = following.watched.keys().copied().collect();
-                    watched.into_iter().for_each(|job| following.add(Hint::Job(job)));
+                    let watched = following.watched.keys().copied().collect();
+                    following.add(Hint::Jobs(watched));
                 }
             },
             _ = tick.tick() => {
@@ -68,7 +68,7 @@ pub(super) async fn watch(shared: Arc<Shared>) {
 /// Whether nobody has followed for long enough. Then what happens from now on is noticed by nobody.
 fn is_over(shared: &Shared, alone_since: &mut Option<Instant>) -> bool {
     let mut following = shared.following();
-    if following.readers > 0 {
+    if !following.seats.is_empty() {
         *alone_since = None;
         return false;
     }
@@ -84,7 +84,7 @@ fn is_over(shared: &Shared, alone_since: &mut Option<Instant>) -> bool {
 fn tell_job(shared: &Shared, job: JobId) {
     let mut following = shared.following();
     if following.watched.contains_key(&job) {
-        following.add(Hint::Job(job));
+        following.add(Hint::Jobs(BTreeSet::from([job])));
     }
 }
 

@@ -31,8 +31,16 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let code = self.0.code;
         let mut response = (status, JsonBody(self.0)).into_response();
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let mut add = |name, value| response.headers_mut().insert(name, HeaderValue::from_static(value));
+        add(header::CONTENT_TYPE, "application/problem+json");
+        // How to be let in, or when.
+        match code {
+            ProblemCode::Unauthenticated => add(header::WWW_AUTHENTICATE, "Bearer realm=\"windlass\""),
+            ProblemCode::TooManyAttempts => add(header::RETRY_AFTER, "60"),
+            _ => None,
+        };
         response
     }
 }

@@ -81,7 +81,9 @@ fn event((id, said): (String, Said)) -> Event {
         Said::Hint(Hint::Counts(states)) => {
             (Kind::Counts, json(&StatesChanged { states: states.into_iter().collect() }))
         }
-        Said::Hint(Hint::Job(id)) => (Kind::Job, json(&WatchedJob { id })),
+        Said::Job(id) => (Kind::Job, json(&WatchedJob { id })),
+        // It comes as one `job` for each.
+        Said::Hint(Hint::Jobs(_)) => return event.comment("jobs"),
     };
     event.event(kind.as_str()).data(if data.is_empty() { "{}" } else { &data })
 }

@@ -32,7 +32,17 @@ pub(crate) enum Guard {
 }
 
 /// What a proxy adds.
-const FORWARDING: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
+const FORWARDING: [&str; 9] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+    "x-forwarded-port",
+    "x-real-ip",
+    "cf-connecting-ip",
+    "via",
+];
 
 /// Refuses what is not to be served, and tells the handlers who calls.
 pub(super) async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
@@ -41,7 +51,14 @@ pub(super) async fn check(State(guard): State<Guard>, mut request: Request, next
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }
-            next.run(request).await
+            let is_data = request.uri().path().starts_with("/api/");
+            let mut response = next.run(request).await;
+            if is_data {
+                // With a cookie instead of `Authorization`, caches that others share would keep what was told to one.
+                let no_store = HeaderValue::from_static("no-store");
+                response.headers_mut().entry(header::CACHE_CONTROL).or_insert(no_store);
+            }
+            response
         }
         Err(refusal) => *refusal,
     }
@@ -74,12 +91,12 @@ fn admit(guard: &Guard, request: &Request) -> Result<Option<Caller>, Box<Respons
         Ok(caller) => caller,
         // Signing in must not fail for what a browser had from before.
         Err(_) if need == Need::Nothing => None,
-        Err(error) => return Err(refused(error)),
+        Err(error) => return Err(Box::new(error.into_response())),
     };
     if need.admits(caller.as_ref().map(Caller::role)) {
         return Ok(caller);
     }
-    Err(refused(match (caller, need) {
+    let refusal = match (caller, need) {
         (Some(caller), Need::Role(needed)) => ApiError::new(
             ProblemCode::RoleTooLow,
             format!(
@@ -92,29 +109,14 @@ fn admit(guard: &Guard, request: &Request) -> Result<Option<Caller>, Box<Respons
         _ => ApiError::new(
             ProblemCode::Unauthenticated,
             "this host asks for a token: send it as `Authorization: Bearer wl_…` (the command line takes --token or \
-             WINDLASS_TOKEN), or sign in with it in the dashboard",
+             WINDLASS_TOKEN), or sign in with it at /api/v1/session",
         ),
-    }))
+    };
+    Err(Box::new(refusal.into_response()))
 }
 
-/// A refusal that says how to be let in, and when.
-fn refused(error: ApiError) -> Box<Response> {
-    let code = error.code();
-    let mut response = error.into_response();
-    match code {
-        ProblemCode::Unauthenticated => {
-            let challenge = HeaderValue::from_static("Bearer realm=\"windlass\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-        }
-        ProblemCode::TooManyAttempts => {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
-        }
-        _ => {}
-    }
-    Box::new(response)
-}
-
-const OTHER_SITE: &str = "this host does not answer requests from other web sites";
+const OTHER_SITE: &str = "this host does not answer requests from other web sites; where there is a proxy before it, let that pass \
+                          the `Host` header on";
 
 /// Why a request that changes something is not one of the host's own pages, where it comes from a browser at all. A browser
 /// that says how the page is related is believed; of an older one the page's origin must be where the request goes.
@@ -229,6 +231,7 @@ mod tests {
             &[("host", "127.0.0.1.nip.io")],
             &[("host", "localhost"), ("x-forwarded-for", "203.0.113.9")],
             &[("host", "localhost"), ("forwarded", "for=203.0.113.9")],
+            &[("host", "localhost"), ("via", "1.1 proxy.example")],
             &[("host", "localhost"), ("sec-fetch-site", "cross-site")],
             &[("host", "localhost:7878"), ("sec-fetch-site", "same-site")],
             &[("host", "localhost:7878"), ("origin", "http://localhost:3000")],

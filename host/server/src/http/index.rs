@@ -12,6 +12,7 @@ pub(super) async fn index() -> &'static str {
         "/api/v1/stats/counters  what happened, by minute or hour and handler\n",
         "/api/v1/modules  modules and their versions\n",
         "/api/v1/queues   queues and what waits in them\n",
+        "/api/v1/recurring  recurring jobs\n",
         "/api/v1/servers  servers and their slots\n",
         "/api/v1/events   that something changed, as server-sent events\n",
         "/metrics         for Prometheus\n",

@@ -45,6 +45,9 @@ const DEFAULT_LIMIT: usize = 50;
 /// No request but an upload carries more: a bulk call's 16 MiB and what is around it.
 const MAX_BODY_BYTES: usize = 17 << 20;
 
+/// Signing in carries no more than a token; it is the one body that is read before anybody is known.
+const MAX_SIGN_IN_BYTES: usize = 4 << 10;
+
 /// What the routes work on.
 #[derive(Clone)]
 pub(crate) struct Api {
@@ -97,7 +100,13 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/v1/recurring/{name}/trigger", post(recurring::trigger))
         .route("/api/v1/servers", get(servers::list))
         .route("/api/v1/events", get(events::follow))
-        .route("/api/v1/session", get(session::show).post(session::sign_in).delete(session::sign_out))
+        .route(
+            "/api/v1/session",
+            get(session::show)
+                .post(session::sign_in)
+                .delete(session::sign_out)
+                .layer(DefaultBodyLimit::max(MAX_SIGN_IN_BYTES)),
+        )
         .route("/metrics", get(metrics::scrape))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))

@@ -14,6 +14,7 @@ use windlass_api::{ActivateRequest, Deployed, ModuleName, ModuleView, ProblemCod
 
 use super::{
     Api,
+    access::Caller,
     error::{ApiError, ApiResult},
 };
 use crate::{events::Hint, modules::Activation};
@@ -50,6 +51,7 @@ fn yes() -> bool {
 
 pub(super) async fn deploy(
     State(api): State<Api>,
+    caller: Caller,
     query: Result<Query<DeployQuery>, QueryRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> ApiResult<(StatusCode, Json<Deployed>)> {
@@ -63,6 +65,7 @@ pub(super) async fn deploy(
     })?;
     let activation = if activate { Activation::Always } else { Activation::Never };
     let deployed = api.modules.deploy(name, body.into(), activation).await?;
+    tracing::info!(by = caller.by(), module = %deployed.module, version = %deployed.version.digest.short(), activate, "deployed on request");
     api.client.admission().invalidate();
     api.events.tell(Hint::Modules);
     Ok((StatusCode::CREATED, Json(deployed)))
@@ -70,6 +73,7 @@ pub(super) async fn deploy(
 
 pub(super) async fn activate(
     State(api): State<Api>,
+    caller: Caller,
     name: Result<Path<ModuleName>, PathRejection>,
     body: Result<Json<ActivateRequest>, JsonRejection>,
 ) -> ApiResult<Json<ModuleView>> {
@@ -81,5 +85,6 @@ pub(super) async fn activate(
         let detail = format!("module `{name}` has no version {digest}; `windlass modules show {name}` shows all");
         return Err(ApiError::new(ProblemCode::NotFound, detail));
     }
+    tracing::info!(by = caller.by(), module = %name, version = %digest.short(), "activated on request");
     find(&api, &name).await
 }

@@ -6,7 +6,7 @@ use axum::{
 };
 use windlass_api::{QueueName, QueueView};
 
-use super::{Api, error::ApiResult};
+use super::{Api, access::Caller, error::ApiResult};
 use crate::events::Hint;
 
 type Name = Result<Path<QueueName>, PathRejection>;
@@ -15,20 +15,21 @@ pub(super) async fn list(State(api): State<Api>) -> ApiResult<Json<Vec<QueueView
     Ok(Json(api.client.queues().await?))
 }
 
-pub(super) async fn pause(State(api): State<Api>, name: Name) -> ApiResult<Json<QueueView>> {
-    set_paused(&api, name?.0, true).await
+pub(super) async fn pause(State(api): State<Api>, caller: Caller, name: Name) -> ApiResult<Json<QueueView>> {
+    set_paused(&api, &caller, name?.0, true).await
 }
 
-pub(super) async fn resume(State(api): State<Api>, name: Name) -> ApiResult<Json<QueueView>> {
-    set_paused(&api, name?.0, false).await
+pub(super) async fn resume(State(api): State<Api>, caller: Caller, name: Name) -> ApiResult<Json<QueueView>> {
+    set_paused(&api, &caller, name?.0, false).await
 }
 
-async fn set_paused(api: &Api, name: QueueName, paused: bool) -> ApiResult<Json<QueueView>> {
+async fn set_paused(api: &Api, caller: &Caller, name: QueueName, paused: bool) -> ApiResult<Json<QueueView>> {
     if paused {
         api.client.pause(&name).await?;
     } else {
         api.client.resume(&name).await?;
     }
+    tracing::info!(by = caller.by(), queue = %name, paused, "a queue was paused or resumed");
     api.events.tell(Hint::Queues);
     let queue = api.client.queues().await?.into_iter().find(|queue| queue.name == name);
     // A queue that is neither paused nor holds a job is not listed, and yet there.

@@ -62,10 +62,12 @@ fn uncached() -> AppendHeaders<[(header::HeaderName, HeaderValue); 1]> {
     AppendHeaders([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))])
 }
 
-/// Sent back over TLS only, except to this very machine, where there is none.
+/// Sent back over TLS only, except to this very machine where there is none: not every proxy with TLS says that the request was
+/// for it, but a browser says what page it comes from.
 fn cookie(value: &str, seconds: u64, headers: &HeaderMap) -> ApiResult<HeaderValue> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let secure = if host.is_some_and(is_loopback_name) { "" } else { "; Secure" };
+    let is_from_tls = headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https:"));
+    let secure = if host.is_some_and(is_loopback_name) && !is_from_tls { "" } else { "; Secure" };
     let cookie = format!("{COOKIE}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
     HeaderValue::from_str(&cookie).map_err(|_| ApiError::new(ProblemCode::Internal, "the cookie cannot be written"))
 }
@@ -74,15 +76,21 @@ fn cookie(value: &str, seconds: u64, headers: &HeaderMap) -> ApiResult<HeaderVal
 mod tests {
     use super::*;
 
-    fn made_for(host: &'static str) -> String {
-        let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
+    fn made_for(host: &'static str, origin: Option<&'static str>) -> String {
+        let mut headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
+        headers.extend(origin.map(|origin| (header::ORIGIN, HeaderValue::from_static(origin))));
         cookie("a", 5, &headers).unwrap().to_str().unwrap().to_owned()
     }
 
     #[test]
     fn a_cookie_leaves_this_machine_over_tls_only() {
-        assert_eq!(made_for("localhost:7878"), "windlass_session=a; Path=/; Max-Age=5; HttpOnly; SameSite=Strict");
-        assert!(made_for("127.0.0.1:7878").ends_with("SameSite=Strict"));
-        assert!(made_for("windlass.example").ends_with("SameSite=Strict; Secure"));
+        assert_eq!(
+            made_for("localhost:7878", None),
+            "windlass_session=a; Path=/; Max-Age=5; HttpOnly; SameSite=Strict"
+        );
+        assert!(made_for("127.0.0.1:7878", Some("http://127.0.0.1:7878")).ends_with("SameSite=Strict"));
+        assert!(made_for("windlass.example", None).ends_with("SameSite=Strict; Secure"));
+        let behind_a_proxy = made_for("127.0.0.1:7878", Some("https://windlass.example"));
+        assert!(behind_a_proxy.ends_with("SameSite=Strict; Secure"), "{behind_a_proxy}");
     }
 }

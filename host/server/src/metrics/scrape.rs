@@ -56,7 +56,8 @@ struct Held {
     processing: Gauges<OfQueue>,
     paused: Gauges<OfQueue>,
     oldest: Family<OfQueue, Gauge<f64, AtomicU64>>,
-    servers: Gauge,
+    /// A family without labels, since a gauge alone cannot be left out.
+    servers: Gauges<[(&'static str, &'static str); 0]>,
     slots: Gauges<OfMode>,
     slots_busy: Gauges<OfMode>,
 }
@@ -141,18 +142,19 @@ impl Held {
             let of = OfQueue { queue: name.to_owned() };
             self.enqueued.get_or_create(&of).inc_by(whole(queue.enqueued));
             self.processing.get_or_create(&of).inc_by(whole(queue.processing));
-            self.paused.get_or_create(&of).set(queue.paused.into());
+            let paused = self.paused.get_or_create(&of);
+            paused.set(paused.get().max(queue.paused.into()));
             let age_ms = queue.oldest_at.map_or(0, |oldest_at| now.ms_since(oldest_at));
             let oldest = self.oldest.get_or_create(&of);
             oldest.set(oldest.get().max(Duration::from_millis(age_ms).as_secs_f64()));
         }
-        self.servers.set(whole(servers.len() as u64));
+        self.servers.get_or_create(&[]).set(whole(servers.len() as u64));
     }
 
     /// What is not known is left out rather than told as it was.
     fn clear(&self) {
         self.storage_up.set(0);
-        self.servers.set(0);
+        self.servers.clear();
         self.jobs.clear();
         self.enqueued.clear();
         self.processing.clear();

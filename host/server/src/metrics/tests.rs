@@ -72,9 +72,21 @@ async fn what_happened_and_what_is_there_is_told_by_prometheus_names() {
         "windlass_lost_servers_total 1",
         "windlass_storage_duration_seconds_count{verb=\"set_paused\"} 1",
         "windlass_event_readers 0",
+        "windlass_servers{} 0",
         "# EOF",
     ] {
         has(&text, line);
+    }
+}
+
+#[tokio::test]
+async fn what_a_storage_does_not_tell_is_left_out() {
+    let (scrape, client) = scrape(Arc::default());
+    client.storage().close().await;
+    let text = scrape.text().await.unwrap();
+    has(&text, "windlass_storage_up 0");
+    for left_out in ["windlass_servers{", "windlass_jobs{", "windlass_queue_paused{"] {
+        assert!(!text.lines().any(|line| line.starts_with(left_out)), "{text}");
     }
 }
 

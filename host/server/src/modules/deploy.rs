@@ -105,14 +105,14 @@ impl Modules {
     }
 
     /// Sends new jobs to a version and puts the recurring jobs in place that it declares. Gives whether the version is known.
+    /// Where only the latter fails, the hosts do it within a minute of the storage being there again.
     ///
     /// # Errors
-    /// Where the storage does not answer. Where that is only after the version was activated, its recurring jobs are put in
-    /// place when a host starts.
+    /// Where the storage does not answer; then nothing has changed.
     pub async fn activate(&self, module: &ModuleName, digest: Digest) -> Result<bool, StorageError> {
         let known = self.storage.activate(module, digest).await?;
-        if known {
-            recurring::declare(&*self.storage, module).await?;
+        if known && let Err(error) = recurring::declare(&*self.storage, module).await {
+            tracing::warn!(%module, %error, "activated, but its recurring jobs are not in place yet");
         }
         Ok(known)
     }

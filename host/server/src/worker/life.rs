@@ -100,6 +100,7 @@ async fn serve_as(
     let slots = guests.slots.clone();
     let giving_back = tokio::spawn(async move { slots.threads.give_back_the_late().await });
     let mut keeping = housekeeping::start(parts, server, options.lost_after);
+    keeping.spawn(scheduler::declare(parts.storage.clone()));
     keeping.spawn(scheduler::fire(parts.storage.clone(), parts.admission.clone()));
 
     let ended = tokio::select! {

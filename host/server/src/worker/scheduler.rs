@@ -1,11 +1,11 @@
 //! Fires recurring jobs. Every host does: an instant is fired by whoever is first, in one step with its jobs.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use windlass_jobs::{
     admission::Admission,
     recurring::{self, Scheduler},
-    storage::Storage,
+    storage::{Storage, StorageError},
 };
 
 use super::wake::Listener;
@@ -13,17 +13,29 @@ use super::wake::Listener;
 /// How often to look where nothing told of an earlier instant, and after a failure.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How often to look for versions that were activated by a host that could not put their recurring jobs in place.
+const DECLARE_EVERY: Duration = Duration::from_secs(60);
+
 /// Wake-ups closer together than this are answered by one look: nearly all of them tell of jobs, not of recurring ones.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
-/// Fires what is due until it is dropped. First it puts in place what the modules declare, in case whoever activated one
-/// could not.
+/// Puts in place what the modules declare, in case whoever activated one could not: all of it at first, then what was activated
+/// since, until it is dropped.
+pub(super) async fn declare(storage: Arc<dyn Storage>) {
+    let mut known = BTreeMap::new();
+    loop {
+        let outcome = recurring::declare_all(&*storage, &mut known).await;
+        if let Err(error) = &outcome {
+            tracing::warn!(%error, "failed to put the modules' recurring jobs in place; trying again");
+        }
+        let is_away = matches!(outcome, Err(StorageError::Unavailable(_)));
+        tokio::time::sleep(if is_away { LOOK_EVERY } else { DECLARE_EVERY }).await;
+    }
+}
+
+/// Fires what is due until it is dropped.
 pub(super) async fn fire(storage: Arc<dyn Storage>, admission: Arc<Admission>) {
     let mut listener = Listener::new(&*storage);
-    while let Err(error) = recurring::declare_all(&*storage).await {
-        tracing::warn!(%error, "failed to put the modules' recurring jobs in place; trying again");
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
     let mut scheduler = Scheduler::new(storage, admission);
     loop {
         // What is told from here on may be of an entry that the look does not see.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     NewJob,
-    storage::{Due, RecurringEntry},
+    storage::{Due, RecurringEntry, StorageError, recurring::next_revision},
 };
 
 fn read(row: &PgRow) -> Result<RecurringEntry, Fault> {
@@ -37,7 +37,7 @@ pub(super) async fn put(
     expected: Option<u64>,
     jobs: &[NewJob],
 ) -> Result<Option<u64>, Fault> {
-    let revision = expected.unwrap_or(0).saturating_add(1);
+    let revision = next_revision(expected);
     let written = match expected {
         None => write(tx, &RecurringEntry { revision, ..entry.clone() }).await?,
         Some(expected) => {
@@ -84,8 +84,11 @@ pub(super) async fn write(tx: &mut Tx<'_>, entry: &RecurringEntry) -> Result<boo
     Ok(tx.run(query).await? > 0)
 }
 
-pub(super) async fn remove(tx: &mut Tx<'_>, name: &RecurringName) -> Result<bool, Fault> {
-    let query = tx.query("DELETE FROM @recurring WHERE name = $1").bind(name.as_str());
+pub(super) async fn remove(tx: &mut Tx<'_>, name: &RecurringName, expected: Option<u64>) -> Result<bool, Fault> {
+    let query = tx
+        .query("DELETE FROM @recurring WHERE name = $1 AND ($2::bigint IS NULL OR revision = $2)")
+        .bind(name.as_str())
+        .bind(expected.map(signed));
     Ok(tx.run(query).await? > 0)
 }
 
@@ -98,6 +101,18 @@ macro_rules! entries {
 pub(super) async fn one(tx: &mut Tx<'_>, name: &RecurringName) -> Result<Option<RecurringEntry>, Fault> {
     let query = tx.query(entries!("WHERE name = $1")).bind(name.as_str());
     tx.first(query).await?.as_ref().map(read).transpose()
+}
+
+/// An entry, or nothing where it cannot be read: then it must not hold up those behind it.
+fn read_or_pass_over(row: &PgRow) -> Result<Option<RecurringEntry>, Fault> {
+    match read(row) {
+        Ok(entry) => Ok(Some(entry)),
+        Err(fault @ (Fault::Damaged(_) | Fault::Sql(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)))) => {
+            tracing::error!(error = %StorageError::from(fault), "a recurring job is passed over, because it is damaged");
+            Ok(None)
+        }
+        Err(fault) => Err(fault),
+    }
 }
 
 /// Entries by name, from after `after`, and whether there are more.
@@ -115,25 +130,55 @@ pub(super) async fn page(tx: &mut Tx<'_>, cursor: Option<&str>, limit: usize) ->
         cursor.parse::<RecurringName>().map_err(|_| Fault::cursor(cursor))?;
     }
     let limit = usize::try_from(page_size(limit)).unwrap_or(1);
-    let (entries, has_more) = after(tx, cursor.unwrap_or_default(), limit).await?;
-    let next = entries.last().filter(|_| has_more).map(|entry| entry.name.to_string());
-    Ok(Page::new(entries, next))
+    let (mut entries, mut last) = (Vec::<RecurringEntry>::new(), cursor.unwrap_or_default().to_owned());
+    loop {
+        let query = tx.query(entries!("WHERE name > $1 ORDER BY name LIMIT $2")).bind(last).bind(amount(limit + 1));
+        let rows = tx.all(query).await?;
+        for row in &rows {
+            let Some(entry) = read_or_pass_over(row)? else { continue };
+            if entries.len() == limit {
+                let next = entries.last().map(|entry| entry.name.to_string());
+                return Ok(Page::new(entries, next));
+            }
+            entries.push(entry);
+        }
+        match rows.last() {
+            Some(row) if rows.len() > limit => last = row.try_get(0)?,
+            _ => return Ok(Page::new(entries, None)),
+        }
+    }
 }
 
 pub(super) async fn due(tx: &mut Tx<'_>, limit: usize) -> Result<Due, Fault> {
     let now = tx.now();
-    let query = tx
-        .query(entries!("WHERE NOT paused AND next_at IS NOT NULL ORDER BY next_at, name LIMIT $1"))
-        .bind(amount(limit.saturating_add(1)));
     let mut due = Due { now, ..Due::default() };
-    for row in tx.all(query).await? {
-        let entry = read(&row)?;
-        let next_at = entry.next_at.unwrap_or(now);
-        if due.entries.len() == limit || next_at > now {
-            due.next_in_ms = Some(next_at.ms_since(now));
-            break;
+    let (mut last_at, mut last_name) = (i64::MIN, String::new());
+    loop {
+        // Only what is due is read, since each comes with its payload.
+        let query = tx
+            .query(entries!(
+                "WHERE NOT paused AND next_at <= $1 AND (next_at, name) > ($2, $3) ORDER BY next_at, name LIMIT $4"
+            ))
+            .bind(now.0)
+            .bind(last_at)
+            .bind(last_name)
+            .bind(amount(limit.saturating_add(1)));
+        let rows = tx.all(query).await?;
+        for row in &rows {
+            if due.entries.len() == limit {
+                due.next_in_ms = Some(0);
+                return Ok(due);
+            }
+            due.entries.extend(read_or_pass_over(row)?);
         }
-        due.entries.push(entry);
+        // Those that were passed over left room for others.
+        match rows.last() {
+            Some(row) if rows.len() > limit => (last_at, last_name) = (row.try_get(3)?, row.try_get(0)?),
+            _ => break,
+        }
     }
+    let query = tx.query("SELECT min(next_at) FROM @recurring WHERE NOT paused AND next_at > $1").bind(now.0);
+    let next_at = tx.first(query).await?.map(|row| row.try_get::<Option<i64>, _>(0)).transpose()?.flatten();
+    due.next_in_ms = next_at.map(|next_at| Timestamp(next_at).ms_since(now));
     Ok(due)
 }

@@ -377,8 +377,8 @@ impl RecurringStore for PostgresStorage {
         work!(self, Several, |tx| schedule::put(tx, &entry, expected, &jobs))
     }
 
-    async fn remove_recurring(&self, name: &RecurringName) -> Result<bool, StorageError> {
-        work!(self, Single, |tx| schedule::remove(tx, name))
+    async fn remove_recurring(&self, name: &RecurringName, expected: Option<u64>) -> Result<bool, StorageError> {
+        work!(self, Single, |tx| schedule::remove(tx, name, expected))
     }
 
     async fn recurring(&self, name: &RecurringName) -> Result<Option<RecurringEntry>, StorageError> {

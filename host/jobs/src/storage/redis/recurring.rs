@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     NewJob,
-    storage::{Due, RecurringEntry, Signal, StorageError},
+    storage::{Due, RecurringEntry, Signal, StorageError, recurring::next_revision},
 };
 
 /// No page is longer.
@@ -42,6 +42,7 @@ impl RedisStorage {
         let mut call = self.call(&script::PUT_RECURRING);
         call.arg(entry.name.as_str())
             .arg(expected.map(|revision| revision.to_string()).unwrap_or_default())
+            .arg(next_revision(expected))
             .arg(kept)
             .arg(&due)
             .arg(jobs.len());
@@ -56,9 +57,13 @@ impl RedisStorage {
         Ok(revision)
     }
 
-    pub(super) async fn drop_recurring(&self, name: &RecurringName) -> Result<bool, StorageError> {
+    pub(super) async fn drop_recurring(
+        &self,
+        name: &RecurringName,
+        expected: Option<u64>,
+    ) -> Result<bool, StorageError> {
         let mut call = self.call(&script::REMOVE_RECURRING);
-        call.arg(name.as_str());
+        call.arg(name.as_str()).arg(expected.map(|revision| revision.to_string()).unwrap_or_default());
         Ok(answer::number::<i64>(self.run(call).await?)? == 1)
     }
 

@@ -255,8 +255,8 @@ impl RecurringStore for RedisStorage {
         self.change_recurring(&entry, expected, &jobs).await
     }
 
-    async fn remove_recurring(&self, name: &RecurringName) -> Result<bool, StorageError> {
-        self.drop_recurring(name).await
+    async fn remove_recurring(&self, name: &RecurringName, expected: Option<u64>) -> Result<bool, StorageError> {
+        self.drop_recurring(name, expected).await
     }
 
     async fn recurring(&self, name: &RecurringName) -> Result<Option<RecurringEntry>, StorageError> {

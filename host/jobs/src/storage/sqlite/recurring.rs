@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     NewJob,
-    storage::{Due, RecurringEntry, RecurringStore, Signal, StorageError},
+    storage::{Due, RecurringEntry, RecurringStore, Signal, StorageError, recurring::next_revision},
 };
 
 /// What an entry is read by, in the order of [`read`].
@@ -49,7 +49,7 @@ fn put(tx: &mut Tx<'_>, entry: &RecurringEntry, expected: Option<u64>, jobs: &[N
     if present != expected {
         return Ok(None);
     }
-    let revision = present.unwrap_or(0).saturating_add(1);
+    let revision = next_revision(present);
     write(tx.db, &RecurringEntry { revision, ..entry.clone() })?;
     enqueue::enqueue(tx, jobs, &format!("recurring {}", entry.name))?;
     if entry.next_at.is_some() && !entry.paused {
@@ -85,8 +85,9 @@ pub(super) fn import(tx: &mut Tx<'_>, entry: &RecurringEntry) -> Result<bool, Fa
     Ok(!known)
 }
 
-fn remove(tx: &Tx<'_>, name: &RecurringName) -> Result<bool, Fault> {
-    Ok(tx.db.prepare_cached("DELETE FROM recurring WHERE name = ?1")?.execute([name.as_str()])? > 0)
+fn remove(tx: &Tx<'_>, name: &RecurringName, expected: Option<u64>) -> Result<bool, Fault> {
+    let mut query = tx.db.prepare_cached("DELETE FROM recurring WHERE name = ?1 AND (?2 IS NULL OR revision = ?2)")?;
+    Ok(query.execute(params![name.as_str(), expected.map(signed)])? > 0)
 }
 
 /// An entry by its name, which may be none that can be given to one.
@@ -95,18 +96,16 @@ pub(super) fn by_name(db: &Connection, name: &str) -> Result<Option<RecurringEnt
     query.query([name])?.next()?.map(read).transpose()
 }
 
-/// Entries by name, from after `after`, and whether there are more.
-fn after(db: &Connection, after: &str, limit: usize) -> Result<(Vec<RecurringEntry>, bool), Fault> {
-    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM recurring WHERE name > ?1 ORDER BY name"))?;
-    let mut rows = query.query([after])?;
-    let mut entries = Vec::new();
-    while let Some(row) = rows.next()? {
-        if entries.len() == limit {
-            return Ok((entries, true));
+/// An entry, or nothing where it cannot be read: then it must not hold up those behind it.
+fn read_or_pass_over(row: &Row<'_>) -> Result<Option<RecurringEntry>, Fault> {
+    match read(row) {
+        Ok(entry) => Ok(Some(entry)),
+        Err(fault) if fault.is_of_a_record() => {
+            tracing::error!(error = %StorageError::from(fault), "a recurring job is passed over, because it is damaged");
+            Ok(None)
         }
-        entries.push(read(row)?);
+        Err(fault) => Err(fault),
     }
-    Ok((entries, false))
 }
 
 fn page(db: &Connection, cursor: Option<&str>, limit: usize) -> Result<Page<RecurringEntry>, Fault> {
@@ -114,9 +113,18 @@ fn page(db: &Connection, cursor: Option<&str>, limit: usize) -> Result<Page<Recu
         cursor.parse::<RecurringName>().map_err(|_| Fault::cursor(cursor))?;
     }
     let limit = usize::try_from(page_size(limit)).unwrap_or(1);
-    let (entries, has_more) = after(db, cursor.unwrap_or_default(), limit)?;
-    let next = entries.last().filter(|_| has_more).map(|entry| entry.name.to_string());
-    Ok(Page::new(entries, next))
+    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM recurring WHERE name > ?1 ORDER BY name"))?;
+    let mut rows = query.query([cursor.unwrap_or_default()])?;
+    let mut entries = Vec::<RecurringEntry>::new();
+    while let Some(row) = rows.next()? {
+        let Some(entry) = read_or_pass_over(row)? else { continue };
+        if entries.len() == limit {
+            let next = entries.last().map(|entry| entry.name.to_string());
+            return Ok(Page::new(entries, next));
+        }
+        entries.push(entry);
+    }
+    Ok(Page::new(entries, None))
 }
 
 fn due(db: &Connection, now: Timestamp, limit: usize) -> Result<Due, Fault> {
@@ -132,14 +140,7 @@ fn due(db: &Connection, now: Timestamp, limit: usize) -> Result<Due, Fault> {
             due.next_in_ms = Some(next_at.ms_since(now));
             break;
         }
-        match read(row) {
-            Ok(entry) => due.entries.push(entry),
-            // One that cannot be read must not hold up those behind it.
-            Err(fault) if fault.is_of_a_record() => {
-                tracing::error!(error = %StorageError::from(fault), "a recurring job is passed over, because it is damaged");
-            }
-            Err(fault) => return Err(fault),
-        }
+        due.entries.extend(read_or_pass_over(row)?);
     }
     Ok(due)
 }
@@ -155,9 +156,9 @@ impl RecurringStore for SqliteStorage {
         self.write(Durability::Promised, move |tx| put(tx, &entry, expected, &jobs)).await
     }
 
-    async fn remove_recurring(&self, name: &RecurringName) -> Result<bool, StorageError> {
+    async fn remove_recurring(&self, name: &RecurringName, expected: Option<u64>) -> Result<bool, StorageError> {
         let name = name.clone();
-        self.write(Durability::Promised, move |tx| remove(tx, &name)).await
+        self.write(Durability::Promised, move |tx| remove(tx, &name, expected)).await
     }
 
     async fn recurring(&self, name: &RecurringName) -> Result<Option<RecurringEntry>, StorageError> {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use windlass_api::{BulkAction, BulkActionRequest, BulkState, JobFilter, JobId, SkipReason};
+use tokio::signal::unix::{SignalKind, signal};
+use windlass_api::{BulkAction, BulkActionId, BulkActionRequest, BulkState, JobFilter, JobId, SkipReason};
 
 use super::{
     super::{Exit, Global, exit::Usage, format, output::say, progress},
@@ -18,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub(super) const HELP: &str = "\
 Without ids, the options of `windlass jobs list` choose the jobs: how many they are is printed, and with --yes it is done. The
 host does it in the background and spares other work; only jobs that were made before are touched, and where --state is given
-only those that are still in it. Ctrl-C stops it after the jobs that it is at.
+only those that are still in it. Ctrl-C stops it after the jobs that it is at, a second one no longer waits for that.
 
 Examples:
   windlass jobs requeue --state failed --handler images/thumbnail --from 2h --yes
@@ -92,16 +93,30 @@ pub(super) async fn run(request: BulkActionRequest, like: &Like, global: &Global
     let length = count.count.min(u64::from(begun.limit));
     let bar = progress::bar((!count.more).then_some(length));
     let mut action = begun;
+    let id = action.id;
+    let unknown = || format!("failed to hear of the bulk action {id}, which may go on on the host");
+    let mut interrupts = signal(SignalKind::interrupt()).context("failed to listen for signals")?;
     let mut is_asked_to_stop = false;
     while !action.state.is_final() {
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => action = remote.bulk_action(action.id).await?,
-            // Once: it ends after the jobs that it is at.
-            _ = tokio::signal::ctrl_c(), if !is_asked_to_stop => {
+        let look = async {
+            tokio::time::sleep(LOOK_EVERY).await;
+            remote.bulk_action(id).await
+        };
+        let heard = tokio::select! {
+            looked = look => looked,
+            _ = interrupts.recv() => {
+                if is_asked_to_stop {
+                    return Ok(left_alone(id));
+                }
+                // It ends after the jobs that it is at, and this waits for it; but not against the viewer's will.
                 is_asked_to_stop = true;
-                action = remote.stop_bulk_action(action.id).await?;
+                tokio::select! {
+                    stopping = remote.stop_bulk_action(id) => stopping,
+                    _ = interrupts.recv() => return Ok(left_alone(id)),
+                }
             }
-        }
+        };
+        action = heard.with_context(unknown)?;
         bar.set_position(action.looked_at);
         bar.set_message(format!("{} done", format::count(action.done)));
     }
@@ -112,6 +127,11 @@ pub(super) async fn run(request: BulkActionRequest, like: &Like, global: &Global
     }
     let is_fine = action.state == BulkState::Finished && action.failed == 0;
     Ok(if is_fine { Exit::Fine } else { Exit::Failed })
+}
+
+fn left_alone(id: BulkActionId) -> Exit {
+    say(&format!("not waited for: the bulk action {id} may go on on the host; GET /api/v1/bulk-actions/{id} tells"));
+    Exit::Failed
 }
 
 fn summary(action: &BulkAction) -> String {
@@ -152,7 +172,7 @@ mod tests {
 
     fn action(state: BulkState) -> BulkAction {
         BulkAction {
-            id: windlass_api::BulkActionId(uuid::Uuid::nil()),
+            id: BulkActionId(uuid::Uuid::nil()),
             action: BulkVerb::Requeue,
             filter: JobFilter::default(),
             limit: 100_000,

@@ -83,9 +83,9 @@ pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exi
         }
         Command::Remove { name } => {
             remote.remove_recurring(&name).await.with_context(|| failed("remove", &name))?;
-            if !output.is_json() {
-                say(&format!("the recurring job {name} is removed; the jobs that it made stay"));
-            }
+            output.show(&serde_json::json!({ "name": name, "removed": true }), |_| {
+                format!("the recurring job {name} is removed; the jobs that it made stay")
+            })?;
         }
         Command::Pause { name } => {
             let job = remote.set_recurring_paused(&name, true).await.with_context(|| failed("pause", &name))?;

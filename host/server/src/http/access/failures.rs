@@ -20,13 +20,6 @@ const MAX_ADDRESSES: usize = 10_000;
 pub(super) struct Failures(Mutex<HashMap<IpAddr, (Instant, u32)>>);
 
 impl Failures {
-    /// Whether the address has not used up its wrong tokens.
-    pub(super) fn may_try(&self, from: Option<IpAddr>) -> bool {
-        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = from.and_then(|from| failures.get(&from));
-        known.is_none_or(|(since, count)| since.elapsed() >= WINDOW || *count < MAX_FAILURES)
-    }
-
     /// Counts a wrong token. False where there were too many.
     pub(super) fn note(&self, from: Option<IpAddr>) -> bool {
         let Some(from) = from else { return true };
@@ -51,13 +44,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_that_sent_too_many_wrong_tokens_waits_and_others_do_not() {
+    fn an_address_that_sent_too_many_wrong_tokens_is_told_so_and_others_are_not() {
         let failures = Failures::default();
         let [bad, good] = ["203.0.113.9", "203.0.113.10"].map(|text| text.parse::<IpAddr>().ok());
         for _ in 0..MAX_FAILURES {
-            assert!(failures.may_try(bad) && failures.note(bad));
+            assert!(failures.note(bad));
         }
-        assert!(!failures.may_try(bad) && !failures.note(bad));
-        assert!(failures.may_try(good) && failures.note(good));
+        assert!(!failures.note(bad));
+        assert!(failures.note(good));
     }
 }

@@ -23,7 +23,10 @@ fn settings(role: Role, expires: Option<Timestamp>) -> TokenSettings {
 }
 
 fn access() -> Access {
-    Access::new(&AccessSettings { tokens: Role::ALL.iter().map(|&role| settings(role, None)).collect() })
+    Access::new(&AccessSettings {
+        tokens: Role::ALL.iter().map(|&role| settings(role, None)).collect(),
+        required: false,
+    })
 }
 
 fn headers(name: header::HeaderName, value: &str) -> HeaderMap {
@@ -45,8 +48,9 @@ fn a_token_is_known_by_its_digest_until_it_expires() {
         assert_eq!(error.code(), ProblemCode::Unauthenticated, "{wrong}");
     }
     let basic = headers(header::AUTHORIZATION, "Basic wl_operator");
-    assert!(access.caller(&basic, None).is_err());
-    let expired = Access::new(&AccessSettings { tokens: vec![settings(Role::Admin, Some(Timestamp(1)))] });
+    assert_eq!(access.caller(&basic, None).unwrap(), None);
+    let expired =
+        Access::new(&AccessSettings { tokens: vec![settings(Role::Admin, Some(Timestamp(1)))], required: false });
     assert!(expired.caller(&bearer_of("wl_admin"), None).is_err());
 }
 
@@ -60,21 +64,24 @@ fn a_browser_goes_on_with_a_cookie_until_it_signs_out() {
     assert_eq!(access.caller(&cookie, None).unwrap().unwrap().name(), "viewer");
     let forged = headers(header::COOKIE, &format!("{COOKIE}={}", "0".repeat(64)));
     assert_eq!(access.caller(&forged, None).unwrap(), None);
+    let mut behind_a_proxy = cookie.clone();
+    behind_a_proxy.insert(header::AUTHORIZATION, HeaderValue::from_static("Basic cHJveHk6cGFzc3dvcmQ="));
+    assert!(access.caller(&behind_a_proxy, None).unwrap().is_some(), "the password is for somebody else");
     access.sign_out(&cookie);
     assert_eq!(access.caller(&cookie, None).unwrap(), None);
 }
 
 #[test]
-fn an_address_that_tries_too_often_may_not_sign_in_and_a_good_token_goes_on() {
+fn an_address_that_tries_too_often_is_told_so_and_a_good_token_gets_in() {
     let access = access();
     let from: Option<IpAddr> = "203.0.113.9".parse().ok();
     for _ in 0..failures::MAX_FAILURES {
         assert_eq!(access.sign_in("wl_no", from).unwrap_err().code(), ProblemCode::Unauthenticated);
     }
-    assert_eq!(access.sign_in("wl_admin", from).unwrap_err().code(), ProblemCode::TooManyAttempts);
+    assert_eq!(access.sign_in("wl_no", from).unwrap_err().code(), ProblemCode::TooManyAttempts);
     assert_eq!(access.caller(&bearer_of("wl_no"), from).unwrap_err().code(), ProblemCode::TooManyAttempts);
     assert!(access.caller(&bearer_of("wl_admin"), from).unwrap().is_some());
-    assert!(access.sign_in("wl_admin", None).is_ok());
+    assert!(access.sign_in("wl_admin", from).is_ok());
 }
 
 #[test]
@@ -111,6 +118,24 @@ async fn every_route_lets_in_the_roles_of_the_table_and_nobody_else() {
             None => assert!(!refusals.contains(&status), "{method} {uri} as {caller:?} gives {status}"),
         }
     }
+}
+
+#[tokio::test]
+async fn signing_in_reads_no_more_than_a_token() {
+    let router = super::super::router(super::super::tests::api(Guard::Tokens(Arc::new(access()))));
+    let sign_in = |token: String| {
+        let body = serde_json::json!({ "token": token }).to_string();
+        let request =
+            Request::builder().method("POST").uri("/api/v1/session").header("content-type", "application/json");
+        router.clone().oneshot(request.body(Body::from(body)).unwrap())
+    };
+    let refused = sign_in("x".repeat(5 << 10)).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let wrong = sign_in("wl_no".to_owned()).await.unwrap();
+    assert_eq!(wrong.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(wrong.headers()["cache-control"], "no-store");
+    assert!(wrong.headers().contains_key(header::WWW_AUTHENTICATE));
+    assert_eq!(sign_in(token(Role::Viewer)).await.unwrap().status(), StatusCode::OK);
 }
 
 #[tokio::test]
