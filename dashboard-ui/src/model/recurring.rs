@@ -165,7 +165,7 @@ pub(crate) mod tests {
 
     #[test]
     fn an_instant_is_missed_when_it_is_a_minute_old_and_nobody_paused_it() {
-        let (due, late) = (job("a"), |ms| Timestamp(100_000 + ms));
+        let (due, late) = (job("a"), |ms: i64| Timestamp(100_000 + ms));
         assert_eq!(missed_ms(&due, late(60_000)), None);
         assert_eq!(missed_ms(&due, late(61_000)), Some(61_000));
         assert_eq!(missed_ms(&due, Timestamp(0)), None);

@@ -6,7 +6,7 @@ use windlass_api::{Role, State};
 
 use super::{
     browser,
-    parts::{Glyph, Icon},
+    parts::{Glyph, Icon, Logo},
     shared::Shared,
     sign_in::SignedIn,
 };
@@ -74,9 +74,7 @@ pub(super) fn Navigation() -> impl IntoView {
         <header class="side">
             <div class="brand">
                 <a href="./" class="brand-link">
-                    <svg class="logo" viewBox="0 0 24 24" aria-hidden="true">
-                        <path d="M4 5v14M20 5v14M4 9h16M4 15h16M9 9v6M12 9v6M15 9v6"></path>
-                    </svg>
+                    <Logo />
                     "Windlass"
                 </a>
                 <button class="button quiet icon-only menu" aria-label="Menu" aria-expanded=move || is_open.get().to_string()

@@ -3,7 +3,12 @@
 
 use leptos::{html, prelude::*, task::spawn_local};
 
-use super::{browser, parts::sentence, shared::Shared, stream};
+use super::{
+    browser,
+    parts::{Logo, sentence},
+    shared::Shared,
+    stream,
+};
 use crate::model::access::{self, Access, Event, Reason, Viewer};
 
 /// Where a token is asked for.
@@ -59,12 +64,11 @@ pub(super) fn SignIn(reason: Reason) -> impl IntoView {
     view! {
         <main class="sign-in">
             <form class="card" on:submit=send>
+                <Logo />
                 <h1>"Sign in to Windlass"</h1>
                 <p class="quiet">{why(&reason)}</p>
                 <label class="labelled">
                     <span>"Token"</span>
-                    // Kept by what keeps passwords, which wants to know whose it is.
-                    <input type="text" class="unseen" autocomplete="username" value="windlass" tabindex="-1" aria-hidden="true" readonly />
                     <input type="password" id="token" node_ref=field autocomplete="current-password" placeholder="wl_…" spellcheck="false" required
                         aria-invalid=move || fault.get().map(|_| "true") aria-describedby="token-fault" />
                 </label>

@@ -122,7 +122,7 @@ fn Schedule(form: Form, is_new: bool) -> impl IntoView {
     });
     let catches_up = move || form.editing.with(|editing| editing.misfire == Misfire::CatchUp);
     let is_known = move || form.editing.with(|editing| editing.time_zone.is_empty());
-    let mine = browser::zone().map(|zone| {
+    let mine = browser::zone().filter(|zone| zone != "UTC").map(|zone| {
         let label = format!("Use mine, {zone}");
         let take = move |_| form.editing.update(|editing| editing.time_zone.clone_from(&zone));
         view! { <button type="button" class="button quiet small" hidden=move || !is_known() on:click=take>{label}</button> }
@@ -143,7 +143,7 @@ fn Schedule(form: Form, is_new: bool) -> impl IntoView {
     view! {
         <div class="schedule-fields">
             {is_new.then(|| typed(form, Field::Name, "Name", "nightly-report", None, |editing| &mut editing.name))}
-            <div>
+            <div class="wide-field">
                 {typed(form, Field::Schedule, "Schedule", "30 2 * * mon-fri", None, |editing| &mut editing.schedule)}
                 <p class="help">"Minutes, hours, days, months, days of the week; or " <code>"every 90s"</code> ". For instance:"</p>
                 <div class="examples">{examples.into_iter().collect_view()}</div>

@@ -103,7 +103,7 @@ pub(super) fn Buttons(job: Signal<Option<RecurringJob>>, #[prop(optional)] is_sm
             ),
             None => "It is not run any more. The jobs that it made stay.".to_owned(),
         };
-        shared.ask(format!("Remove {}?", job.name), text, "Remove", move || remove(shared, job.clone()));
+        shared.ask(format!("Remove {}?", job.name), text, "Remove it", move || remove(shared, job.clone()));
     };
     view! {
         <div class="buttons recurring-buttons" hidden=move || !shared.may(Role::Operator)>

@@ -56,3 +56,13 @@ pub(in crate::ui) fn Icon(glyph: Glyph) -> impl IntoView {
         </svg>
     }
 }
+
+/// What Windlass is known by.
+#[component]
+pub(in crate::ui) fn Logo() -> impl IntoView {
+    view! {
+        <svg class="logo" viewBox="0 0 24 24" aria-hidden="true">
+            <path d="M4 5v14M20 5v14M4 9h16M4 15h16M9 9v6M12 9v6M15 9v6"></path>
+        </svg>
+    }
+}
