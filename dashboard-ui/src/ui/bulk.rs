@@ -19,6 +19,9 @@ use crate::{
 /// How often it is asked how far one is, in milliseconds.
 const LOOK_MS: u64 = 500;
 
+/// How often where the last answer was none, or that nobody is signed in, in milliseconds.
+const LATER_MS: u64 = 5_000;
+
 /// Begins one.
 pub(super) fn begin(shared: Shared, request: BulkActionRequest) {
     spawn_local(async move {
@@ -45,10 +48,10 @@ pub(super) fn adopt(shared: Shared) {
 fn follow(shared: Shared, action: BulkAction) {
     let id = action.id;
     shared.bulk.update(|known| known.push(action.clone()));
-    look_later(shared, id);
+    look_later(shared, id, LOOK_MS);
 }
 
-fn look_later(shared: Shared, id: BulkActionId) {
+fn look_later(shared: Shared, id: BulkActionId, wait: u64) {
     let look = move || {
         spawn_local(async move {
             let answer = shared.api().bulk_action(id).await;
@@ -68,18 +71,18 @@ fn look_later(shared: Shared, id: BulkActionId) {
                     shared.bulk.update(|known| {
                         known.iter_mut().filter(|known| known.id == id).for_each(|known| known.clone_from(&action))
                     });
-                    look_later(shared, id);
+                    look_later(shared, id, LOOK_MS);
                 }
                 Err(trouble) if trouble.is_not_found() => {
                     forget(shared, id);
                     shared.complain(lost(&known));
                 }
                 // A host that does not answer now may do so later, and the bulk action goes on meanwhile.
-                Err(_) => look_later(shared, id),
+                Err(_) => look_later(shared, id, LATER_MS),
             }
         });
     };
-    set_timeout(look, Duration::from_millis(LOOK_MS));
+    set_timeout(look, Duration::from_millis(wait));
 }
 
 fn forget(shared: Shared, id: BulkActionId) {

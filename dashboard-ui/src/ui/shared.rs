@@ -118,6 +118,10 @@ impl Shared {
         let mut after = self.access.get_untracked();
         let must_go = access::update(event, &mut after);
         if self.access.with_untracked(|before| *before != after) {
+            if !after.may_ask() {
+                // A question that nobody may answer now must not stand before the one who one is.
+                self.question.set(None);
+            }
             self.access.set(after);
         }
         if must_go {
@@ -127,7 +131,6 @@ impl Shared {
             self.modules.set(Loaded::default());
             self.bulk.set(Vec::new());
             self.toasts.set(Vec::new());
-            self.question.set(None);
             self.viewers.update(|viewers| *viewers += 1);
         }
     }

@@ -60,7 +60,7 @@ async fn who_signs_in_goes_on_where_they_were_also_after_their_session_was_ended
 async fn a_session_that_comes_to_its_time_says_so() -> Result<()> {
     let site = Site::new()?;
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
-    let tokens = Tokens::until(&site, Some(Timestamp(now).plus_ms(20_000)))?;
+    let tokens = Tokens::until(&site, Some(Timestamp(now).plus_ms(25_000)))?;
     let host = site.start(&["--config", &tokens.config])?;
     let browser = open(&host, "servers").await?;
     sign_in(&browser, tokens.of(Role::Viewer)?).await?;
