@@ -42,7 +42,8 @@ pub struct Due {
 pub trait RecurringStore: Send + Sync + 'static {
     /// Puts an entry where its present revision is the expected one (`None`: where there is no entry of the name yet),
     /// and enqueues these jobs in the same step, as those of `recurring NAME` in their history. Gives the new revision, or
-    /// nothing where another change came before; then no job is enqueued either.
+    /// nothing where another change came before; then no job is enqueued either. A new entry's revision is none that an
+    /// earlier one of its name has had, so that nobody takes it for that one.
     async fn put_recurring(
         &self,
         entry: RecurringEntry,
@@ -63,4 +64,14 @@ pub trait RecurringStore: Send + Sync + 'static {
     /// Entries that are not paused and whose instant has come, the one that is due longest first, then by name; at most
     /// `limit`.
     async fn due_recurring(&self, limit: usize) -> Result<Due, StorageError>;
+}
+
+/// The revision of a new entry. It is drawn at random from so many that an earlier entry of the same name has not had it:
+/// nothing is left of that one to look at. All that read JSON read numbers below 2^53 alike, and half of them are left for
+/// counting on.
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+pub(super) fn first_revision() -> u64 {
+    // All bits of this half but the highest two are random.
+    let (_, random) = uuid::Uuid::new_v4().as_u64_pair();
+    random % (1 << 52) + 1
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     NewJob,
-    storage::{Due, RecurringEntry},
+    storage::{Due, RecurringEntry, StorageError, recurring::first_revision},
 };
 
 fn read(row: &PgRow) -> Result<RecurringEntry, Fault> {
@@ -37,7 +37,7 @@ pub(super) async fn put(
     expected: Option<u64>,
     jobs: &[NewJob],
 ) -> Result<Option<u64>, Fault> {
-    let revision = expected.unwrap_or(0).saturating_add(1);
+    let revision = expected.map_or_else(first_revision, |expected| expected.saturating_add(1));
     let written = match expected {
         None => write(tx, &RecurringEntry { revision, ..entry.clone() }).await?,
         Some(expected) => {
@@ -122,18 +122,36 @@ pub(super) async fn page(tx: &mut Tx<'_>, cursor: Option<&str>, limit: usize) ->
 
 pub(super) async fn due(tx: &mut Tx<'_>, limit: usize) -> Result<Due, Fault> {
     let now = tx.now();
-    let query = tx
-        .query(entries!("WHERE NOT paused AND next_at IS NOT NULL ORDER BY next_at, name LIMIT $1"))
-        .bind(amount(limit.saturating_add(1)));
     let mut due = Due::default();
-    for row in tx.all(query).await? {
-        let entry = read(&row)?;
-        let next_at = entry.next_at.unwrap_or(now);
-        if due.entries.len() == limit || next_at > now {
-            due.next_in_ms = Some(next_at.ms_since(now));
-            break;
+    let mut after = (i64::MIN, String::new());
+    loop {
+        let query = tx
+            .query(entries!(
+                "WHERE NOT paused AND next_at IS NOT NULL AND (next_at, name) > ($1, $2) ORDER BY next_at, name LIMIT $3"
+            ))
+            .bind(after.0)
+            .bind(after.1)
+            .bind(amount(limit.saturating_add(1)));
+        let rows = tx.all(query).await?;
+        for row in &rows {
+            let next_at = Timestamp(row.try_get(3)?);
+            if due.entries.len() == limit || next_at > now {
+                due.next_in_ms = Some(next_at.ms_since(now));
+                return Ok(due);
+            }
+            match read(row) {
+                Ok(entry) => due.entries.push(entry),
+                // One that cannot be read must not hold up those behind it.
+                Err(fault) if fault.is_of_a_record() => {
+                    tracing::error!(error = %StorageError::from(fault), "a recurring job is passed over, because it is damaged");
+                }
+                Err(fault) => return Err(fault),
+            }
         }
-        due.entries.push(entry);
+        // Among so many were some that cannot be read; so there may be more.
+        match rows.last() {
+            Some(last) if rows.len() > limit => after = (last.try_get(3)?, last.try_get(0)?),
+            _ => return Ok(due),
+        }
     }
-    Ok(due)
 }

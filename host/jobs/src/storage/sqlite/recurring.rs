@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     NewJob,
-    storage::{Due, RecurringEntry, RecurringStore, Signal, StorageError},
+    storage::{Due, RecurringEntry, RecurringStore, Signal, StorageError, recurring::first_revision},
 };
 
 /// What an entry is read by, in the order of [`read`].
@@ -49,7 +49,7 @@ fn put(tx: &mut Tx<'_>, entry: &RecurringEntry, expected: Option<u64>, jobs: &[N
     if present != expected {
         return Ok(None);
     }
-    let revision = present.unwrap_or(0).saturating_add(1);
+    let revision = present.map_or_else(first_revision, |present| present.saturating_add(1));
     write(tx.db, &RecurringEntry { revision, ..entry.clone() })?;
     enqueue::enqueue(tx, jobs, &format!("recurring {}", entry.name))?;
     if entry.next_at.is_some() && !entry.paused {
