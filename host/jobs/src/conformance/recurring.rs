@@ -35,21 +35,21 @@ pub async fn an_entry_reads_back_as_it_was_put_with_its_revision(world: World) {
     let fired = job();
     let mut new = entry("nightly", Some(world.now().plus_ms(5)));
     (new.last_at, new.last_job, new.revision) = (Some(world.now()), Some(fired.id), 77);
-    assert_eq!(put(&world, new.clone(), None, Vec::new()).await, Some(1));
-    new.revision = 1;
+    let first = put(&world, new.clone(), None, Vec::new()).await.unwrap();
+    new.revision = first;
     assert_eq!(world.storage.recurring(&name("nightly")).await.unwrap(), Some(new.clone()));
     (new.paused, new.next_at, new.definition) = (true, None, json("[1]"));
-    assert_eq!(put(&world, new.clone(), Some(1), Vec::new()).await, Some(2));
-    new.revision = 2;
+    assert_eq!(put(&world, new.clone(), Some(first), Vec::new()).await, Some(first + 1));
+    new.revision = first + 1;
     assert_eq!(world.storage.recurring(&name("nightly")).await.unwrap(), Some(new));
 }
 
 pub async fn an_entry_of_another_revision_is_left_alone_and_nothing_enqueued(world: World) {
     let old = entry("nightly", None);
     assert_eq!(put(&world, old.clone(), Some(1), vec![job()]).await, None, "there is none yet");
-    assert_eq!(put(&world, old.clone(), None, vec![job()]).await, Some(1));
+    let revision = put(&world, old.clone(), None, vec![job()]).await.unwrap();
     let new = entry("nightly", Some(world.now()));
-    for expected in [None, Some(0), Some(2)] {
+    for expected in [None, Some(0), Some(revision - 1), Some(revision + 1)] {
         assert_eq!(put(&world, new.clone(), expected, vec![job()]).await, None, "{expected:?}");
     }
     assert_eq!(world.storage.recurring(&name("nightly")).await.unwrap().unwrap().next_at, None);
@@ -103,10 +103,10 @@ pub async fn entries_are_due_in_the_order_of_their_instants(world: World) {
 pub async fn a_paused_entry_is_not_due(world: World) {
     let mut paused = entry("nightly", Some(world.now()));
     paused.paused = true;
-    put(&world, paused.clone(), None, Vec::new()).await;
+    let revision = put(&world, paused.clone(), None, Vec::new()).await;
     assert_eq!(due(&world, 10).await, (vec![], None));
     paused.paused = false;
-    put(&world, paused, Some(1), Vec::new()).await;
+    put(&world, paused, revision, Vec::new()).await.unwrap();
     assert_eq!(due(&world, 10).await.0, ["nightly"]);
 }
 
@@ -117,7 +117,7 @@ pub async fn an_entry_is_removed_and_its_jobs_stay(world: World) {
     assert_eq!(world.storage.recurring(&name("nightly")).await.unwrap(), None);
     assert_eq!(due(&world, 10).await, (vec![], None));
     assert_eq!(world.storage.counts().await.unwrap().of(State::Enqueued), 1);
-    assert_eq!(put(&world, entry("nightly", None), None, Vec::new()).await, Some(1), "its name is free");
+    assert!(put(&world, entry("nightly", None), None, Vec::new()).await.is_some(), "its name is free");
 }
 
 pub async fn entries_are_listed_by_name_page_by_page(world: World) {
@@ -142,7 +142,27 @@ pub async fn entries_are_listed_by_name_page_by_page(world: World) {
 pub async fn a_job_of_an_entry_that_is_there_already_stays_as_it_is(world: World) {
     let first = job();
     world.add(first.clone()).await;
-    assert_eq!(put(&world, entry("nightly", None), None, vec![first, job()]).await, Some(1));
+    assert!(put(&world, entry("nightly", None), None, vec![first, job()]).await.is_some());
     let listed = world.storage.jobs(&JobFilter::default(), None, 10).await.unwrap().items;
     assert_eq!(listed.len(), 2);
+}
+
+pub async fn an_entry_that_was_removed_and_put_again_takes_no_revision_of_the_old_one(world: World) {
+    let mut seen = Vec::new();
+    let mut revision = put(&world, entry("nightly", None), None, Vec::new()).await.unwrap();
+    for _ in 0..4 {
+        seen.push(revision);
+        let next = put(&world, entry("nightly", None), Some(revision), Vec::new()).await.unwrap();
+        seen.push(next);
+        assert!(world.storage.remove_recurring(&name("nightly")).await.unwrap());
+        assert_eq!(put(&world, entry("nightly", None), Some(next), vec![job()]).await, None, "it is gone");
+        revision = put(&world, entry("nightly", None), None, Vec::new()).await.unwrap();
+        for old in &seen {
+            let late = put(&world, entry("nightly", Some(world.now())), Some(*old), vec![job()]).await;
+            assert_eq!(late, None, "{old} was the old one's");
+        }
+    }
+    let kept = world.storage.recurring(&name("nightly")).await.unwrap().unwrap();
+    assert_eq!((kept.revision, kept.next_at), (revision, None));
+    assert_eq!(world.storage.counts().await.unwrap().0.values().sum::<u64>(), 0);
 }

@@ -80,7 +80,9 @@ pub async fn a_repeated_put_of_an_entry_changes_nothing_and_its_jobs_are_there_o
     let storage = losing(&world);
     lost(storage.put_recurring(entry.clone(), None, vec![job()]).await);
     assert_eq!(storage.put_recurring(entry.clone(), None, vec![job()]).await.unwrap(), None);
-    assert_eq!(storage.recurring(&entry.name).await.unwrap().unwrap().revision, 1, "as whoever looks finds");
+    let kept = storage.recurring(&entry.name).await.unwrap().unwrap();
+    let as_it_was_put = RecurringEntry { revision: kept.revision, ..entry.clone() };
+    assert_eq!(kept, as_it_was_put, "as whoever looks finds");
     assert_eq!(world.storage.counts().await.unwrap().of(State::Enqueued), 1);
     let storage = losing(&world);
     lost(storage.remove_recurring(&entry.name).await.map(|_| ()));
