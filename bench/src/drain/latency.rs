@@ -10,8 +10,8 @@ use windlass_jobs::{
     api::{HandlerPath, JobRequest, Json},
 };
 
-/// Between two jobs, so that the host has gone back to waiting.
-const PAUSE: Duration = Duration::from_millis(7);
+/// Between two jobs, so that the host has gone back to waiting and nothing is warm from the job before.
+const PAUSE: Duration = Duration::from_millis(40);
 
 #[derive(Serialize)]
 pub(super) struct Figures {

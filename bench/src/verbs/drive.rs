@@ -40,7 +40,7 @@ pub(super) async fn all(storage: &dyn Storage, jobs: usize, mut phase: impl FnMu
     let enqueue = enqueue(storage, jobs, BULK).await?;
     phase(Phase::Work);
     let begun = Instant::now();
-    let done = work(storage, server, &QueueName::default()).await?;
+    let done = work(storage, server).await?;
     let work = begun.elapsed();
     phase(Phase::End);
     ensure!(done == jobs, "{done} of {jobs} jobs were claimed");
@@ -55,7 +55,7 @@ pub(super) async fn side_by_side(storage: Arc<dyn Storage>, jobs: usize, workers
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..workers {
         let storage = Arc::clone(&storage);
-        tasks.spawn(async move { work(&*storage, server, &QueueName::default()).await });
+        tasks.spawn(async move { work(&*storage, server).await });
     }
     let mut done = 0;
     while let Some(task) = tasks.join_next().await {
@@ -89,10 +89,11 @@ pub(super) async fn enqueue_into(
     Ok(took)
 }
 
-async fn work(storage: &dyn Storage, server: ServerId, queue: &QueueName) -> Result<usize> {
+async fn work(storage: &dyn Storage, server: ServerId) -> Result<usize> {
+    let queues = [QueueName::default()];
     let mut done = 0;
     loop {
-        let claimed = claim(storage, server, queue, BATCH).await?;
+        let claimed = claim(storage, server, &queues, BATCH).await?;
         if claimed.is_empty() {
             return Ok(done);
         }
@@ -110,10 +111,10 @@ async fn work(storage: &dyn Storage, server: ServerId, queue: &QueueName) -> Res
 pub(super) async fn claim(
     storage: &dyn Storage,
     server: ServerId,
-    queue: &QueueName,
+    queues: &[QueueName],
     batch: u32,
 ) -> Result<Vec<Claimed>> {
-    let request = ClaimRequest { server, queues: vec![queue.clone()], sync_free: batch, async_free: 0 };
+    let request = ClaimRequest { server, queues: queues.to_vec(), sync_free: batch, async_free: 0 };
     Ok(storage.claim(&request).await?)
 }
 

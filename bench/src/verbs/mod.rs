@@ -80,7 +80,7 @@ async fn measure_one(arguments: &Arguments, store: Store) -> Result<Figures> {
         drop(fresh);
         raw.push(match &recording {
             None => raw_sqlite::drive(arguments.jobs)?,
-            Some(recording) => replay::replay(recording, store).await?,
+            Some(recording) => replay::replay(recording, store, arguments.jobs).await?,
         });
     }
     let mut by_workers = Vec::new();
@@ -91,8 +91,8 @@ async fn measure_one(arguments: &Arguments, store: Store) -> Result<Figures> {
     }
     let fresh = stores::start(store)?;
     let bulk = drive::enqueue(&*fresh.storage().await?, arguments.bulk, drive::MOST_IN_BULK).await?;
-    let fresh = stores::start(store)?;
-    let claims = claims::measure(&*fresh.storage().await?, arguments.waiting).await?;
+    let (few, many) = (stores::start(store)?, stores::start(store)?);
+    let claims = claims::measure(&*few.storage().await?, &*many.storage().await?, arguments.waiting).await?;
     let shares = verbs.iter().zip(&raw).map(|(verbs, raw)| raw.work.as_secs_f64() / verbs.work.as_secs_f64());
     let rates = |all: &[Took], part: fn(&Took) -> Duration| {
         median(all.iter().map(|took| rate(arguments.jobs, part(took))).collect())
@@ -138,13 +138,15 @@ fn print(figures: &Figures, arguments: &Arguments) {
         println!("  … by {workers} side by side         {rate:>8.0}/s");
     }
     println!("  {} jobs in bulk       {:>8.0}/s", arguments.bulk, figures.bulk_per_s);
-    println!(
-        "  a claim of {} among {}: {:.0} us, among {}: {:.0} us: {:.2} times",
-        claims::BATCH,
-        claims::FEW,
-        claims.few_us,
-        arguments.waiting,
-        claims.many_us,
-        claims.ratio
-    );
+    for (from, claim) in [("one queue", &claims.from_one_queue), ("all queues", &claims.from_all_queues)] {
+        println!(
+            "  a claim of {} from {from}, {} waiting: {:.0} us, {} waiting: {:.0} us: {:.2} times",
+            claims::BATCH,
+            claims::FEW,
+            claim.few_us,
+            arguments.waiting,
+            claim.many_us,
+            claim.ratio
+        );
+    }
 }

@@ -14,6 +14,9 @@ const SCHEMA: &str = include_str!("../../../host/jobs/src/storage/sqlite/schema/
 /// Jobs in an enqueueing transaction, as in `drive`.
 const BULK: usize = 1_000;
 
+/// As the storage sets it.
+const CHECKPOINT_PAGES: u32 = 4096;
+
 /// Numbers of states and modes, as the storage keeps them.
 const ENQUEUED: i64 = 2;
 const PROCESSING: i64 = 3;
@@ -29,6 +32,7 @@ pub(super) fn drive(jobs: usize) -> Result<Took> {
     let folder = tempfile::tempdir()?;
     let mut db = Connection::open(folder.path().join("raw.db"))?;
     db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     db.set_prepared_statement_cache_capacity(100);
     db.execute_batch(SCHEMA)?;
     db.execute("INSERT INTO queues (n, name) VALUES (1, 'default')", [])?;

@@ -8,6 +8,8 @@ use tokio::{
     net::TcpStream,
 };
 
+use windlass_jobs::api::State;
+
 use super::{
     Took,
     drive::Phase,
@@ -18,7 +20,8 @@ use crate::stores::{self, Store};
 /// How long a store may take over one answer; a recording that it does not answer as before is of no use.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) async fn replay(recording: &Recording, store: Store) -> Result<Took> {
+/// Fails where the store does not end with as many jobs done as it did before.
+pub(super) async fn replay(recording: &Recording, store: Store, jobs: usize) -> Result<Took> {
     let fresh = stores::start(store)?;
     let mut connections = Vec::new();
     for _ in 0..recording.connections {
@@ -45,5 +48,7 @@ pub(super) async fn replay(recording: &Recording, store: Store) -> Result<Took> 
             Phase::End => {}
         }
     }
+    let done = fresh.storage().await?.counts().await?.of(State::Succeeded);
+    ensure!(done == jobs as u64, "what was replayed ended {done} of {jobs} jobs, so it was not the same work");
     Ok(took)
 }

@@ -47,8 +47,8 @@ impl Backend {
 }
 
 impl Room {
-    pub(crate) async fn open(&self) -> Arc<dyn Storage> {
-        open(&self.url(), OpenOptions::host()).await.unwrap()
+    pub(crate) async fn open(&self, options: OpenOptions) -> Arc<dyn Storage> {
+        open(&self.url(), options).await.unwrap()
     }
 
     fn url(&self) -> StorageUrl {
@@ -133,7 +133,9 @@ fn dump_sqlite(connection: &rusqlite::Connection) -> String {
     }
     dump += "BEGIN;\n";
     // Tables first, in the order in which they were made.
-    for sql in texts("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type <> 'table', rowid") {
+    for sql in texts(
+        "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY type <> 'table', rowid",
+    ) {
         dump += &sql;
         dump += ";\n";
     }

@@ -12,7 +12,7 @@ mod life;
 
 use std::{env, fs, path::PathBuf};
 
-use windlass_jobs::storage::Storage;
+use windlass_jobs::storage::{OpenOptions, Storage};
 
 use self::backend::Backend;
 
@@ -41,16 +41,20 @@ async fn each_version(backend: Backend) {
     for version in VERSIONS {
         let room = backend.room();
         room.restore(&fs::read_to_string(file(version, backend, "")).unwrap()).await;
-        let storage = room.open().await;
+        // A host would begin by putting right what the last one left.
+        let storage = room.open(OpenOptions::default()).await;
         let expected = fs::read_to_string(file(version, backend, ".jsonl")).unwrap();
         assert_eq!(export(&*storage).await, expected, "{backend:?}, {version}");
-        life::go_on(&*storage).await;
+        let running = life::running(&*storage).await;
+        storage.close().await;
+        drop(storage);
+        life::go_on(&*room.open(OpenOptions::host()).await, running).await;
     }
 }
 
 async fn freeze(backend: Backend) {
     let room = backend.room();
-    let storage = room.open().await;
+    let storage = room.open(OpenOptions::host()).await;
     life::begin(&*storage).await;
     let records = export(&*storage).await;
     storage.close().await;

@@ -32,7 +32,10 @@ pub(super) fn claim(tx: &mut Tx<'_>, request: &ClaimRequest, suspect: &Suspect) 
     for (mode, free) in [(Mode::Sync, request.sync_free), (Mode::Async, request.async_free)] {
         let free = usize::try_from(free).unwrap_or(usize::MAX);
         for seq in choose(tx, mode, &request.queues, free)? {
-            match unless_damaged(tx, seq, |tx| hand_over(tx, seq, server, request, &mut versions, suspect))? {
+            let handed_over = suspect.watch_beside(seq, tx, |tx| {
+                unless_damaged(tx, seq, |tx| hand_over(tx, seq, server, request, &mut versions, suspect))
+            })?;
+            match handed_over {
                 Some(job) => claimed.push(job),
                 None => {
                     set_aside(tx, seq, State::Enqueued)?;

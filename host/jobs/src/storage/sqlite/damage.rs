@@ -24,6 +24,9 @@ const BY: &str = "storage";
 /// How many suspects one call goes on past: more than stand on one page.
 pub(super) const MAX_SUSPECTS: usize = 256;
 
+/// How many jobs, or steps of theirs, stand on the pages on either side of a job's, at most.
+const BESIDE: usize = 400;
+
 /// The job that stands on a damaged page.
 #[derive(Debug, Default)]
 pub(super) struct Suspect(Mutex<Option<i64>>);
@@ -42,6 +45,33 @@ impl Suspect {
             }
         })
     }
+
+    /// Takes a step that writes a job, and is taken back where it fails. A row that grows may need room from the pages
+    /// beside its own: where one of those is damaged, the job is the suspect, since it cannot be written where it stands.
+    pub(super) fn watch_beside<T>(
+        &self,
+        seq: i64,
+        tx: &mut Tx<'_>,
+        step: impl FnOnce(&mut Tx<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        step(tx).inspect_err(|fault| {
+            if fault.is_of_the_file() {
+                // Whatever this finds, the fault is what the step gave.
+                let _ = self.watch(seq, || look_beside(tx, seq));
+            }
+        })
+    }
+}
+
+/// Reads the jobs and the steps beside those of one, as far as the pages reach that what is written may need room from.
+fn look_beside(tx: &Tx<'_>, seq: i64) -> Result<(), Fault> {
+    for (table, number) in [("jobs", "lines"), ("history", "n")] {
+        for beside in ["seq > ?1 ORDER BY seq", "seq < ?1 ORDER BY seq DESC"] {
+            let sql = format!("SELECT max({number}) FROM (SELECT {number} FROM {table} WHERE {beside} LIMIT {BESIDE})");
+            tx.db.prepare_cached(&sql)?.query_row([seq], |row| row.get::<_, Option<i64>>(0))?;
+        }
+    }
+    Ok(())
 }
 
 /// How much of a suspect is still written, the most first: what cannot be is tried no second time.

@@ -40,7 +40,8 @@ pub(super) fn promote(tx: &mut Tx<'_>, limit: usize, suspect: &Suspect) -> Resul
         due.collect::<Result<Vec<i64>, _>>()?
     };
     for seq in &due {
-        if unless_damaged(tx, *seq, |tx| move_to_its_line(tx, *seq, suspect))?.is_none() {
+        let move_it = |tx: &mut Tx<'_>| unless_damaged(tx, *seq, |tx| move_to_its_line(tx, *seq, suspect));
+        if suspect.watch_beside(*seq, tx, move_it)?.is_none() {
             set_aside(tx, *seq, State::Scheduled)?;
         }
     }
