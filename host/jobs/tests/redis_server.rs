@@ -160,7 +160,9 @@ async fn an_export_names_each_record_that_is_damaged_and_holds_the_others() {
     let prefix = namespace.prefix();
     let ask = |command: &str, args: &[&[u8]]| {
         let mut command = redis::cmd(command);
-        args.iter().for_each(|arg| drop(command.arg(*arg)));
+        for arg in args {
+            command.arg(*arg);
+        }
         command.exec(&mut namespace.redis()).unwrap();
     };
     let named = |rest: &str| format!("{prefix}{rest}").into_bytes();

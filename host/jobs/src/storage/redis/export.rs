@@ -148,7 +148,8 @@ impl RedisStorage {
             if part.is_full() {
                 return Ok(Place::Versions(at));
             }
-            let Some(row) = part.add(row, "a version of a module")? else { continue };
+            // What is wrong with one is said with its name.
+            let Some(row) = part.add(row, "")? else { continue };
             let digest = row.view.digest;
             let component = self.bytes_of(digest).await;
             let component = component.and_then(|bytes| bytes.ok_or_else(|| damaged("its component", "it is missing")));

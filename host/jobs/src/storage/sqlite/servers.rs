@@ -136,9 +136,12 @@ fn end_runs(
 ) -> Result<usize, Fault> {
     let runs = runs_of(tx, server, passing)?;
     for seq in &runs {
-        let ended = unless_damaged(tx, *seq, |tx| {
-            let job = look(tx, *seq, &passing.suspect)?;
-            end(tx, job)
+        let suspect = &passing.suspect;
+        let ended = suspect.watch_beside(*seq, tx, |tx| {
+            unless_damaged(tx, *seq, |tx| {
+                let job = look(tx, *seq, suspect)?;
+                end(tx, job)
+            })
         })?;
         if ended.is_none() {
             set_aside(tx, *seq, State::Processing)?;
