@@ -6,10 +6,12 @@
 mod built;
 pub mod chaos;
 mod cli;
+mod effects;
 mod host;
 mod jobs;
 
 pub use built::{axe, component, guest, guest_names, pictures, windlass};
 pub use cli::{Answer, run};
+pub use effects::{Effect, Effects};
 pub use host::{Host, Launch, Site};
 pub use jobs::{Job, overlap};

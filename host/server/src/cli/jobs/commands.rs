@@ -12,7 +12,7 @@ pub(in super::super) struct Requeue {
     /// The jobs.
     #[arg(required = true)]
     ids: Vec<JobId>,
-    /// Forget what earlier attempts left as checkpoints.
+    /// Forget what earlier attempts recorded: steps and checkpoints.
     #[arg(long)]
     fresh: bool,
     /// Run on the version that is active now, instead of the one that the job started with.
