@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     CheckpointError, EnqueueError, JobError, JobId, JobRequest, Level, bindings::types as wit, error::Failure,
-    host::Host,
+    host::Host, steps,
 };
 
 /// A handler's view of its job and its host.
@@ -21,13 +21,22 @@ pub struct Context {
     parents: Vec<JobId>,
     job: wit::Job,
     host: Rc<dyn Host>,
+    step_names: steps::Names,
 }
 
 /// The job.
 impl Context {
     pub(crate) fn new(job: wit::Job, host: Rc<dyn Host>) -> Self {
         let parents = job.parents.iter().map(|id| JobId::new(id.as_str())).collect();
-        Self { id: JobId::new(job.id.as_str()), parents, job, host }
+        Self { id: JobId::new(job.id.as_str()), parents, job, host, step_names: steps::Names::default() }
+    }
+
+    pub(crate) fn host(&self) -> &dyn Host {
+        &*self.host
+    }
+
+    pub(crate) const fn step_names(&self) -> &steps::Names {
+        &self.step_names
     }
 
     /// The job's id: the same for every attempt.
@@ -149,8 +158,10 @@ impl Context {
     /// What this attempt or an earlier one put under the key; absent where none did.
     ///
     /// # Errors
-    /// Where the storage cannot be reached, or what was kept is not of this type.
+    /// Where the storage cannot be reached, what was kept is not of this type, or the key is one of those of
+    /// [steps](Self::step), which begin with `windlass:step:`.
     pub fn checkpoint<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, CheckpointError> {
+        plain(key)?;
         let Some(value) = self.host.checkpoint(key)? else { return Ok(None) };
         serde_json::from_str(&value)
             .map(Some)
@@ -158,11 +169,13 @@ impl Context {
     }
 
     /// Keeps a value under a key of 1 to 200 bytes, for this attempt and all later ones. When it returns, the value
-    /// survives the host.
+    /// survives the host. For work that must not be done twice there is [`step`](Self::step).
     ///
     /// # Errors
-    /// Where the value cannot be written as JSON, is too large, or was not kept.
+    /// Where the value cannot be written as JSON, is too large, or was not kept, or the key is one of those of
+    /// [steps](Self::step), which begin with `windlass:step:`.
     pub fn put_checkpoint(&self, key: &str, value: impl Serialize) -> Result<(), CheckpointError> {
+        plain(key)?;
         let value =
             serde_json::to_string(&value).map_err(|error| CheckpointError::InvalidJson(format!("`{key}`: {error}")))?;
         self.host.put_checkpoint(key, &value)
@@ -176,6 +189,11 @@ impl Context {
     pub fn enqueue(&self, request: JobRequest) -> Result<JobId, EnqueueError> {
         self.host.enqueue(request)
     }
+}
+
+/// Steps have keys that no plain checkpoint has, so that neither is taken for the other.
+fn plain(key: &str) -> Result<(), CheckpointError> {
+    if key.starts_with(steps::PREFIX) { Err(CheckpointError::ReservedKey(key.to_owned())) } else { Ok(()) }
 }
 
 /// What the operator tells the module.

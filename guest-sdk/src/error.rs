@@ -162,7 +162,7 @@ fn classify<E: std::error::Error + 'static>(error: &E) -> JobError {
         None => {}
     }
     match any.downcast_ref() {
-        Some(CheckpointError::InvalidJson(_) | CheckpointError::TooLarge(_)) => {
+        Some(CheckpointError::InvalidJson(_) | CheckpointError::TooLarge(_) | CheckpointError::ReservedKey(_)) => {
             return JobError::fatal("bad-checkpoint", message);
         }
         Some(_) => return JobError::retry("checkpoint", message),

@@ -43,6 +43,7 @@
 //! - [`macro@handler`] makes a handler of a function, [`macro@export`] a component of handlers.
 //! - [`Context`] is what a handler may ask about its job and tell the host meanwhile.
 //! - [`JobError`] is how a run ends without a result; `?` turns any error into one.
+//! - [`Context::step`] does a part of a handler once, whatever the number of attempts.
 //! - [`http`] and [`time`] reach out and wait; files, the environment and standard output work as in any program, as
 //!   far as the operator grants them.
 //! - [`testing`] runs handlers natively, in unit tests.
@@ -60,6 +61,7 @@ pub mod http;
 mod log;
 pub mod prelude;
 mod queue;
+mod steps;
 pub mod testing;
 pub mod time;
 

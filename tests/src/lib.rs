@@ -6,12 +6,14 @@
 mod built;
 pub mod chaos;
 mod cli;
+mod effects;
 mod host;
 mod http;
 mod jobs;
 
 pub use built::{axe, component, guest, guest_names, pictures, windlass};
 pub use cli::{Answer, run};
+pub use effects::{Effect, Effects};
 pub use host::{Host, Launch, Site};
 pub use http::{EventStream, HttpAnswer, SentEvent};
 pub use jobs::{Job, overlap};

@@ -1,10 +1,10 @@
 //! A guest takes down its own job at most. Each guest of `tests/guests` is let loose in every slot of its kind, must fail
 //! by its own cause, and must leave every slot fit for good jobs.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use windlass_api::{Cause, JobDetail, LogLine, RecurringJob, State};
-use windlass_tests::{Host, Job, Site, chaos::Records, guest, guest_names, overlap, run};
+use windlass_tests::{Effects, Host, Job, Site, chaos::Records, guest, guest_names, overlap, run};
 
 /// Slots of each kind: more than one, so that a slot that is lost shows, and few, so that every one gets its turn.
 const SLOTS: usize = 2;
@@ -37,6 +37,7 @@ guests! {
     scheduled => what_a_module_declares_is_put_in_place_and_fired,
     sleeps => sleeping_in_a_host_call_does_not_outlast_the_timeout,
     stack_overflow => a_stack_overflow_fails,
+    steps => steps_that_are_used_as_they_must_not_be_fail_their_jobs_for_good,
     unknown_import => a_component_with_an_unknown_import_is_refused,
     waits_forever => waiting_for_what_never_comes_is_a_trap,
     witness => each_run_writes_what_it_does_into_a_file_of_its_own,
@@ -128,6 +129,29 @@ fn each_run_writes_what_it_does_into_a_file_of_its_own() -> Result<()> {
         let record = records.of(job.0, 1)?;
         ensure!(record.starts == 1 && record.ends == 1, "{record:?}");
         ensure!((90..60_000).contains(&(record.last_ms - record.first_ms)), "{record:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn steps_that_are_used_as_they_must_not_be_fail_their_jobs_for_good() -> Result<()> {
+    let site = Site::new()?;
+    let effects = Effects::new(&site)?;
+    site.write("windlass.toml", effects.grant("steps"))?;
+    let host = site.start(&[])?;
+    host.deploy("steps", &guest("steps")?)?;
+    for (handler, attempts, code, words) in [
+        ("steps/twice", 1, "bad-step", &["`again` is used twice"][..]),
+        ("steps/too_large", 1, "step-too-large", &["`fetch`", "307202 bytes", "at most 262144"]),
+        ("steps/changed", 2, "step-unreadable", &["`charge`", "windlass jobs requeue --fresh"]),
+    ] {
+        let job = host.enqueue(handler, &Value::Null, &[])?;
+        let detail = host.fails_by(job, Cause::Handler)?;
+        let failure = detail.job.failure.context("no failure")?;
+        println!("{handler}: {}", failure.message);
+        ensure!(detail.job.attempt == attempts, "{handler} had {} attempts", detail.job.attempt);
+        ensure!(failure.code.as_deref() == Some(code), "{handler} failed by {:?}", failure.code);
+        ensure!(words.iter().all(|word| failure.message.contains(word)), "{handler} says {}", failure.message);
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ const TARGET: &str = "wasm32-wasip2";
 const PROFILE: &str = "guest";
 
 /// The packages of `examples/` that are components.
-pub(crate) const EXAMPLES: [&str; 4] = ["images", "links", "reports", "faults"];
+pub(crate) const EXAMPLES: [&str; 5] = ["images", "links", "reports", "orders", "faults"];
 
 /// The dashboard, the host, the examples and the test guests.
 pub(crate) fn everything(workspace: &Workspace) -> Result<()> {

@@ -5,11 +5,12 @@ use std::{rc::Rc, time::Duration};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Enqueued, LogLine, Progress, Recorder, responder::Responder};
+use super::{Enqueued, LogLine, Progress, RecordedStep, Recorder, responder::Responder};
 use crate::{
     Context,
     bindings::types as wit,
     http::{Error, Request, Response},
+    steps,
 };
 
 /// Makes contexts for handlers under test, and tells afterwards what they did.
@@ -110,7 +111,14 @@ impl TestContext {
     #[must_use]
     pub fn with_checkpoint(self, key: impl Into<String>, value: impl Serialize) -> Self {
         let value = serde_json::to_value(value).unwrap_or_default();
-        self.recorder.checkpoints.borrow_mut().insert(key.into(), value);
+        self.recorder.keep(key.into(), value);
+        self
+    }
+
+    /// A step that an earlier attempt recorded, with what it returned: the handler is not to do it again.
+    #[must_use]
+    pub fn with_step(self, name: &str, result: impl Serialize) -> Self {
+        self.recorder.keep(format!("{}{name}", steps::PREFIX), serde_json::to_value(result).unwrap_or_default());
         self
     }
 
@@ -133,7 +141,12 @@ impl TestContext {
         self.recorder.cancelled.set(true);
     }
 
-    /// A context to call a handler with.
+    /// Takes back that a step is recorded, as if the run had been interrupted after its work and before that.
+    pub fn forget_step(&self, name: &str) {
+        self.recorder.forget(&format!("{}{name}", steps::PREFIX));
+    }
+
+    /// A context to call a handler with: a run of its own.
     #[must_use]
     pub fn context(&self) -> Context {
         Context::new(self.job.clone(), Rc::<Recorder>::clone(&self.recorder))
@@ -172,6 +185,12 @@ impl TestContext {
     /// What is kept under a key.
     #[must_use]
     pub fn checkpoint(&self, key: &str) -> Option<Value> {
-        self.recorder.checkpoints.borrow().get(key).cloned()
+        self.recorder.kept(key)
+    }
+
+    /// The steps that are recorded, in the order in which they were.
+    #[must_use]
+    pub fn steps(&self) -> Vec<RecordedStep> {
+        self.recorder.steps()
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{CheckpointError, EnqueueError, JobId, JobRequest, Level, host::Host};
+use crate::{CheckpointError, EnqueueError, JobId, JobRequest, Level, host::Host, steps};
 
 /// A line that a handler logged.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,15 @@ pub struct Progress {
     pub note: Option<String>,
 }
 
+/// A step that is recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordedStep {
+    /// Its name.
+    pub name: String,
+    /// What it returned.
+    pub result: Value,
+}
+
 /// A job that a handler asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Enqueued {
@@ -47,12 +56,41 @@ pub struct Enqueued {
 pub(crate) struct Recorder {
     pub(crate) config: RefCell<BTreeMap<String, String>>,
     pub(crate) secrets: RefCell<BTreeMap<String, String>>,
-    pub(crate) checkpoints: RefCell<BTreeMap<String, Value>>,
+    checkpoints: RefCell<Vec<(String, Value)>>,
     pub(crate) cancelled: Cell<bool>,
     pub(crate) remaining: Cell<Option<Duration>>,
     pub(crate) logs: RefCell<Vec<LogLine>>,
     pub(crate) progress: RefCell<Vec<Progress>>,
     pub(crate) enqueued: RefCell<Vec<Enqueued>>,
+}
+
+/// The most checkpoints that a job may have, and how large each may be, in bytes: the host's own limits.
+const MAX_CHECKPOINTS: usize = 1_000;
+const MAX_CHECKPOINT_BYTES: usize = 256 << 10;
+
+/// The checkpoints, in the order in which they were first kept.
+impl Recorder {
+    pub(crate) fn kept(&self, key: &str) -> Option<Value> {
+        self.checkpoints.borrow().iter().find(|(at, _)| at == key).map(|(_, value)| value.clone())
+    }
+
+    pub(crate) fn keep(&self, key: String, value: Value) {
+        let mut checkpoints = self.checkpoints.borrow_mut();
+        match checkpoints.iter_mut().find(|(at, _)| *at == key) {
+            Some((_, kept)) => *kept = value,
+            None => checkpoints.push((key, value)),
+        }
+    }
+
+    pub(crate) fn forget(&self, key: &str) {
+        self.checkpoints.borrow_mut().retain(|(at, _)| at != key);
+    }
+
+    pub(crate) fn steps(&self) -> Vec<RecordedStep> {
+        let checkpoints = self.checkpoints.borrow();
+        let steps = checkpoints.iter().filter_map(|(key, value)| Some((key.strip_prefix(steps::PREFIX)?, value)));
+        steps.map(|(name, result)| RecordedStep { name: name.to_owned(), result: result.clone() }).collect()
+    }
 }
 
 impl Host for Recorder {
@@ -74,15 +112,24 @@ impl Host for Recorder {
     }
 
     fn checkpoint(&self, key: &str) -> Result<Option<String>, CheckpointError> {
-        Ok(self.checkpoints.borrow().get(key).map(Value::to_string))
+        Ok(self.kept(key).map(|value| value.to_string()))
     }
 
     fn put_checkpoint(&self, key: &str, value: &str) -> Result<(), CheckpointError> {
         if !(1..=200).contains(&key.len()) {
             return Err(CheckpointError::TooLarge("a key has 1 to 200 bytes".into()));
         }
+        if value.len() > MAX_CHECKPOINT_BYTES {
+            let message = format!("the value has {} bytes: expected at most {MAX_CHECKPOINT_BYTES}", value.len());
+            return Err(CheckpointError::TooLarge(message));
+        }
         let value = serde_json::from_str(value).map_err(|error| CheckpointError::InvalidJson(error.to_string()))?;
-        self.checkpoints.borrow_mut().insert(key.to_owned(), value);
+        let there = self.checkpoints.borrow().len();
+        if there >= MAX_CHECKPOINTS && self.kept(key).is_none() {
+            let message = format!("the job has {there} checkpoints: at most {MAX_CHECKPOINTS} are allowed");
+            return Err(CheckpointError::TooLarge(message));
+        }
+        self.keep(key.to_owned(), value);
         Ok(())
     }
 

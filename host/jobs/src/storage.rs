@@ -54,6 +54,14 @@ pub const MAX_SPANS: u64 = 3_000;
 /// No query of counters is answered with more rows.
 pub const MAX_COUNTER_ROWS: usize = 100_000;
 
+/// What is said where an answer would have more rows of counters than it may.
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+fn too_many_rows(most: usize) -> String {
+    format!(
+        "these counters have more than {most} rows: ask for a module, for a handler, for a shorter time, or by the hour"
+    )
+}
+
 /// Everything that a host needs from its storage.
 #[async_trait]
 pub trait Storage: JobStore + ModuleStore + ServerStore + QueueStore + RecurringStore + Transfer {

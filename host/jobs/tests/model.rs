@@ -2,11 +2,11 @@
 #![cfg(feature = "sqlite")]
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use windlass_jobs::{
     TestClock,
-    conformance::{Opened, differences},
+    conformance::{Kept, Opened, differences},
     storage::sqlite::{SqliteOptions, SqliteStorage},
 };
 
@@ -14,11 +14,11 @@ async fn in_a_file(clock: Arc<TestClock>) -> Opened {
     let folder = tempfile::tempdir().unwrap();
     let options = SqliteOptions { clock, ..SqliteOptions::host() };
     let storage = SqliteStorage::open(folder.path().join("jobs.db"), options).unwrap();
-    Opened { storage, keep: Box::new(folder) }
+    Opened { storage, ground: Rc::new(Kept(folder)) }
 }
 
 async fn in_memory(clock: Arc<TestClock>) -> Opened {
-    Opened { storage: SqliteStorage::in_memory(clock).unwrap(), keep: Box::new(()) }
+    Opened { storage: SqliteStorage::in_memory(clock).unwrap(), ground: Rc::new(()) }
 }
 
 #[test]

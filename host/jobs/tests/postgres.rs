@@ -4,14 +4,53 @@
 
 mod postgres_room;
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
+use async_trait::async_trait;
 use postgres_room::Namespace;
 use windlass_jobs::{
-    TestClock,
-    conformance::Opened,
-    storage::postgres::{PostgresOptions, PostgresStorage},
+    NewJob, TestClock,
+    conformance::{Ground, Opened},
+    storage::{
+        Storage,
+        postgres::{PostgresOptions, PostgresStorage},
+    },
 };
+
+/// A namespace, and how it is come to.
+struct Room {
+    namespace: Namespace,
+    parameters: &'static str,
+}
+
+impl Room {
+    async fn open(&self, options: PostgresOptions, clock: Arc<TestClock>) -> Arc<dyn Storage> {
+        let url = format!("{}{}", self.namespace.url(), self.parameters);
+        PostgresStorage::connect(&url, PostgresOptions { clock: Some(clock), ..options }).await.unwrap()
+    }
+}
+
+#[async_trait(?Send)]
+impl Ground for Room {
+    async fn beside(&self, clock: Arc<TestClock>) -> Option<Arc<dyn Storage>> {
+        Some(self.open(PostgresOptions::default(), clock).await)
+    }
+
+    async fn again(&self, clock: Arc<TestClock>) -> Option<Arc<dyn Storage>> {
+        Some(self.open(PostgresOptions::host(), clock).await)
+    }
+
+    async fn refuse(&self, job: &NewJob) -> bool {
+        let sql = format!(
+            "CREATE FUNCTION @refuse() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN RAISE EXCEPTION 'refused on purpose'; END $$;
+             CREATE TRIGGER refused BEFORE INSERT ON @jobs FOR EACH ROW WHEN (NEW.id = '{}') EXECUTE FUNCTION @refuse()",
+            job.id.0
+        );
+        self.namespace.run(&sql).await;
+        true
+    }
+}
 
 async fn direct(clock: Arc<TestClock>) -> Opened {
     open(clock, "").await
@@ -21,11 +60,9 @@ async fn pooled(clock: Arc<TestClock>) -> Opened {
     open(clock, "&pooled=true").await
 }
 
-async fn open(clock: Arc<TestClock>, parameters: &str) -> Opened {
-    let namespace = Namespace::new();
-    let options = PostgresOptions { clock: Some(clock), ..PostgresOptions::host() };
-    let storage = PostgresStorage::connect(&format!("{}{parameters}", namespace.url()), options).await.unwrap();
-    Opened { storage, keep: Box::new(namespace) }
+async fn open(clock: Arc<TestClock>, parameters: &'static str) -> Opened {
+    let room = Room { namespace: Namespace::new(), parameters };
+    Opened { storage: room.open(PostgresOptions::host(), clock).await, ground: Rc::new(room) }
 }
 
 mod itself {
@@ -52,7 +89,7 @@ mod beside_sqlite {
     use super::*;
 
     async fn sqlite(clock: Arc<TestClock>) -> Opened {
-        Opened { storage: SqliteStorage::in_memory(clock).unwrap(), keep: Box::new(()) }
+        Opened { storage: SqliteStorage::in_memory(clock).unwrap(), ground: Rc::new(()) }
     }
 
     #[test]

@@ -12,9 +12,10 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::time::{sleep, timeout};
 use windlass_jobs::{
     Claimed, Client, NewJob,
-    api::{Digest, HandlerSpec, JobFilter, JobRequest, Json, Progress, State, Timestamp},
+    api::{CounterQuery, Digest, Grain, HandlerSpec, JobFilter, JobRequest, Json, Progress, State, Timestamp},
     storage::{
-        JobStore, ModuleStore, NewVersion, Note, QueueStore, ServerStore, Severity, Signal, Storage,
+        JobStore, MAX_COUNTER_ROWS, ModuleStore, NewVersion, Note, QueueStore, ServerStore, Severity, Signal, Storage,
+        StorageError,
         postgres::{PostgresOptions, PostgresStorage},
     },
 };
@@ -398,6 +399,30 @@ async fn what_is_counted_is_the_same_before_and_after_it_is_folded_in() {
     assert_eq!((storage.counts().await.unwrap(), storage.queues().await.unwrap()), before);
     assert_eq!(before.0.0, [(State::Enqueued, 10), (State::Processing, 10), (State::Succeeded, 10)].into());
     assert_eq!(namespace.number("SELECT count(*) FROM @changes").await, 0);
+}
+
+#[tokio::test]
+async fn counters_of_more_handlers_than_fit_are_refused() {
+    let namespace = Namespace::new();
+    let storage = namespace.open().await;
+    let many = format!(
+        "INSERT INTO @handlers (module, name) SELECT 'many', 'h' || n FROM generate_series(1, {MAX_COUNTER_ROWS}) AS n;
+         INSERT INTO @handlers (module, name) VALUES ('shop', 'bill');
+         INSERT INTO @counters SELECT 0, 60000, n, 1, 0, 0, 0, 0, 0, 0, 0 FROM @handlers"
+    );
+    namespace.run(&many).await;
+    let (from, before) = (Timestamp(60_000), Timestamp(120_000));
+    let all = CounterQuery { grain: Grain::Minute, from, before, module: None, handler: None };
+    match storage.counters(&all).await {
+        Err(StorageError::TooLarge(text)) => {
+            assert!(text.contains("more than 100000 rows: ask for a module"), "{text}")
+        }
+        other => panic!("it should be refused, but has {:?} rows", other.map(|rows| rows.len())),
+    }
+    let shop = CounterQuery { module: Some("shop".parse().unwrap()), ..all.clone() };
+    assert_eq!(storage.counters(&shop).await.unwrap().len(), 1);
+    let many = CounterQuery { module: Some("many".parse().unwrap()), ..all };
+    assert_eq!(storage.counters(&many).await.unwrap().len(), MAX_COUNTER_ROWS);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 use std::{
     collections::HashSet,
     io::{BufRead as _, BufReader, Write as _},
+    rc::Rc,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
@@ -240,7 +241,7 @@ static CLUSTER: OnceLock<String> = OnceLock::new();
 async fn open_in_cluster(clock: Arc<TestClock>) -> Opened {
     let url = format!("{}?namespace=test-{}", CLUSTER.get().unwrap(), uuid::Uuid::new_v4());
     let options = RedisOptions { clock: Some(clock), ..RedisOptions::default() };
-    Opened { storage: RedisStorage::connect(&url, options).await.unwrap(), keep: Box::new(()) }
+    Opened { storage: RedisStorage::connect(&url, options).await.unwrap(), ground: Rc::new(()) }
 }
 
 #[test]

@@ -7,9 +7,10 @@ use std::{sync::Arc, time::Duration};
 use redis_help::{Namespace, claim, claim_all, job, server, success};
 use windlass_jobs::{
     TestClock,
-    api::{JobFilter, JobId, Json, LogLevel, LogLine, RequeueRequest, State, Timestamp},
+    api::{CounterQuery, Digest, Grain, JobFilter, JobId, Json, LogLevel, LogLine, RequeueRequest, State, Timestamp},
     storage::{
-        JobStore as _, Note, QueueStore as _, Severity, Signal, Storage as _, StorageError,
+        JobStore as _, MAX_COUNTER_ROWS, ModuleStore as _, NewVersion, Note, QueueStore as _, Record, RecurringEntry,
+        RecurringStore as _, Severity, Signal, Storage as _, StorageError, Transfer as _,
         redis::{RedisOptions, RedisStorage},
     },
 };
@@ -107,6 +108,157 @@ async fn a_damaged_record_is_named_set_aside_and_the_rest_goes_on() {
         success(&*storage, run).await.unwrap();
     }
     assert!(storage.queues().await.is_ok() && storage.counts().await.is_ok());
+}
+
+/// All that is exported by parts of this many, and what is left out.
+async fn exported(storage: &RedisStorage, limit: usize) -> (Vec<Record>, Vec<String>) {
+    let (mut records, mut skipped, mut cursor) = (Vec::new(), Vec::new(), None::<String>);
+    loop {
+        let part = storage.export_readable(cursor.as_deref(), limit).await.unwrap();
+        assert!(part.items.len() <= limit);
+        records.extend(part.items);
+        skipped.extend(part.skipped);
+        assert_ne!(part.next.as_ref().map(|_| &part.next), Some(&cursor), "it must come on");
+        cursor = part.next;
+        if cursor.is_none() {
+            return (records, skipped);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_export_names_each_record_that_is_damaged_and_holds_the_others() {
+    let namespace = Namespace::new();
+    let storage = open(&namespace).await;
+    let jobs = (0..12).map(|_| job()).collect::<Vec<_>>();
+    let ids = jobs.iter().map(|job| job.id).collect::<Vec<_>>();
+    storage.enqueue(jobs, "ann").await.unwrap();
+    for name in ["a", "b", "c"] {
+        let entry = RecurringEntry {
+            name: name.parse().unwrap(),
+            definition: Json::null(),
+            paused: false,
+            next_at: None,
+            last_at: None,
+            last_job: None,
+            revision: 0,
+        };
+        storage.put_recurring(entry, None, Vec::new()).await.unwrap();
+        let version = NewVersion {
+            module: name.parse().unwrap(),
+            digest: Digest([name.as_bytes()[0]; 32]),
+            bytes: vec![1; 9],
+            version: String::new(),
+            sdk: String::new(),
+            handlers: Vec::new(),
+        };
+        storage.add_version(version).await.unwrap();
+    }
+    storage.set_paused(&"mail".parse().unwrap(), true).await.unwrap();
+    let (whole, none) = exported(&storage, 500).await;
+    assert!(none.is_empty(), "{none:#?}");
+    let prefix = namespace.prefix();
+    let ask = |command: &str, args: &[&[u8]]| {
+        let mut command = redis::cmd(command);
+        for arg in args {
+            command.arg(*arg);
+        }
+        command.exec(&mut namespace.redis()).unwrap();
+    };
+    let named = |rest: &str| format!("{prefix}{rest}").into_bytes();
+    // Records of three jobs, and what never changes of one; a recurring job, a version, a component, a queue, a counter.
+    for id in &ids[4..7] {
+        namespace.put(&key(&namespace, 'j', *id), b"nonsense");
+    }
+    namespace.put(&key(&namespace, 'p', ids[9]), b"\0\0\0\0\0\x02{}{broken");
+    ask("HSET", &[&named("recurring"), b"b", b"5 nonsense"]);
+    ask("HSET", &[&[&named("f:a:")[..], &[b'a'; 32]].concat(), b"handlers", b"nonsense"]);
+    ask("DEL", &[&[&named("b:")[..], &[b'c'; 32]].concat()]);
+    ask("SADD", &[&named("paused"), b"no queue"]);
+    let minute = String::from_utf8(span(&namespace)).unwrap();
+    ask("HSET", &[&named(&format!("n:m:{minute}")), b"nonsense", b"1"]);
+    let beginnings = [
+        format!("job {}: ", ids[4]),
+        format!("job {}: ", ids[5]),
+        format!("job {}: ", ids[6]),
+        format!("job {}: ", ids[9]),
+        "the counters for the minute of ".to_owned(),
+        "the queue `no queue`: ".to_owned(),
+        "the recurring job b: ".to_owned(),
+        format!("version {} of module a: ", Digest([b'a'; 32])),
+        format!("version {} of module c: ", Digest([b'c'; 32])),
+    ];
+    for limit in [1, 2, 3, 7, 500] {
+        let (records, mut skipped) = exported(&storage, limit).await;
+        skipped.sort();
+        assert_eq!(skipped.len(), beginnings.len(), "by {limit}: {skipped:#?}");
+        for (text, beginning) in skipped.iter().zip(&beginnings) {
+            assert!(text.starts_with(beginning), "by {limit}: {text}");
+        }
+        let expected = whole.iter().filter(|record| match record {
+            Record::Job(job) => !ids[4..7].contains(&job.detail.job.id) && job.detail.job.id != ids[9],
+            Record::Recurring(entry) => entry.name.as_str() != "b",
+            Record::Version(version) => version.module.as_str() == "b",
+            _ => true,
+        });
+        assert_eq!(records, expected.cloned().collect::<Vec<_>>(), "by {limit}");
+    }
+    match storage.export(None, 500).await {
+        Err(StorageError::Damaged(text)) => assert!(text.starts_with("version "), "{text}"),
+        other => panic!("it should be refused, but is {other:?}"),
+    }
+    let listed = storage.recurring_entries(None, 1).await.unwrap();
+    let rest = storage.recurring_entries(listed.next.as_deref(), 2).await.unwrap();
+    assert_eq!(rest.items.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["c"], "b hides none behind it");
+}
+
+/// The beginning of the only minute in which something was counted.
+fn span(namespace: &Namespace) -> Vec<u8> {
+    let spans = format!("{}spans:m", namespace.prefix());
+    let mut found: Vec<Vec<u8>> = redis::cmd("ZRANGE").arg(spans).arg(0).arg(-1).query(&mut namespace.redis()).unwrap();
+    assert!(!found.is_empty());
+    found.remove(0)
+}
+
+#[tokio::test]
+async fn counters_of_more_handlers_than_fit_are_refused() {
+    let namespace = Namespace::new();
+    let storage = open(&namespace).await;
+    storage.enqueue(vec![job()], "ann").await.unwrap();
+    let at = String::from_utf8(span(&namespace)).unwrap();
+    let mut many = redis::cmd("HSET");
+    many.arg(format!("{}n:m:{at}", namespace.prefix()));
+    for number in 0..MAX_COUNTER_ROWS {
+        many.arg(format!("many/h{number} made")).arg(1);
+    }
+    many.exec(&mut namespace.redis()).unwrap();
+    let from = Timestamp(at.parse().unwrap());
+    let all = CounterQuery { grain: Grain::Minute, from, before: from.plus_ms(120_000), module: None, handler: None };
+    match storage.counters(&all).await {
+        Err(StorageError::TooLarge(text)) => {
+            assert!(text.contains("more than 100000 rows: ask for a module"), "{text}")
+        }
+        other => panic!("it should be refused, but has {:?} rows", other.map(|rows| rows.len())),
+    }
+    let shop = CounterQuery { module: Some("shop".parse().unwrap()), ..all.clone() };
+    assert_eq!(storage.counters(&shop).await.unwrap().len(), 1);
+    let many = CounterQuery { module: Some("many".parse().unwrap()), ..all };
+    assert_eq!(storage.counters(&many).await.unwrap().len(), MAX_COUNTER_ROWS);
+}
+
+#[tokio::test]
+async fn a_client_that_may_not_make_the_namespace_leaves_nothing_in_it() {
+    let namespace = Namespace::new();
+    let looking = || RedisOptions { prepare: false, ..RedisOptions::default() };
+    for _ in 0..2 {
+        let error = RedisStorage::connect(&namespace.url(), looking()).await.unwrap_err();
+        assert!(matches!(&error, StorageError::Unusable(text) if text.contains("no windlass storage")), "{error:?}");
+        assert!(namespace.keys().is_empty());
+    }
+    let made = open(&namespace).await.migration();
+    assert_eq!((made.from, namespace.new_keys(&[])), (None, vec!["format".to_owned()]));
+    let again = RedisStorage::connect(&namespace.url(), looking()).await.unwrap().migration();
+    assert_eq!((again.from, again.to), (Some(made.to), made.to));
 }
 
 #[tokio::test]

@@ -240,6 +240,79 @@ async fn jobs_on_a_damaged_page_keep_no_others_from_being_promoted() {
 }
 
 #[tokio::test]
+async fn jobs_on_a_damaged_page_keep_no_others_from_coming_back_from_a_lost_server() {
+    for table in ["jobs", "history"] {
+        for leaves in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("jobs.db");
+            let clock = Arc::new(TestClock::at(Timestamp(1_700_000_000_000)));
+            let server = run_and_damage(&path, table, &clock).await;
+            // A client takes nothing away from anybody when it opens the file.
+            let options = SqliteOptions { clock: clock.clone(), ..SqliteOptions::default() };
+            let storage = SqliteStorage::open(&path, options).unwrap();
+            let pulse = storage.pulses().await.unwrap().remove(0);
+            if leaves {
+                storage.leave(server).await.unwrap();
+            } else {
+                let taken = storage.sweep(pulse).await.unwrap().unwrap();
+                assert!((JOBS / 2..JOBS).contains(&taken), "{table}: {taken} were taken away");
+            }
+            came_back(&storage, &path, table).await;
+            assert!(storage.pulses().await.unwrap().is_empty(), "{table}");
+            assert_eq!(storage.sweep(pulse).await.unwrap(), None, "{table}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_page_keeps_no_host_from_starting_and_taking_jobs_back() {
+    for table in ["jobs", "history"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("jobs.db");
+        let clock = Arc::new(TestClock::at(Timestamp(1_700_000_000_000)));
+        run_and_damage(&path, table, &clock).await;
+        let storage = SqliteStorage::open(&path, SqliteOptions { clock, ..SqliteOptions::host() }).unwrap();
+        came_back(&storage, &path, table).await;
+        let request =
+            ClaimRequest { server: register(&storage).await, queues: Vec::new(), sync_free: 1_000, async_free: 0 };
+        let claimed = storage.claim(&request).await.unwrap().len();
+        assert!((JOBS / 2..JOBS).contains(&claimed), "{table}: {claimed} were claimed");
+    }
+}
+
+/// Stores many jobs, has a server run them all, and damages a leaf.
+async fn run_and_damage(path: &Path, table: &str, clock: &Arc<TestClock>) -> ServerId {
+    let storage = SqliteStorage::open(path, SqliteOptions { clock: clock.clone(), ..SqliteOptions::host() }).unwrap();
+    storage.enqueue((0..JOBS).map(|_| job("x")).collect(), "ann").await.unwrap();
+    let server = register(&storage).await;
+    let request = ClaimRequest { server, queues: Vec::new(), sync_free: 1_000, async_free: 0 };
+    assert_eq!(storage.claim(&request).await.unwrap().len(), JOBS);
+    storage.close().await;
+    drop(storage);
+    if table == "history" {
+        let raw = Connection::open(path).unwrap();
+        raw.execute_batch(
+            "INSERT INTO history (seq, n, from_state, to_state, at, by, reason)
+             SELECT seq, 1, 0, 2, at, 'ann', hex(zeroblob(100)) FROM jobs; UPDATE jobs SET lines = 1",
+        )
+        .unwrap();
+    }
+    damage_leaf(path, table);
+    server
+}
+
+/// Most jobs wait again; what is to be known of the others is known.
+async fn came_back(storage: &SqliteStorage, path: &Path, table: &str) {
+    let waiting = number(path, "SELECT count(*) FROM waiting");
+    assert!((JOBS / 2..JOBS).contains(&waiting), "{table}: {waiting} wait");
+    let counts = storage.counts().await.unwrap();
+    assert_eq!(counts.of(State::Enqueued) as usize, waiting, "{table}");
+    // Nobody can tell any more whose run one was whose own page is damaged.
+    let state = if table == "jobs" { State::Processing } else { State::Failed };
+    assert_eq!(counts.of(state) as usize, JOBS - waiting, "{table}");
+}
+
+#[tokio::test]
 async fn jobs_on_a_damaged_page_keep_no_others_from_being_removed() {
     for table in ["jobs", "payloads"] {
         let folder = tempfile::tempdir().unwrap();

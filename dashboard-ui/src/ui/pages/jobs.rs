@@ -121,7 +121,7 @@ pub(in crate::ui) fn Jobs() -> impl IntoView {
             rounds.try_update_value(|rounds| std::mem::replace(rounds, rounds.wrapping_add(1))).unwrap_or_default();
         // A count may take the host 50 ms: not each second.
         let is_known = counted.try_with_untracked(|counted| counted.value.is_some() || counted.trouble.is_some());
-        if is_known == Some(true) && round % 5 != 0 {
+        if is_known == Some(true) && !round.is_multiple_of(5) {
             return;
         }
         let answer = shared.api().count(&shown).await;

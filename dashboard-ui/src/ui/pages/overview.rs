@@ -150,7 +150,7 @@ fn follow(shared: Shared, traffic: RwSignal<Loaded<Traffic>>, reach: Signal<Reac
         let (has, lacks) =
             traffic.with_untracked(|traffic| (traffic.value.is_some(), traffic.trouble == Some(Trouble::NotOffered)));
         // A chart by the minute that is five seconds old is new enough; a host without counters will not have them soon.
-        if (has && round % 5 != 0) || (lacks && round % 60 != 0) {
+        if (has && !round.is_multiple_of(5)) || (lacks && round % 60 != 0) {
             return;
         }
         let (reach, now) = (reach.get_untracked(), browser::now());
@@ -178,7 +178,7 @@ fn follow_recurring(shared: Shared, recurring: RwSignal<Loaded<Vec<RecurringJob>
         let round =
             rounds.try_update_value(|rounds| std::mem::replace(rounds, rounds.wrapping_add(1))).unwrap_or_default();
         // No event tells of them, and each is missed for a minute at least before that is told.
-        if round % 15 != 0 {
+        if !round.is_multiple_of(15) {
             return;
         }
         let answer = shared.api().recurring(None, RECURRING).await;

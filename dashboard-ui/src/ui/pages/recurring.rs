@@ -47,7 +47,7 @@ pub(in crate::ui) fn Recurring() -> impl IntoView {
         // Jobs that come and go are theirs, perhaps.
         let news = shared.news_so_far(Topic::Counts);
         let is_news = known.try_update_value(|known| known.replace(news) != Some(news)) == Some(true);
-        if !is_news && round % LOOK != 0 {
+        if !is_news && !round.is_multiple_of(LOOK) {
             return;
         }
         let Some(asked) = cursor.try_get_untracked() else { return };

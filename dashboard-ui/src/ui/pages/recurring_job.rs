@@ -69,7 +69,7 @@ fn Shown(name: RecurringName) -> impl IntoView {
                 rounds.try_update_value(|rounds| std::mem::replace(rounds, rounds.wrapping_add(1))).unwrap_or_default();
             let news = shared.news_so_far(Topic::Counts);
             let is_news = known.try_update_value(|known| known.replace(news) != Some(news)) == Some(true);
-            if !is_news && round % LOOK != 0 {
+            if !is_news && !round.is_multiple_of(LOOK) {
                 return;
             }
             let answer = shared.api().recurring_job(&name).await;

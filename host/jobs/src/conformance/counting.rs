@@ -149,3 +149,25 @@ pub async fn old_counters_are_pruned_and_hours_are_kept_longer(world: World) {
     world.storage.prune(10).await.unwrap();
     assert!(rows(&world, &all(&world, Grain::Hour)).await.is_empty());
 }
+
+pub async fn a_run_that_never_began_is_not_counted_as_one(world: World) {
+    let server = world.server().await;
+    world.add(job()).await;
+    world.add(job()).await;
+    let runs = world.claim(server, 9, 0).await;
+    let usage = Usage { fuel: 5, wall_us: 5, ..Usage::default() };
+    let handed_back = |run: &Claimed, reason: &str| Settlement {
+        fence: run.fence,
+        next: Next::Released { reason: reason.into(), mode: run.mode },
+        usage,
+        follow_ups: Vec::new(),
+    };
+    let batch = vec![handed_back(&runs[0], "not-started"), handed_back(&runs[1], "shutdown")];
+    let settled = world.storage.settle(batch).await.unwrap();
+    assert!(settled.iter().all(Result::is_ok), "{settled:?}");
+    let at = Grain::Minute.start_of(world.now());
+    let expected = CounterRow { made: 2, runs: 1, run_us: 5, fuel: 5, ..row(at, "bill") };
+    assert_eq!(rows(&world, &all(&world, Grain::Minute)).await, [expected]);
+    let again = world.claim(server, 9, 0).await;
+    assert!(again.iter().all(|run| (run.fence.run, run.attempt) == (2, 1)), "its number is never given again");
+}

@@ -3,7 +3,7 @@
 use windlass_api::{Digest, Mode, ModuleName, RequeueRequest, State};
 
 use super::world::{World, job, released, success, told, version};
-use crate::{Next, Start, storage::Signal};
+use crate::{NewJob, Next, Start, storage::Signal};
 
 fn shop() -> ModuleName {
     "shop".parse().unwrap()
@@ -109,4 +109,38 @@ pub async fn an_activation_moves_waiting_jobs_to_their_handlers_new_mode(world: 
     assert_eq!(world.claim_from(server, &["default"], 9).await, [pinned]);
     let claimed = world.claim(server, 0, 9).await;
     assert_eq!(claimed[0].fence.job, fresh);
+}
+
+pub async fn an_older_version_that_is_activated_again_is_the_one_that_new_jobs_go_to(world: World) {
+    let server = world.server().await;
+    let old = world.deploy(1, &[("bill", Mode::Sync), ("ship", Mode::Sync)]).await;
+    let new = world.deploy(2, &[("bill", Mode::Async)]).await;
+    world.add(job()).await;
+    let pinned = world.claim_one(server).await;
+    assert_eq!((pinned.version, pinned.mode), (Some(new), Mode::Sync), "its mode was given when it was made");
+    world.settle(&pinned, released()).await.unwrap();
+    let fresh = world.add(NewJob { mode: Mode::Async, ..job() }).await;
+    let later = world.add(NewJob { mode: Mode::Async, start: Start::After(10), ..job() }).await;
+    let lacking = world.add(NewJob { handler: "ship".parse().unwrap(), start: Start::WithHandler, ..job() }).await;
+    assert_eq!(world.state(lacking).await, State::Awaiting);
+    assert!(world.storage.activate(&shop(), old).await.unwrap());
+    assert_eq!(world.storage.active_version(&shop()).await.unwrap().map(|version| version.digest), Some(old));
+    let modules = world.storage.modules().await.unwrap();
+    let shown = modules[0].versions.iter().map(|version| (version.digest, version.active)).collect::<Vec<_>>();
+    assert_eq!(shown, [(new, false), (old, true)], "they stay in the order in which they were deployed");
+    assert_eq!(world.detail(fresh).await.job.mode, Mode::Sync);
+    assert_eq!(world.detail(later).await.job.mode, Mode::Sync);
+    assert_eq!(world.state(lacking).await, State::Enqueued, "the older version has its handler");
+    let runs = world.claim(server, 9, 9).await;
+    let told = runs.iter().map(|run| (run.fence.job, run.version)).collect::<Vec<_>>();
+    assert_eq!(told, [(pinned.fence.job, Some(new)), (fresh, Some(old)), (lacking, Some(old))]);
+}
+
+pub async fn a_version_that_is_deployed_again_stays_as_it_is(world: World) {
+    world.deploy(1, &[("bill", Mode::Sync)]).await;
+    let mut again = version(1, &[("bill", Mode::Async), ("ship", Mode::Sync)]);
+    again.version = "2.0".into();
+    assert!(world.storage.add_version(again.clone()).await.unwrap());
+    let known = world.storage.version(&again.module, again.digest).await.unwrap().unwrap();
+    assert_eq!((known.version.as_str(), known.handlers.len(), known.active), ("1.0", 1, true));
 }

@@ -1,8 +1,8 @@
 //! Servers that are lost, and those that leave.
 
-use windlass_api::{Cause, SlotUse, State};
+use windlass_api::{Cause, RequeueRequest, SlotUse, State};
 
-use super::world::{World, job};
+use super::world::{World, job, success, told_of_end};
 use crate::storage::{Heartbeat, Wake};
 
 pub async fn a_lost_servers_job_is_enqueued_with_its_attempt_counted(world: World) {
@@ -114,5 +114,32 @@ pub async fn the_end_of_a_job_that_ends_with_its_server_is_told(world: World) {
     world.claim_one(lost).await;
     world.lose(lost).await;
     assert_eq!(world.state(id).await, State::Failed);
-    assert_eq!(ends.recv().await.unwrap(), id);
+    told_of_end(&mut ends, id).await;
+}
+
+pub async fn a_requeue_counts_losses_and_attempts_anew(world: World) {
+    let mut new = job();
+    new.max_attempts = 3;
+    let id = world.add(new).await;
+    for _ in 0..2 {
+        let lost = world.server().await;
+        world.claim_one(lost).await;
+        world.lose(lost).await;
+    }
+    let run = world.claim_one(world.server().await).await;
+    assert_eq!((run.attempt, run.fence.run), (3, 3));
+    world.settle(&run, success()).await.unwrap();
+    world.storage.requeue(id, RequeueRequest::default(), "ann").await.unwrap();
+    assert_eq!(world.detail(id).await.job.attempt, 0);
+    for expected in [(1, 4), (2, 5)] {
+        let lost = world.server().await;
+        let run = world.claim_one(lost).await;
+        assert_eq!((run.attempt, run.fence.run), expected, "attempts start anew, runs never do");
+        world.lose(lost).await;
+        assert_eq!(world.state(id).await, State::Enqueued, "it has lost fewer than three since");
+    }
+    let lost = world.server().await;
+    world.claim_one(lost).await;
+    world.lose(lost).await;
+    assert_eq!(world.detail(id).await.job.reason.as_deref(), Some("poison"));
 }

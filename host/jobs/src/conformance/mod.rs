@@ -26,14 +26,17 @@ pub mod noting;
 mod persistent;
 mod random;
 pub mod recurring;
+pub mod refusing;
 pub mod repeating;
 pub mod searching;
 pub mod settling;
+pub mod sharing;
 pub mod timing;
+pub mod waking;
 mod world;
 
 pub use model::differences;
-pub use world::{Opened, World, run, run_faulty};
+pub use world::{Ground, Kept, Opened, World, run, run_faulty};
 
 /// Makes a test of each behaviour. Give it a function `async fn(Arc<TestClock>) -> Opened`, and `faulty` where each call is
 /// to fail first.
@@ -104,6 +107,7 @@ macro_rules! conformance_suite {
                 a_swept_server_is_refused_and_gets_no_jobs,
                 a_server_that_leaves_gives_its_attempts_back,
                 a_server_is_shown_with_its_slots_until_it_leaves,
+                a_requeue_counts_losses_and_attempts_anew,
             }
             timing {
                 a_scheduled_job_is_promoted_to_the_millisecond,
@@ -118,6 +122,8 @@ macro_rules! conformance_suite {
                 an_activation_wakes_the_jobs_that_wait_for_their_handler,
                 a_job_whose_handler_vanished_waits_for_it,
                 an_activation_moves_waiting_jobs_to_their_handlers_new_mode,
+                an_older_version_that_is_activated_again_is_the_one_that_new_jobs_go_to,
+                a_version_that_is_deployed_again_stays_as_it_is,
             }
             listing {
                 a_filter_lets_pass_what_matches_all_of_it,
@@ -134,6 +140,7 @@ macro_rules! conformance_suite {
                 a_requeue_starts_the_log_anew,
                 a_checkpoint_outlives_its_attempt,
                 checkpoints_are_refused_beyond_their_limits,
+                a_superseded_note_among_good_ones_keeps_them_from_nothing,
             }
             recurring {
                 an_entry_reads_back_as_it_was_put_with_its_revision,
@@ -145,6 +152,7 @@ macro_rules! conformance_suite {
                 an_entry_is_removed_and_its_jobs_stay,
                 entries_are_listed_by_name_page_by_page,
                 a_job_of_an_entry_that_is_there_already_stays_as_it_is,
+                an_entry_that_was_removed_and_put_again_takes_no_revision_of_the_old_one,
             }
             counting {
                 the_rows_of_minutes_and_hours_tell_what_was_done,
@@ -153,6 +161,7 @@ macro_rules! conformance_suite {
                 counters_are_asked_for_by_time_module_and_handler,
                 no_more_than_the_newest_spans_are_read,
                 old_counters_are_pruned_and_hours_are_kept_longer,
+                a_run_that_never_began_is_not_counted_as_one,
             }
             searching {
                 a_list_is_bounded_by_when_jobs_were_made,
@@ -198,6 +207,29 @@ macro_rules! conformance_suite {
                 a_repeated_command_is_refused_with_the_state_that_it_led_to,
                 a_repeated_put_of_an_entry_changes_nothing_and_its_jobs_are_there_once,
                 what_time_or_an_operator_brings_is_done_once,
+            }
+            refusing {
+                a_batch_with_a_job_that_is_refused_stores_none_of_its_jobs,
+                an_import_with_a_job_that_is_refused_takes_nothing_at_all,
+                a_recurring_job_whose_job_is_refused_is_left_as_it_was,
+                a_settlement_whose_follow_up_is_refused_ends_no_run,
+            }
+            sharing {
+                what_was_acknowledged_is_there_after_it_is_closed_and_opened_again,
+                a_run_that_went_on_while_it_was_closed_ends_or_comes_back,
+                jobs_that_one_stores_another_sees_claims_and_ends,
+                what_one_sets_for_queues_modules_and_recurring_jobs_holds_for_another,
+            }
+            waking {
+                a_requeue_tells_of_work,
+                jobs_whose_instant_has_come_tell_of_work_when_they_are_promoted,
+                a_queue_that_is_resumed_tells_of_work,
+                a_run_that_is_to_be_tried_again_tells_of_work,
+                a_follow_up_tells_of_work,
+                jobs_of_a_lost_server_tell_of_work,
+                an_activation_that_brings_a_handler_tells_of_work,
+                a_recurring_job_tells_of_work_when_it_has_an_instant_or_is_fired,
+                an_import_tells_of_work,
             }
             model {
                 whatever_is_done_the_storage_agrees_with_the_model,

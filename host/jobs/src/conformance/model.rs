@@ -58,5 +58,6 @@ where
     for (id, detail) in &one.jobs {
         assert_eq!(other.jobs.get(id), Some(detail));
     }
+    assert_eq!(one.logs, other.logs);
     assert_eq!((one.counts, one.queues, one.counters), (other.counts, other.queues, other.counters));
 }

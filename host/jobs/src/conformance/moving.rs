@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Exports by parts of this many records.
-async fn exported(world: &World, limit: usize) -> Vec<Record> {
+pub(super) async fn exported(world: &World, limit: usize) -> Vec<Record> {
     let (mut records, mut cursor) = (Vec::new(), None::<String>);
     loop {
         let page = world.storage.export(cursor.as_deref(), limit).await.unwrap();
@@ -25,7 +25,7 @@ async fn exported(world: &World, limit: usize) -> Vec<Record> {
 }
 
 /// Records as they would stand in a file, in an order of their own.
-fn written(records: &[Record]) -> Vec<String> {
+pub(super) fn written(records: &[Record]) -> Vec<String> {
     let mut lines = records.iter().map(|record| serde_json::to_string(record).unwrap()).collect::<Vec<_>>();
     lines.sort();
     lines
@@ -44,7 +44,7 @@ async fn order(world: &World) -> Vec<JobId> {
 }
 
 /// Fills a storage with one of everything, but with nothing that a server holds. Gives a job that logged.
-async fn fill(world: &World) -> JobId {
+pub(super) async fn fill(world: &World) -> JobId {
     world.deploy(1, &[("bill", Mode::Sync), ("ship", Mode::Async)]).await;
     world.storage.add_version(super::world::version(2, &[("bill", Mode::Async)])).await.unwrap();
     let server = world.server().await;
@@ -139,8 +139,8 @@ pub async fn an_import_into_an_empty_storage_makes_it_equal(world: World) {
         assert_eq!(other.storage.logs(logged, None, 10).await.unwrap().items.len(), 2);
         let name = "nightly".parse().unwrap();
         let entry = other.storage.recurring(&name).await.unwrap();
-        assert_eq!(entry, world.storage.recurring(&name).await.unwrap());
         assert!(entry.is_some());
+        assert_eq!(entry, world.storage.recurring(&name).await.unwrap());
         for grain in [Grain::Minute, Grain::Hour] {
             let all =
                 CounterQuery { grain, from: Timestamp(0), before: world.now().plus_ms(1), module: None, handler: None };

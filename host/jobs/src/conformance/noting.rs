@@ -5,7 +5,7 @@ use windlass_api::{LogLevel, LogLine, Progress, RequeueRequest, Timestamp};
 use super::world::{World, job, json, released, success};
 use crate::{
     Fence,
-    storage::{MAX_CHECKPOINTS, Note, StorageError},
+    storage::{MAX_CHECKPOINTS, Note, StorageError, Superseded},
 };
 
 fn line(fence: Fence, at: Timestamp, message: &str) -> LogLine {
@@ -126,4 +126,38 @@ pub async fn checkpoints_are_refused_beyond_their_limits(world: World) {
     }
     let over = world.storage.put_checkpoint(run.fence, "2", &long).await;
     assert!(matches!(&over, Err(StorageError::TooLarge(text)) if text.contains("at most 16777216")), "{over:?}");
+}
+
+pub async fn a_superseded_note_among_good_ones_keeps_them_from_nothing(world: World) {
+    for _ in 0..3 {
+        world.add(job()).await;
+    }
+    let runs = world.claim(world.server().await, 9, 0).await;
+    world.settle(&runs[1], released()).await.unwrap();
+    let note = |fence: Fence, text: &str| Note {
+        fence,
+        progress: Some(Progress { percent: 25.0, note: Some(text.into()), at: world.now() }),
+        lines: vec![line(fence, world.now(), text)],
+    };
+    let elsewhere = Fence { server: windlass_api::ServerId(uuid::Uuid::new_v4()), ..runs[0].fence };
+    let gone = Fence { job: windlass_api::JobId(uuid::Uuid::now_v7()), ..runs[0].fence };
+    let notes = vec![
+        note(runs[1].fence, "late"),
+        note(runs[0].fence, "one"),
+        note(elsewhere, "of another"),
+        note(runs[2].fence, "two"),
+        note(gone, "of none"),
+        note(runs[0].fence, "three"),
+    ];
+    let noted = world.storage.note(notes).await.unwrap();
+    let held = [Err(Superseded), Ok(()), Err(Superseded), Ok(()), Err(Superseded), Ok(())];
+    assert_eq!(noted, held);
+    for (run, lines, shown) in
+        [(&runs[0], &["one", "three"][..], Some("three")), (&runs[1], &[], None), (&runs[2], &["two"], Some("two"))]
+    {
+        let items = world.storage.logs(run.fence.job, None, 9).await.unwrap().items;
+        assert_eq!(items.iter().map(|line| line.message.as_str()).collect::<Vec<_>>(), lines);
+        let progress = world.detail(run.fence.job).await.job.progress;
+        assert_eq!(progress.and_then(|progress| progress.note).as_deref(), shown);
+    }
 }

@@ -107,7 +107,7 @@ pub async fn a_paused_entry_is_not_due(world: World) {
     let revision = put(&world, paused.clone(), None, Vec::new()).await;
     assert_eq!(due(&world, 10).await, (vec![], None));
     paused.paused = false;
-    put(&world, paused, revision, Vec::new()).await;
+    put(&world, paused, revision, Vec::new()).await.unwrap();
     assert_eq!(due(&world, 10).await.0, ["nightly"]);
 }
 
@@ -151,4 +151,24 @@ pub async fn a_job_of_an_entry_that_is_there_already_stays_as_it_is(world: World
     assert!(put(&world, entry("nightly", None), None, vec![first, job()]).await.is_some());
     let listed = world.storage.jobs(&JobFilter::default(), None, 10).await.unwrap().items;
     assert_eq!(listed.len(), 2);
+}
+
+pub async fn an_entry_that_was_removed_and_put_again_takes_no_revision_of_the_old_one(world: World) {
+    let mut seen = Vec::new();
+    let mut revision = put(&world, entry("nightly", None), None, Vec::new()).await.unwrap();
+    for _ in 0..4 {
+        seen.push(revision);
+        let next = put(&world, entry("nightly", None), Some(revision), Vec::new()).await.unwrap();
+        seen.push(next);
+        assert!(world.storage.remove_recurring(&name("nightly")).await.unwrap());
+        assert_eq!(put(&world, entry("nightly", None), Some(next), vec![job()]).await, None, "it is gone");
+        revision = put(&world, entry("nightly", None), None, Vec::new()).await.unwrap();
+        for old in &seen {
+            let late = put(&world, entry("nightly", Some(world.now())), Some(*old), vec![job()]).await;
+            assert_eq!(late, None, "{old} was the old one's");
+        }
+    }
+    let kept = world.storage.recurring(&name("nightly")).await.unwrap().unwrap();
+    assert_eq!((kept.revision, kept.next_at), (revision, None));
+    assert_eq!(world.storage.counts().await.unwrap().0.values().sum::<u64>(), 0);
 }

@@ -2,7 +2,7 @@
 
 use windlass_api::{Cause, Mode, State, Usage};
 
-use super::world::{World, failure, job, json, released, retry, success};
+use super::world::{World, failure, job, json, released, retry, success, told_of_end};
 use crate::{Next, Settlement};
 
 pub async fn a_success_keeps_its_result(world: World) {
@@ -161,5 +161,5 @@ pub async fn the_end_of_a_job_is_told(world: World) {
     let id = world.add(job()).await;
     let run = world.claim_one(world.server().await).await;
     world.settle(&run, success()).await.unwrap();
-    assert_eq!(ends.recv().await.unwrap(), id);
+    told_of_end(&mut ends, id).await;
 }

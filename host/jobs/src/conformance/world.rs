@@ -1,8 +1,9 @@
 //! What the behaviours are told in: a storage, a clock, and short words for what is done with them.
 
-use std::{any::Any, collections::BTreeMap, fmt, pin::Pin, rc::Rc, sync::Arc};
+use std::{collections::BTreeMap, fmt, pin::Pin, rc::Rc, sync::Arc, time::Duration};
 
-use tokio::sync::broadcast::Receiver;
+use async_trait::async_trait;
+use tokio::{sync::broadcast::Receiver, time::timeout};
 use uuid::Uuid;
 use windlass_api::{
     Cause, Digest, Failure, HandlerSpec, JobDetail, JobId, Json, Mode, QueueName, RetryPolicy, ServerId, SlotUse,
@@ -18,17 +19,53 @@ use crate::{
     storage::{ClaimRequest, Heartbeat, NewServer, NewVersion, Promoted, Pulse, Signal, Storage, Superseded},
 };
 
-/// A fresh storage, and whatever must live as long as it.
+/// A fresh storage, and where it is.
 pub struct Opened {
     pub storage: Arc<dyn Storage>,
-    pub keep: Box<dyn Any>,
+    /// Lives as long as the storage.
+    pub ground: Rc<dyn Ground>,
 }
+
+/// Where a storage is: what behaviours need of a backend that is no verb of its storage. A database in memory, which one
+/// process alone can have, has nothing of it: then there is nothing to be shown either, and `()` will do.
+#[async_trait(?Send)]
+pub trait Ground {
+    /// Opens the storage once more, as another process that enqueues and looks would while this one has it open.
+    async fn beside(&self, _clock: Arc<TestClock>) -> Option<Arc<dyn Storage>> {
+        None
+    }
+
+    /// Opens the storage as a host again, after all that had it open are gone.
+    async fn again(&self, _clock: Arc<TestClock>) -> Option<Arc<dyn Storage>> {
+        None
+    }
+
+    /// Has the storage refuse every step that would store this job, as a full disk or damage might. The job has a tag that
+    /// no other one has. Gives whether that can be done.
+    async fn refuse(&self, _job: &NewJob) -> bool {
+        false
+    }
+}
+
+impl Ground for () {}
+
+/// What must live as long as a storage, and nothing else.
+#[derive(Debug)]
+pub struct Kept<T>(pub T);
+
+impl<T> Ground for Kept<T> {}
 
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opened").finish_non_exhaustive()
     }
 }
+
+/// When every behaviour begins.
+const START: Timestamp = Timestamp(1_800_000_000_000);
+
+/// How long something that is to be told may take: far longer than it does, and no more than a test may hang.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Opens an empty storage on a clock.
 type Open = dyn Fn(Arc<TestClock>) -> Pin<Box<dyn Future<Output = Opened>>>;
@@ -38,8 +75,9 @@ pub struct World {
     pub storage: Arc<dyn Storage>,
     pub clock: Arc<TestClock>,
     open: Rc<Open>,
+    wrap: fn(Arc<dyn Storage>) -> Arc<dyn Storage>,
     // Goes last, after the storage that it belongs to.
-    _keep: Box<dyn Any>,
+    ground: Rc<dyn Ground>,
 }
 
 impl fmt::Debug for World {
@@ -66,14 +104,9 @@ where
 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let open: Rc<Open> = Rc::new(move |clock| {
-            let opening = open(clock);
-            Box::pin(async move {
-                let Opened { storage, keep } = opening.await;
-                Opened { storage: Persistent::around(Faulty::new(storage, each_fails_first())), keep }
-            })
-        });
-        behaviour(World::open(open).await).await;
+        let faulty = |storage: Arc<dyn Storage>| Persistent::around(Faulty::new(storage, each_fails_first()));
+        let clock = Arc::new(TestClock::at(START));
+        behaviour(World::open_on(Rc::new(move |clock| Box::pin(open(clock))), faulty, clock).await).await;
     });
 }
 
@@ -115,22 +148,44 @@ pub(super) fn released() -> Next {
 impl World {
     /// An empty storage on a clock of its own.
     pub(super) async fn fresh<O: Future<Output = Opened> + 'static>(open: fn(Arc<TestClock>) -> O) -> Self {
-        Self::open(Rc::new(move |clock| Box::pin(open(clock)))).await
+        let clock = Arc::new(TestClock::at(START));
+        Self::open_on(Rc::new(move |clock| Box::pin(open(clock))), |storage| storage, clock).await
     }
 
-    async fn open(open: Rc<Open>) -> Self {
-        let clock = Arc::new(TestClock::at(Timestamp(1_800_000_000_000)));
-        Self::open_on(open, clock).await
-    }
-
-    async fn open_on(open: Rc<Open>, clock: Arc<TestClock>) -> Self {
-        let Opened { storage, keep } = open(Arc::clone(&clock)).await;
-        Self { storage, clock, open, _keep: keep }
+    async fn open_on(open: Rc<Open>, wrap: fn(Arc<dyn Storage>) -> Arc<dyn Storage>, clock: Arc<TestClock>) -> Self {
+        let Opened { storage, ground } = open(Arc::clone(&clock)).await;
+        Self { storage: wrap(storage), clock, open, wrap, ground }
     }
 
     /// Another storage, empty, on the same clock.
     pub(super) async fn another(&self) -> Self {
-        Self::open_on(Rc::clone(&self.open), Arc::clone(&self.clock)).await
+        Self::open_on(Rc::clone(&self.open), self.wrap, Arc::clone(&self.clock)).await
+    }
+
+    /// The same storage as another process has it, where one can.
+    pub(super) async fn beside(&self) -> Option<Self> {
+        let storage = self.ground.beside(Arc::clone(&self.clock)).await?;
+        Some(self.with(storage))
+    }
+
+    /// The same storage, closed and opened again, where that leaves anything.
+    pub(super) async fn again(self) -> Option<Self> {
+        let Self { storage, clock, open, wrap, ground } = self;
+        storage.close().await;
+        drop(storage);
+        let storage = wrap(ground.again(Arc::clone(&clock)).await?);
+        Some(Self { storage, clock, open, wrap, ground })
+    }
+
+    fn with(&self, storage: Arc<dyn Storage>) -> Self {
+        let (clock, open, ground) = (Arc::clone(&self.clock), Rc::clone(&self.open), Rc::clone(&self.ground));
+        Self { storage: (self.wrap)(storage), clock, open, wrap: self.wrap, ground }
+    }
+
+    /// A job that the storage refuses to store, where it can be brought to that.
+    pub(super) async fn refused(&self) -> Option<NewJob> {
+        let new = NewJob { tags: vec!["refused".into()], ..job() };
+        self.ground.refuse(&new).await.then_some(new)
     }
 
     /// What time it is.
@@ -251,7 +306,14 @@ pub(super) fn version(byte: u8, handlers: &[(&str, Mode)]) -> NewVersion {
 
 /// Waits until this is told. Others may come before it: a storage may say at any time that there may be work.
 pub(super) async fn told(signals: &mut Receiver<Signal>, wanted: Signal) {
-    while signals.recv().await.unwrap() != wanted {}
+    let waiting = async { while signals.recv().await.unwrap() != wanted {} };
+    assert!(timeout(PATIENCE, waiting).await.is_ok(), "{wanted:?} was never told");
+}
+
+/// Waits until the end of a job is told.
+pub(super) async fn told_of_end(ends: &mut Receiver<JobId>, job: JobId) {
+    let told = timeout(PATIENCE, ends.recv()).await.expect("the end of the job was never told");
+    assert_eq!(told.unwrap(), job);
 }
 
 pub(super) fn json(text: &str) -> Json {

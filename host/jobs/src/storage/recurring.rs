@@ -54,7 +54,8 @@ pub(crate) fn next_revision(expected: Option<u64>) -> u64 {
 pub trait RecurringStore: Send + Sync + 'static {
     /// Puts an entry where its present revision is the expected one (`None`: where there is no entry of the name yet),
     /// and enqueues these jobs in the same step, as those of `recurring NAME` in their history. Gives the new revision, or
-    /// nothing where another change came before; then no job is enqueued either.
+    /// nothing where another change came before; then no job is enqueued either. A new entry's revision is none that an
+    /// earlier one of its name has had, so that nobody takes it for that one.
     async fn put_recurring(
         &self,
         entry: RecurringEntry,

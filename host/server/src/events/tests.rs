@@ -65,8 +65,7 @@ async fn one_that_comes_back_hears_what_it_missed_or_that_it_did() {
 
     let mut again = events.follow(Some(&begun), BTreeSet::new()).unwrap();
     assert_eq!(again.next().await.unwrap(), (begun, Said::Begun));
-    let (told_again, _) = until(&mut again, |said| *said == Said::Hint(Hint::Modules)).await;
-    assert_eq!(told_again, id);
+    until(&mut again, |said| *said == Said::Hint(Hint::Modules)).await;
     for unknown in ["0123456789abcdef-1", "nonsense", &format!("{id}999")] {
         let mut lost = events.follow(Some(unknown), BTreeSet::new()).unwrap();
         assert_eq!(lost.next().await.unwrap().1, Said::Missed, "{unknown}");

@@ -162,3 +162,25 @@ impl Held {
         self.oldest.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_storage_does_not_tell_is_left_out() {
+        let (mut registry, held) = (Registry::with_prefix("windlass"), Held::default());
+        held.register(&mut registry);
+        let told = || {
+            let mut text = String::new();
+            text::encode(&mut text, &registry).unwrap();
+            text
+        };
+        held.put(&Counts::default(), &[], &[], Timestamp(0));
+        let lines = ["windlass_servers{} 0", "windlass_jobs{state=\"failed\"} 0"];
+        assert!(lines.iter().all(|line| told().contains(line)), "{}", told());
+        held.clear();
+        assert!(told().contains("windlass_storage_up 0"), "{}", told());
+        assert!(!lines.iter().any(|line| told().contains(line)), "{}", told());
+    }
+}

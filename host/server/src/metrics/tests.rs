@@ -80,17 +80,6 @@ async fn what_happened_and_what_is_there_is_told_by_prometheus_names() {
 }
 
 #[tokio::test]
-async fn what_a_storage_does_not_tell_is_left_out() {
-    let (scrape, client) = scrape(Arc::default());
-    client.storage().close().await;
-    let text = scrape.text().await.unwrap();
-    has(&text, "windlass_storage_up 0");
-    for left_out in ["windlass_servers{", "windlass_jobs{", "windlass_queue_paused{"] {
-        assert!(!text.lines().any(|line| line.starts_with(left_out)), "{text}");
-    }
-}
-
-#[tokio::test]
 async fn an_answer_is_good_for_a_moment() {
     let (scrape, client) = scrape(Arc::default());
     let first = scrape.text().await.unwrap();

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use windlass_api::{CounterQuery, CounterRow, Counts, Grain, JobDetail, JobFilter, JobId, QueueView, State, Timestamp};
+use windlass_api::{
+    CounterQuery, CounterRow, Counts, Grain, JobDetail, JobFilter, JobId, Json, LogLine, QueueView, State, Timestamp,
+};
 
 use super::{
+    super::world::job,
     expected::Line,
-    trial::{QUEUES, Trial},
+    trial::{KEYS, QUEUES, Trial},
 };
 
 /// What a storage shows after a trial.
 pub(super) struct Shown {
     pub(super) jobs: BTreeMap<JobId, JobDetail>,
+    pub(super) logs: BTreeMap<JobId, Vec<LogLine>>,
     pub(super) counts: Counts,
     pub(super) queues: Vec<QueueView>,
     pub(super) counters: Vec<CounterRow>,
@@ -31,6 +35,12 @@ impl Trial {
             if expected.state == State::Processing {
                 assert_eq!(job.cancel_requested, expected.asked.is_some(), "{id}");
             }
+            assert_eq!((job.version, job.progress.as_ref()), (expected.version, expected.shown_progress()), "{id}");
+            assert_eq!(shown.logs[id], expected.logs, "the log of {id}");
+            for key in KEYS {
+                let kept = self.world.storage.checkpoint(*id, key).await.unwrap();
+                assert_eq!(kept, expected.checkpoints.get(key).map(|value| Json::write(value).unwrap()), "{id}");
+            }
             let due_at = (expected.state == State::Scheduled).then_some(expected.due_at);
             assert_eq!((job.run_at, job.finished_at.is_some()), (due_at, expected.state.is_final()), "{id}");
         }
@@ -44,6 +54,8 @@ impl Trial {
             let nothing = (0, 0, false, None);
             assert_eq!(view.unwrap_or(nothing), expected, "the queue {queue}");
         }
+        let active = self.world.storage.active_version(&job().module).await.unwrap();
+        assert_eq!(active.map(|version| version.digest), self.active.map(|active| active.digest));
         let sum = |of: fn(&CounterRow) -> u64| shown.counters.iter().map(of).sum::<u64>();
         assert_eq!((sum(|row| row.made), sum(|row| row.runs)), (self.counted.made, self.counted.runs));
         assert_eq!((sum(|row| row.succeeded), sum(|row| row.failed)), (self.counted.succeeded, self.counted.failed));
@@ -52,13 +64,14 @@ impl Trial {
 
     pub(super) async fn shown(&self) -> Shown {
         let storage = &self.world.storage;
-        let mut jobs = BTreeMap::new();
+        let (mut jobs, mut logs) = (BTreeMap::new(), BTreeMap::new());
         let mut cursor = None::<String>;
         loop {
             let page = storage.jobs(&JobFilter::default(), cursor.as_deref(), 50).await.unwrap();
             for item in page.items {
                 let detail = self.world.detail(item.id).await;
                 assert_eq!(detail.job, item);
+                logs.insert(item.id, storage.logs(item.id, None, 1_000).await.unwrap().items);
                 assert!(jobs.insert(item.id, detail).is_none(), "listed twice");
             }
             cursor = page.next;
@@ -75,6 +88,7 @@ impl Trial {
         };
         Shown {
             jobs,
+            logs,
             counts: storage.counts().await.unwrap(),
             queues: storage.queues().await.unwrap(),
             counters: storage.counters(&query).await.unwrap(),

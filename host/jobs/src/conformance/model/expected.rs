@@ -1,8 +1,10 @@
 //! What the model knows of a job, and what each step makes of it.
 
-use windlass_api::{HistoryLine, JobId, Mode, ServerId, State, Timestamp};
+use std::collections::BTreeMap;
 
-use crate::Next;
+use windlass_api::{Digest, HistoryLine, JobId, LogLine, Mode, Progress, RequeueRequest, ServerId, State, Timestamp};
+
+use crate::{Next, storage::Retention};
 
 /// A line of a job's history, without what only the storage knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +52,19 @@ pub(super) struct Expected {
     /// When it came into its line, as its history tells.
     pub(super) came_at: Timestamp,
     pub(super) history: Vec<Line>,
+    /// The version that it is pinned to.
+    pub(super) version: Option<Digest>,
+    /// What its runs said last of how far they were, and which one.
+    pub(super) progress: Option<(u32, Progress)>,
+    pub(super) logs: Vec<LogLine>,
+    pub(super) checkpoints: BTreeMap<&'static str, u64>,
+}
+
+/// A version of the module, as far as it matters: in which mode it runs the handler of all jobs, if it has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Active {
+    pub(super) digest: Digest,
+    pub(super) mode: Option<Mode>,
 }
 
 fn by_server(server: Option<ServerId>) -> String {
@@ -75,7 +90,8 @@ impl Expected {
         (self.ready_at, self.came_at) = (self.due_at, now);
     }
 
-    pub(super) fn claimed(&mut self, server: ServerId, now: Timestamp) {
+    pub(super) fn claimed(&mut self, server: ServerId, active: Option<Active>, now: Timestamp) {
+        self.version = self.version.or(active.map(|active| active.digest));
         (self.server, self.run, self.attempt) = (Some(server), self.run + 1, self.attempt + 1);
         self.step(State::Processing, now, &by_server(self.server), None, Some(self.run));
     }
@@ -92,7 +108,7 @@ impl Expected {
         }
     }
 
-    pub(super) fn settled(&mut self, next: &Next, now: Timestamp) {
+    pub(super) fn settled(&mut self, next: &Next, active: Option<Active>, now: Timestamp) {
         if matches!(next, Next::Snooze { .. } | Next::Released { .. } | Next::HandlerMissing) {
             self.attempt -= 1;
         }
@@ -114,9 +130,45 @@ impl Expected {
                 }
                 self.end(State::Enqueued, now, None, Some(reason));
             }
-            Next::HandlerMissing => self.end(State::Awaiting, now, None, Some("handler-missing")),
+            Next::HandlerMissing if is_asked => self.end(State::Deleted, now, None, None),
+            Next::HandlerMissing => self.lack_handler(active, now),
             Next::Cancelled => self.end(State::Deleted, now, None, Some("cancelled")),
         }
+    }
+
+    /// It waits for its handler, unless another version has brought that since its run began.
+    fn lack_handler(&mut self, active: Option<Active>, now: Timestamp) {
+        let had = self.version.take();
+        let brought = active.filter(|active| Some(active.digest) != had).and_then(|active| active.mode);
+        if let Some(mode) = brought {
+            self.mode = mode;
+            self.end(State::Enqueued, now, None, None);
+        } else {
+            self.end(State::Awaiting, now, None, Some("handler-missing"));
+        }
+    }
+
+    /// A version becomes active that has its handler.
+    pub(super) fn handler_came(&mut self, mode: Mode, by: &str, now: Timestamp) {
+        match self.state {
+            State::Awaiting => {
+                self.mode = mode;
+                self.step(State::Enqueued, now, by, None, None);
+                (self.ready_at, self.came_at) = (now, now);
+            }
+            State::Enqueued | State::Scheduled if self.version.is_none() => self.mode = mode,
+            _ => {}
+        }
+    }
+
+    pub(super) fn shown_progress(&self) -> Option<&Progress> {
+        self.progress.as_ref().filter(|(run, _)| *run == self.run).map(|(_, progress)| progress)
+    }
+
+    /// Whether it ended longer ago than it is kept.
+    pub(super) fn is_over(&self, retention: &Retention, now: Timestamp) -> bool {
+        let ended_at = self.history.last().map_or(now, |line| line.at);
+        retention.expires_at(self.state, ended_at).is_some_and(|expires_at| expires_at <= now)
     }
 
     pub(super) fn lost(&mut self, now: Timestamp) {
@@ -135,7 +187,7 @@ impl Expected {
         self.end(State::Enqueued, now, None, Some("shutdown"));
     }
 
-    pub(super) fn imported(&mut self, now: Timestamp) {
+    pub(super) fn imported(&mut self, active: Option<Active>, now: Timestamp) {
         if self.state == State::Processing {
             self.attempt -= 1;
             if self.asked.is_some() {
@@ -144,14 +196,27 @@ impl Expected {
             self.end(State::Enqueued, now, Some("import"), Some("imported"));
         }
         self.ready_at = self.came_at;
+        // It would wait for ever for a handler that is here already.
+        if let (State::Awaiting, Some(mode)) = (self.state, active.and_then(|active| active.mode)) {
+            self.handler_came(mode, "import", now);
+        }
     }
 
     pub(super) fn deleted(&mut self, asked: &Asked, now: Timestamp) {
         self.step(State::Deleted, now, &asked.by, Some(asked.reason), None);
     }
 
-    pub(super) fn requeued(&mut self, now: Timestamp, by: &str) {
+    pub(super) fn requeued(&mut self, how: RequeueRequest, active: Option<Active>, now: Timestamp, by: &str) {
         (self.attempt, self.losses, self.asked) = (0, 0, None);
+        self.progress = None;
+        self.logs.clear();
+        if how.fresh {
+            self.checkpoints.clear();
+        }
+        if how.newest {
+            self.version = None;
+            self.mode = active.and_then(|active| active.mode).unwrap_or(self.mode);
+        }
         self.step(State::Enqueued, now, by, Some("requeued"), None);
         (self.ready_at, self.came_at) = (now, now);
     }

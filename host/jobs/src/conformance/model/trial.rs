@@ -2,21 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use windlass_api::{CounterRow, Grain, JobId, Mode, RequeueRequest, ServerId, State, Timestamp, Usage};
+use windlass_api::{
+    CounterRow, Digest, Grain, JobId, Json, LogLevel, LogLine, Mode, Progress, RequeueRequest, ServerId, State,
+    Timestamp, Usage,
+};
 
 use super::{
     super::{
         random::Random,
-        world::{World, failure, job},
+        world::{World, failure, job, version},
     },
-    expected::{Asked, Expected},
+    expected::{Active, Asked, Expected},
 };
 use crate::{
     Claimed, NewJob, Next, Settlement, Start,
-    storage::{ClaimRequest, Commanded, Heartbeat, NewServer},
+    storage::{ClaimRequest, Commanded, Heartbeat, NewServer, Note, Retention, Superseded},
 };
 
 pub(super) const QUEUES: [&str; 3] = ["a", "b", "c"];
+
+/// The keys under which runs keep something.
+pub(super) const KEYS: [&str; 2] = ["step", "page"];
 
 pub(super) struct Trial {
     pub(super) world: World,
@@ -31,6 +37,11 @@ pub(super) struct Trial {
     /// Instants since which a job waits, or will: each is used once.
     pub(super) used: HashSet<Timestamp>,
     pub(super) counted: CounterRow,
+    /// The versions that are known, and the one that is active.
+    pub(super) known: BTreeSet<Digest>,
+    pub(super) active: Option<Active>,
+    /// How many days have gone by.
+    pub(super) days: i64,
     /// Whether the trial moves everything into other storages, and then promotes jobs one by one.
     pub(super) moves: bool,
 }
@@ -60,6 +71,9 @@ impl Trial {
             paused: BTreeSet::new(),
             used: HashSet::new(),
             counted,
+            known: BTreeSet::new(),
+            active: None,
+            days: 0,
             moves: seed.is_multiple_of(2),
         };
         trial.register().await;
@@ -69,7 +83,7 @@ impl Trial {
 
     pub(super) async fn run(&mut self, commands: usize) {
         for _ in 0..commands {
-            match self.random.below(32) {
+            match self.random.below(38) {
                 0..8 => self.enqueue().await,
                 8..14 => self.claim().await,
                 14..20 => self.settle().await,
@@ -80,7 +94,10 @@ impl Trial {
                 28 => self.leave().await,
                 29 => self.pause().await,
                 30 => self.beat().await,
-                _ => self.move_all().await,
+                31 => self.move_all().await,
+                32 | 33 => self.activate().await,
+                34..37 => self.write().await,
+                _ => self.prune().await,
             }
             assert_eq!(self.world.storage.counts().await.unwrap().0, self.counts());
         }
@@ -153,8 +170,15 @@ impl Trial {
             ready_at: now,
             came_at: now,
             history: Vec::new(),
+            version: None,
+            progress: None,
+            logs: Vec::new(),
+            checkpoints: BTreeMap::new(),
         };
-        expected.born(state, now, by);
+        if let (Start::WithHandler, Some(mode)) = (start, self.active.and_then(|active| active.mode)) {
+            (expected.state, expected.mode) = (State::Enqueued, mode);
+        }
+        expected.born(expected.state, now, by);
         self.jobs.insert(id, expected);
         self.made.push(id);
         self.counted.made += 1;
@@ -187,7 +211,8 @@ impl Trial {
         let sorted = |queue: Option<&str>| {
             let mut line = self.jobs.values().filter(open).collect::<Vec<_>>();
             line.retain(|job| queue.is_none_or(|queue| job.queue == queue));
-            line.sort_by_key(|job| (job.priority, job.ready_at));
+            // Jobs that an activation has woken wait since the same instant, in the order of their making.
+            line.sort_by_key(|job| (job.priority, job.ready_at, self.made.iter().position(|id| *id == job.id)));
             line.into_iter().map(|job| job.id).collect::<Vec<_>>()
         };
         let mut all = if queues.is_empty() {
@@ -218,8 +243,9 @@ impl Trial {
         }
         for run in &claimed {
             let expected = self.jobs.get_mut(&run.fence.job).unwrap();
-            expected.claimed(server, now);
+            expected.claimed(server, self.active, now);
             assert_eq!((run.fence.run, run.attempt), (expected.run, expected.attempt));
+            assert_eq!(run.version, expected.version);
             assert_eq!((run.fence.server, run.queue.as_str()), (server, expected.queue));
         }
         self.runs.extend(claimed);
@@ -242,35 +268,42 @@ impl Trial {
         let now = self.tick();
         let (mut batch, mut expected) = (Vec::new(), Vec::new());
         for at in 0..=self.random.below(3) {
-            // Mostly what runs; now and then a run that may be over.
-            let running = |run: &&Claimed| self.jobs[&run.fence.job].server == Some(run.fence.server);
-            let open = self.runs.iter().filter(running).cloned().collect::<Vec<_>>();
-            let from = if self.random.below(5) == 0 || open.is_empty() { self.runs.clone() } else { open };
-            let Some(run) = self.random.one_of(&from) else { return };
+            let Some(run) = self.pick_run() else { return };
             let next = self.next();
             // One follow-up at most, so that each instant is one job's.
             let wants = at == 0 && self.random.below(3) == 0;
-            let job = &self.jobs[&run.fence.job];
-            let holds =
-                job.state == State::Processing && job.run == run.fence.run && job.server == Some(run.fence.server);
+            let holds = self.holds(&run);
             let mut follow_ups = Vec::new();
             if wants && holds && matches!(next, Next::Succeeded { .. }) {
                 follow_ups.push(self.new_job(Start::Now, &format!("job {}", run.fence.job)));
             }
             if holds {
                 let job = self.jobs.get_mut(&run.fence.job).unwrap();
-                job.settled(&next, now);
+                job.settled(&next, self.active, now);
                 self.counted.runs += 1;
                 self.counted.retried += u64::from(matches!(next, Next::Retry { .. }) && job.state == State::Scheduled);
                 expected.push(Ok(job.state));
                 let state = job.state;
                 self.count_end(state);
             } else {
-                expected.push(Err(crate::storage::Superseded));
+                expected.push(Err(Superseded));
             }
             batch.push(Settlement { fence: run.fence, next, usage: Usage::default(), follow_ups });
         }
         assert_eq!(self.world.storage.settle(batch).await.unwrap(), expected);
+    }
+
+    /// Mostly what runs; now and then a run that may be over.
+    fn pick_run(&mut self) -> Option<Claimed> {
+        let open = self.runs.iter().filter(|run| self.holds(run)).cloned().collect::<Vec<_>>();
+        let from = if self.random.below(5) == 0 || open.is_empty() { &self.runs } else { &open };
+        self.random.one_of(from)
+    }
+
+    fn holds(&self, run: &Claimed) -> bool {
+        self.jobs.get(&run.fence.job).is_some_and(|job| {
+            job.state == State::Processing && job.run == run.fence.run && job.server == Some(run.fence.server)
+        })
     }
 
     fn count_end(&mut self, state: State) {
@@ -326,7 +359,7 @@ impl Trial {
             assert_eq!(commanded, Commanded::Refused(job.state));
         } else {
             assert_eq!(commanded, Commanded::Done(State::Enqueued));
-            job.requeued(now, "bob");
+            job.requeued(how, self.active, now, "bob");
         }
     }
 
@@ -405,6 +438,88 @@ impl Trial {
         }
     }
 
+    /// Deploys one of some versions, or goes back to it. One of them lacks the handler.
+    async fn activate(&mut self) {
+        let now = self.tick();
+        let byte = 1 + u8::try_from(self.random.below(4)).unwrap();
+        let mode = [Some(Mode::Sync), Some(Mode::Async), None, Some(Mode::Sync)][usize::from(byte - 1)];
+        let active = Active { digest: Digest([byte; 32]), mode };
+        let module = job().module;
+        if self.known.insert(active.digest) {
+            assert!(!self.world.storage.activate(&module, active.digest).await.unwrap(), "it is not known yet");
+            let handlers = mode.map(|mode| ("bill", mode)).unwrap_or(("other", Mode::Sync));
+            self.world.storage.add_version(version(byte, &[handlers])).await.unwrap();
+        }
+        assert!(self.world.storage.activate(&module, active.digest).await.unwrap());
+        self.active = Some(active);
+        if let Some(mode) = mode {
+            for job in self.jobs.values_mut() {
+                job.handler_came(mode, "activation", now);
+            }
+        }
+    }
+
+    /// Writes what runs do while they go on: some of them may be over.
+    async fn write(&mut self) {
+        let now = self.tick();
+        let (mut notes, mut expected) = (Vec::new(), Vec::new());
+        for at in 0..=self.random.below(4) {
+            let Some(run) = self.pick_run() else { return };
+            let percent = [0.0, 12.5, 100.0][usize::try_from(self.random.below(3)).unwrap()];
+            let told = Progress { percent, note: Some(format!("at {at}")), at: now };
+            let progress = (self.random.below(2) == 0).then_some(told);
+            let line = |n| LogLine {
+                run: run.fence.run,
+                at: now,
+                level: LogLevel::Info,
+                message: format!("line {n} of note {at}"),
+                fields: None,
+            };
+            let lines = (0..self.random.below(3)).map(line).collect::<Vec<_>>();
+            let holds = self.holds(&run);
+            if holds {
+                let job = self.jobs.get_mut(&run.fence.job).unwrap();
+                job.logs.extend(lines.iter().cloned());
+                job.progress = progress.clone().map(|progress| (run.fence.run, progress)).or(job.progress.take());
+            }
+            expected.push(if holds { Ok(()) } else { Err(Superseded) });
+            notes.push(Note { fence: run.fence, progress, lines });
+        }
+        assert_eq!(self.world.storage.note(notes).await.unwrap(), expected);
+        let Some(run) = self.pick_run() else { return };
+        let (key, value) = (KEYS[usize::try_from(self.random.below(2)).unwrap()], self.random.below(100));
+        let kept = self.world.storage.put_checkpoint(run.fence, key, &Json::write(&value).unwrap()).await.unwrap();
+        let holds = self.holds(&run);
+        assert_eq!(kept, if holds { Ok(()) } else { Err(Superseded) });
+        if holds {
+            self.jobs.get_mut(&run.fence.job).unwrap().checkpoints.insert(key, value);
+        }
+    }
+
+    /// Lets some time go by, and removes what is kept no longer.
+    async fn prune(&mut self) {
+        let days = [0, 1, 1, 7, 30][usize::try_from(self.random.below(5)).unwrap()];
+        // Counters are kept no longer than some months.
+        if self.days + days <= 60 {
+            self.days += days;
+            self.world.clock.advance_ms(days * 24 * 3_600_000);
+        }
+        let now = self.tick();
+        let retention = Retention::default();
+        let limit = 1 + usize::try_from(self.random.below(5)).unwrap();
+        for _ in 0..self.jobs.len() + 2 {
+            if self.world.storage.prune(limit).await.unwrap() < limit {
+                break;
+            }
+        }
+        let kept_ms = u64::try_from(retention.logs.as_millis()).unwrap();
+        self.jobs.retain(|_, job| !job.is_over(&retention, now));
+        self.made.retain(|id| self.jobs.contains_key(id));
+        for job in self.jobs.values_mut() {
+            job.logs.retain(|line| now.ms_since(line.at) < kept_ms);
+        }
+    }
+
     /// Moves everything into another storage and goes on there.
     async fn move_all(&mut self) {
         if !self.moves {
@@ -424,7 +539,7 @@ impl Trial {
         }
         self.world = other;
         for job in self.jobs.values_mut() {
-            job.imported(now);
+            job.imported(self.active, now);
         }
         self.servers.clear();
         self.register().await;

@@ -1,22 +1,26 @@
-//! Redis. A namespace is made when it is first opened.
+//! Redis. A namespace is made by whoever may, and else by nobody.
 
 use std::sync::Arc;
 
 use super::{Migration, OpenOptions};
 use crate::storage::{
     Storage, StorageError, StorageUrl,
-    redis::{self, RedisOptions, RedisStorage},
+    redis::{RedisOptions, RedisStorage},
 };
 
 pub(super) async fn open(url: &StorageUrl, options: OpenOptions) -> Result<Arc<dyn Storage>, StorageError> {
-    let options = RedisOptions { retention: options.retention, ..RedisOptions::default() };
-    let storage: Arc<dyn Storage> = RedisStorage::connect(url.with_password(), options).await?;
+    let storage: Arc<dyn Storage> = RedisStorage::connect(url.with_password(), own(&options)).await?;
     Ok(storage)
 }
 
 /// There has been one format so far, which opening writes down.
 pub(super) async fn migrate(url: &StorageUrl) -> Result<Migration, StorageError> {
-    let storage = open(url, OpenOptions::default()).await?;
+    let storage = RedisStorage::connect(url.with_password(), own(&OpenOptions::default())).await?;
+    let migration = storage.migration();
     storage.close().await;
-    Ok(Migration { from: Some(redis::FORMAT), to: redis::FORMAT })
+    Ok(migration)
+}
+
+fn own(options: &OpenOptions) -> RedisOptions {
+    RedisOptions { prepare: options.prepare, retention: options.retention, ..RedisOptions::default() }
 }

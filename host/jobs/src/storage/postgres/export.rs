@@ -7,6 +7,7 @@ use windlass_api::{Grain, Json, LogLevel, LogLine, Page, Timestamp};
 
 use super::{
     fault::Fault,
+    number,
     queues::{COUNTER, read_counter},
     schedule, show,
     tx::Tx,
@@ -18,13 +19,13 @@ use crate::storage::{CounterRecord, JobRecord, QueueRecord, Record, VersionRecor
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// No part of an export has more records.
-const MAX_RECORDS: usize = 1_000;
+pub(super) const MAX_RECORDS: usize = 1_000;
 
 /// How many jobs are read at once: few enough that they fit into memory whatever they hold.
 const JOBS: usize = 25;
 
 /// Where an export goes on: after which record of which kind.
-enum Position {
+pub(super) enum Position {
     Versions(i32),
     Queues(i32),
     Recurring(String),
@@ -33,7 +34,9 @@ enum Position {
 }
 
 impl Position {
-    fn read(cursor: &str) -> Result<Self, Fault> {
+    pub(super) const FIRST: Self = Self::Versions(0);
+
+    pub(super) fn read(cursor: &str) -> Result<Self, Fault> {
         let parsed = || {
             let (kind, rest) = cursor.split_once(':')?;
             Some(match kind {
@@ -52,7 +55,7 @@ impl Position {
         parsed().ok_or_else(|| Fault::cursor(cursor))
     }
 
-    fn write(&self) -> String {
+    pub(super) fn write(&self) -> String {
         match self {
             Self::Versions(n) => format!("versions:{n}"),
             Self::Queues(n) => format!("queues:{n}"),
@@ -63,13 +66,25 @@ impl Position {
     }
 
     /// Before the first record of the next kind.
-    fn next_kind(&self) -> Option<Self> {
+    pub(super) fn next_kind(&self) -> Option<Self> {
         match self {
             Self::Versions(_) => Some(Self::Queues(0)),
             Self::Queues(_) => Some(Self::Recurring(String::new())),
             Self::Recurring(_) => Some(Self::Counters(-1, 0, 0)),
             Self::Counters(..) => Some(Self::Jobs(-1)),
             Self::Jobs(_) => None,
+        }
+    }
+
+    /// What comes behind it of its kind.
+    pub(super) fn rest(&self) -> String {
+        match self {
+            Self::Versions(n) => format!("the versions of modules after number {n}"),
+            Self::Queues(n) => format!("the queues after number {n}"),
+            Self::Recurring(name) if name.is_empty() => "the recurring jobs".to_owned(),
+            Self::Recurring(name) => format!("the recurring jobs after {name}"),
+            Self::Counters(..) => "the rest of the counters".to_owned(),
+            Self::Jobs(n) => format!("the jobs that were made after {}", number::instant_of((*n).max(0))),
         }
     }
 }
@@ -97,7 +112,7 @@ impl Part {
 }
 
 pub(super) async fn export(tx: &mut Tx<'_>, cursor: Option<&str>, limit: usize) -> Result<Page<Record>, Fault> {
-    let mut position = cursor.map_or(Ok(Position::Versions(0)), Position::read)?;
+    let mut position = cursor.map_or(Ok(Position::FIRST), Position::read)?;
     let mut part = Part { records: Vec::new(), bytes: 0, limit: limit.clamp(1, MAX_RECORDS) };
     loop {
         let reached = match &position {
@@ -183,7 +198,7 @@ async fn counters(tx: &mut Tx<'_>, after: (i16, i64, i32), part: &mut Part) -> R
     let sql = format!(
         "SELECT {COUNTER}, c.grain, c.handler
          FROM (SELECT * FROM @counters WHERE (grain, at, handler) > ($1, $2, $3) ORDER BY grain, at, handler LIMIT $4) c
-         CROSS JOIN LATERAL (SELECT module, name FROM @handlers WHERE n = c.handler LIMIT 1) h
+         LEFT JOIN LATERAL (SELECT module, name FROM @handlers WHERE n = c.handler LIMIT 1) h ON true
          ORDER BY c.grain, c.at, c.handler"
     );
     let query = tx.query_of(&sql).bind(after.0).bind(after.1).bind(after.2).bind(part.room());

@@ -45,6 +45,11 @@ impl Fault {
         matches!(self, Self::Sql(Error::Database(_))) && self.leaves_connection_whole()
     }
 
+    /// Whether a single record is at fault, so that others are worth going on with.
+    pub(super) fn is_of_a_record(&self) -> bool {
+        matches!(self, Self::Damaged(_) | Self::Sql(Error::ColumnDecode { .. }))
+    }
+
     /// Whether a page of PostgreSQL's own is damaged.
     pub(super) fn is_of_a_page(&self) -> bool {
         matches!(self.code(), Some("XX001" | "XX002"))

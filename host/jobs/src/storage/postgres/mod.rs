@@ -49,6 +49,7 @@ mod promote;
 mod prune;
 mod queues;
 mod record;
+mod salvage;
 mod schedule;
 mod schema;
 mod search;

@@ -8,9 +8,9 @@ use windlass_api::{CounterQuery, CounterRow, Counts, Mode, QueueName, QueueView,
 use super::{
     fault::Fault,
     tx::Tx,
-    words::{Word, signed, unsigned},
+    words::{Word, amount, signed, unsigned},
 };
-use crate::storage::MAX_SPANS;
+use crate::storage::{MAX_COUNTER_ROWS, MAX_SPANS, too_many_rows};
 
 /// How many jobs of a handler in a queue are in each state.
 pub(super) struct Tallied {
@@ -142,7 +142,7 @@ FROM (
 CROSS JOIN LATERAL (
     SELECT module, name FROM @handlers WHERE n = c.handler AND module = coalesce($5, module) AND name = coalesce($6, name)
     LIMIT 1) h
-ORDER BY c.at, h.module COLLATE \"C\", h.name COLLATE \"C\"";
+ORDER BY c.at, h.module COLLATE \"C\", h.name COLLATE \"C\" LIMIT $7";
 
 pub(super) async fn counters(tx: &mut Tx<'_>, query: &CounterQuery) -> Result<Vec<CounterRow>, Fault> {
     let grain = query.grain;
@@ -156,6 +156,11 @@ pub(super) async fn counters(tx: &mut Tx<'_>, query: &CounterQuery) -> Result<Ve
         .bind(from)
         .bind(query.before.0)
         .bind(query.module.as_ref().map(|module| module.as_str().to_owned()))
-        .bind(query.handler.as_ref().map(|handler| handler.as_str().to_owned()));
-    tx.all(statement).await?.iter().map(read_counter).collect()
+        .bind(query.handler.as_ref().map(|handler| handler.as_str().to_owned()))
+        .bind(amount(MAX_COUNTER_ROWS + 1));
+    let rows = tx.all(statement).await?;
+    if rows.len() > MAX_COUNTER_ROWS {
+        return Err(Fault::TooLarge(too_many_rows(MAX_COUNTER_ROWS)));
+    }
+    rows.iter().map(read_counter).collect()
 }

@@ -194,9 +194,11 @@ async fn end(tx: &mut Tx<'_>, job: Job, settlement: &Settlement) -> Result<Chang
         (Next::HandlerMissing, None) => await_handler(tx, job).await?,
     }
     let usage = settlement.usage;
-    change.happened.runs += 1;
-    change.happened.run_us = signed(usage.wall_us);
-    change.happened.fuel = signed(usage.fuel);
+    if settlement.next.has_run() {
+        change.happened.runs += 1;
+        change.happened.run_us = signed(usage.wall_us);
+        change.happened.fuel = signed(usage.fuel);
+    }
     change.record_run(now, run, usage, failure, by.as_deref())?;
     Ok(change)
 }

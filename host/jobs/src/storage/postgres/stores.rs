@@ -23,16 +23,16 @@ use super::{
     intake::{self, FEW, Request},
     listen, modules, notes,
     options::Role,
-    promote, prune, queues, schedule, search, servers, settle, show,
+    promote, prune, queues, salvage, schedule, search, servers, settle, show,
     tx::Kind,
     words::Ask,
 };
 use crate::{
     Claimed, Fence, NewJob, Settlement,
     storage::{
-        ClaimRequest, Commanded, Due, Finding, Heartbeat, JobStore, Migration, ModuleStore, NewServer, NewVersion,
-        Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore, Signal, Storage,
-        StorageError, Superseded, Transfer, Wake,
+        ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, Migration, ModuleStore, NewServer,
+        NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore, Signal,
+        Storage, StorageError, Superseded, Transfer, Wake,
     },
 };
 
@@ -404,6 +404,11 @@ impl Transfer for PostgresStorage {
         // Counters are exported from where they are folded in.
         while cursor.is_none() && !work!(self, Several, |tx| prune::fold(tx))? {}
         work!(self, LongLook, |tx| export::export(tx, cursor, limit))
+    }
+
+    async fn export_readable(&self, cursor: Option<&str>, limit: usize) -> Result<ExportPart, StorageError> {
+        while cursor.is_none() && !work!(self, Several, |tx| prune::fold(tx))? {}
+        salvage::export_readable(&self.core, cursor, limit).await
     }
 
     async fn import(&self, records: Vec<Record>) -> Result<usize, StorageError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use windlass_api::{Grain, JobFilter, Json, Page, Timestamp};
+use windlass_api::{Grain, JobFilter, JobId, Json, Page, Timestamp};
 
 use super::{
     RedisStorage, answer,
@@ -12,7 +12,9 @@ use super::{
     queues::grain_letter,
     record::id,
 };
-use crate::storage::{CounterRecord, JobRecord, QueueRecord, Record as Exported, StorageError, VersionRecord};
+use crate::storage::{
+    CounterRecord, ExportPart, JobRecord, QueueRecord, Record as Exported, StorageError, VersionRecord,
+};
 
 /// No page holds more records.
 const MAX_PAGE: usize = 500;
@@ -69,16 +71,17 @@ impl Place {
     }
 }
 
-/// A page that fills.
+/// A part that fills.
 struct Filling {
     records: Vec<Exported>,
+    skipped: Vec<String>,
     bytes: usize,
     limit: usize,
 }
 
 impl Filling {
     fn room(&self) -> usize {
-        self.limit - self.records.len()
+        self.limit.saturating_sub(self.records.len() + self.skipped.len())
     }
 
     fn is_full(&self) -> bool {
@@ -89,48 +92,70 @@ impl Filling {
         self.records.push(record);
         self.bytes += bytes;
     }
+
+    /// Adds what was read, or else why it was not, where that is because it is damaged.
+    fn add<T>(&mut self, read: Result<T, StorageError>, name: &str) -> Result<Option<T>, StorageError> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(StorageError::Damaged(why)) => {
+                self.skipped.push(if why.starts_with(name) { why } else { format!("{name}: {why}") });
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 impl RedisStorage {
+    /// Gives what is held, and refuses where anything of the page cannot be read.
     pub(super) async fn export_page(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Exported>, StorageError> {
-        let mut page = Filling { records: Vec::new(), bytes: 0, limit: limit.clamp(1, MAX_PAGE) };
+        let ExportPart { items, next, skipped } = self.export_part(cursor, limit).await?;
+        match skipped.into_iter().next() {
+            Some(first) => Err(StorageError::Damaged(first)),
+            None => Ok(Page::new(items, next)),
+        }
+    }
+
+    /// Gives what is held, and goes on past what cannot be read.
+    pub(super) async fn export_part(&self, cursor: Option<&str>, limit: usize) -> Result<ExportPart, StorageError> {
+        let limit = limit.clamp(1, MAX_PAGE);
+        let mut part = Filling { records: Vec::new(), skipped: Vec::new(), bytes: 0, limit };
         let mut place = Some(Place::parse(cursor)?);
-        while !page.is_full() {
+        while !part.is_full() {
             place = match place {
-                Some(Place::Versions(from)) => Some(self.export_versions(from, &mut page).await?),
-                Some(Place::Queues(after)) => Some(self.export_queues(&after, &mut page).await?),
+                Some(Place::Versions(from)) => Some(self.export_versions(from, &mut part).await?),
+                Some(Place::Queues(after)) => Some(self.export_queues(&after, &mut part).await?),
                 Some(Place::Recurring(after)) => {
-                    let entries = self.recurring_page(after.as_deref(), page.room()).await?;
-                    for entry in entries.items {
-                        page.push(Exported::Recurring(entry), 0);
-                    }
-                    Some(match entries.next {
-                        Some(next) => Place::Recurring(Some(next)),
-                        None => Place::Counters(Grain::Minute, i64::MIN, 0),
-                    })
+                    Some(self.export_recurring(after.unwrap_or_default(), &mut part).await?)
                 }
                 Some(Place::Counters(grain, from, without)) => {
-                    Some(self.export_counters(grain, from, without, &mut page).await?)
+                    Some(self.export_counters(grain, from, without, &mut part).await?)
                 }
-                Some(Place::Jobs(cursor)) => self.export_jobs(cursor, &mut page).await?,
+                Some(Place::Jobs(cursor)) => self.export_jobs(cursor, &mut part).await?,
                 None => break,
             };
         }
-        Ok(Page::new(page.records, place.map(|place| place.shown())))
+        let Filling { records, skipped, .. } = part;
+        Ok(ExportPart { items: records, next: place.map(|place| place.shown()), skipped })
     }
 
-    async fn export_versions(&self, from: usize, page: &mut Filling) -> Result<Place, StorageError> {
-        let mut rows = self.versions(None).await?;
+    async fn export_versions(&self, from: usize, part: &mut Filling) -> Result<Place, StorageError> {
+        let rows = self.readable_versions(None).await;
+        let mut rows = part.add(rows, "the versions of modules")?.unwrap_or_default();
         // They are stored in the order in which they were deployed, so that the newest comes last.
         rows.reverse();
         for (at, row) in rows.into_iter().enumerate().skip(from) {
-            if page.is_full() {
+            if part.is_full() {
                 return Ok(Place::Versions(at));
             }
+            // What is wrong with one is said with its name.
+            let Some(row) = part.add(row, "")? else { continue };
             let digest = row.view.digest;
-            let component = self.bytes_of(digest).await?;
-            let component =
-                component.ok_or_else(|| damaged(format_args!("the component {digest}"), "it is missing"))?;
+            let component = self.bytes_of(digest).await;
+            let component = component.and_then(|bytes| bytes.ok_or_else(|| damaged("its component", "it is missing")));
+            let Some(component) = part.add(component, &format!("version {digest} of module {}", row.module))? else {
+                continue;
+            };
             let (bytes, view) = (component.len(), row.view);
             let record = VersionRecord {
                 module: row.module,
@@ -142,21 +167,44 @@ impl RedisStorage {
                 active: view.active,
                 component,
             };
-            page.push(Exported::Version(record), bytes);
+            part.push(Exported::Version(record), bytes);
         }
         Ok(Place::Queues(String::new()))
     }
 
-    async fn export_queues(&self, after: &str, page: &mut Filling) -> Result<Place, StorageError> {
+    async fn export_queues(&self, after: &str, part: &mut Filling) -> Result<Place, StorageError> {
+        let names = self.paused_names().await;
         let mut last = after.to_owned();
-        for queue in self.all_queues().await?.into_iter().filter(|queue| queue.paused && queue.name.as_str() > after) {
-            if page.is_full() {
+        for queue in part.add(names, "the paused queues")?.unwrap_or_default() {
+            if queue.as_str() <= after {
+                continue;
+            }
+            if part.is_full() {
                 return Ok(Place::Queues(last));
             }
-            last = queue.name.to_string();
-            page.push(Exported::Queue(QueueRecord { name: queue.name, paused: true }), 0);
+            let name = queue.parse().map_err(|error| damaged(format_args!("the queue `{queue}`"), error));
+            if let Some(name) = part.add(name, "the queue")? {
+                part.push(Exported::Queue(QueueRecord { name, paused: true }), 0);
+            }
+            last = queue;
         }
         Ok(Place::Recurring(None))
+    }
+
+    async fn export_recurring(&self, mut after: String, part: &mut Filling) -> Result<Place, StorageError> {
+        while !part.is_full() {
+            let entries = self.kept_recurring(&after, part.room()).await;
+            let Some(entries) = part.add(entries, "the recurring jobs")?.filter(|entries| !entries.is_empty()) else {
+                return Ok(Place::Counters(Grain::Minute, i64::MIN, 0));
+            };
+            for (name, entry) in entries {
+                if let Some(entry) = part.add(entry, &format!("the recurring job {name}"))? {
+                    part.push(Exported::Recurring(entry), 0);
+                }
+                after = name;
+            }
+        }
+        Ok(Place::Recurring(Some(after)))
     }
 
     async fn export_counters(
@@ -164,64 +212,87 @@ impl RedisStorage {
         grain: Grain,
         from: i64,
         mut without: usize,
-        page: &mut Filling,
+        part: &mut Filling,
     ) -> Result<Place, StorageError> {
-        let mut command = redis::cmd("ZRANGEBYSCORE");
-        let least = if from == i64::MIN { "-inf".to_owned() } else { from.to_string() };
-        command.arg(format!("{}spans:{}", self.prefix, grain_letter(grain))).arg(least).arg("+inf");
-        // One more than there is room for shows whether there are any left.
-        command.arg("LIMIT").arg(0).arg(page.room() + 1);
-        let mut spans = answer::List::of(self.link.ask(&command).await?)?;
-        while !spans.is_empty() {
-            let at = spans.number::<i64>()?;
-            let query = windlass_api::CounterQuery {
-                grain,
-                from: Timestamp(at),
-                before: Timestamp(at.saturating_add(1)),
-                module: None,
-                handler: None,
-            };
-            for (n, row) in self.happened(&query).await?.into_iter().enumerate().skip(without) {
-                if page.is_full() {
-                    return Ok(Place::Counters(grain, at, n));
-                }
-                page.push(Exported::Counter(CounterRecord { grain, row }), 0);
-            }
-            without = 0;
-        }
-        Ok(match grain {
+        let next_kind = match grain {
             Grain::Minute => Place::Counters(Grain::Hour, i64::MIN, 0),
             Grain::Hour => Place::Jobs(None),
+        };
+        let mut command = redis::cmd("ZRANGEBYSCORE");
+        let least = if from == i64::MIN { "-inf".to_owned() } else { from.to_string() };
+        let most = part.room().max(1);
+        command.arg(format!("{}spans:{}", self.prefix, grain_letter(grain))).arg(least).arg("+inf");
+        command.arg("LIMIT").arg(0).arg(most);
+        let spans = self.link.ask(&command).await.and_then(answer::List::of);
+        let name = format!("the counters by the {}", grain.as_str());
+        let Some(mut spans) = part.add(spans, &name)? else { return Ok(next_kind) };
+        let (mut seen, mut last) = (0, from);
+        while !spans.is_empty() {
+            // What is no instant has no counters either.
+            let at = spans.text()?.parse::<i64>().ok();
+            seen += 1;
+            let Some(at) = at.filter(|at| *at >= from) else { continue };
+            let name = format!("the counters for the {} of {}", grain.as_str(), Timestamp(at));
+            let span = part.add(self.span(grain, at).await, &name)?;
+            for (n, row) in span.iter().flat_map(|span| &span.rows).enumerate().skip(without) {
+                if part.is_full() {
+                    return Ok(Place::Counters(grain, at, n));
+                }
+                part.push(Exported::Counter(CounterRecord { grain, row: row.clone() }), 0);
+            }
+            // Once they are all there: a part that ends before begins this span again.
+            for field in span.into_iter().flat_map(|span| span.damaged) {
+                part.add(Err::<(), _>(damaged(&name, field)), &name)?;
+            }
+            (without, last) = (0, at);
+        }
+        Ok(if seen < most { next_kind } else { Place::Counters(grain, last.saturating_add(1), 0) })
+    }
+
+    async fn export_jobs(&self, cursor: Option<Cursor>, part: &mut Filling) -> Result<Option<Place>, StorageError> {
+        let filter = JobFilter::default();
+        let mut search = Search::of_all(&filter, cursor.clone());
+        let mut slice = self.slice(&mut search, part.room(), "ids").await?;
+        let (is_last, broken) = (slice.is_last, std::mem::take(&mut slice.broken));
+        let (mut ids, mut reached) = (slice.into_rest(), cursor);
+        while !ids.is_empty() && !part.is_full() {
+            let job = id(&ids.bytes()?)?;
+            if let Some(seq) = self.export_one(job, part).await? {
+                reached = Some(Cursor::at(seq, job));
+            }
+        }
+        let is_whole = ids.is_empty();
+        for job in broken {
+            let is_past = is_whole || {
+                let seq = self.number_of(job).await?;
+                seq.zip(reached.as_ref()).is_some_and(|(seq, reached)| reached.is_past(seq))
+            };
+            if is_past {
+                self.export_one(job, part).await?;
+            }
+        }
+        Ok(match is_whole {
+            true if is_last => None,
+            true => Some(Place::Jobs(search.cursor().cloned())),
+            false => Some(Place::Jobs(reached)),
         })
     }
 
-    async fn export_jobs(&self, cursor: Option<Cursor>, page: &mut Filling) -> Result<Option<Place>, StorageError> {
-        let filter = JobFilter::default();
-        let mut search = Search::of_all(&filter, cursor.clone());
-        let slice = self.slice(&mut search, page.room(), "ids").await?;
-        let is_last = slice.is_last;
-        let (mut ids, mut reached) = (slice.into_rest(), cursor);
-        while !ids.is_empty() {
-            if page.is_full() {
-                return Ok(Some(Place::Jobs(reached)));
+    /// Adds a job; gives its number in the order of making, or nothing where it is gone.
+    async fn export_one(&self, job: JobId, part: &mut Filling) -> Result<Option<i64>, StorageError> {
+        match part.add(self.export_job(job).await, &format!("job {job}"))? {
+            Some(Some((seq, record))) => {
+                let bytes = size_of_record(&record);
+                part.push(Exported::Job(Box::new(record)), bytes);
+                Ok(Some(seq))
             }
-            let job = id(&ids.bytes()?)?;
-            match self.export_job(job).await {
-                Ok(Some((seq, record))) => {
-                    let bytes = size_of_record(&record);
-                    page.push(Exported::Job(Box::new(record)), bytes);
-                    reached = Some(Cursor::at(seq, job));
-                }
-                // It was removed since.
-                Ok(None) => {}
-                Err(StorageError::Damaged(why)) => tracing::error!(%job, %why, "a damaged job is not exported"),
-                Err(error) => return Err(error),
-            }
+            // It was removed since.
+            Some(None) => Ok(None),
+            None => self.number_of(job).await,
         }
-        Ok(if is_last { None } else { Some(Place::Jobs(search.cursor().cloned())) })
     }
 
-    async fn export_job(&self, job: windlass_api::JobId) -> Result<Option<(i64, JobRecord)>, StorageError> {
+    async fn export_job(&self, job: JobId) -> Result<Option<(i64, JobRecord)>, StorageError> {
         let Some(whole) = self.whole(job).await? else { return Ok(None) };
         let checkpoints = self.all_checkpoints(job).await?.into_iter().collect::<BTreeMap<String, Json>>();
         let logs = self.whole_log(job).await?;

@@ -265,7 +265,8 @@ fn put_settlement(command: &mut Cmd, settlement: &Settlement) -> Result<(), Stor
         .arg(failure_json)
         .arg(u8::from(result.is_some()))
         .arg(result.map_or("", windlass_api::Json::as_str))
-        .arg(settlement.follow_ups.len());
+        .arg(settlement.follow_ups.len())
+        .arg(u8::from(settlement.next.has_run()));
     let by = format!("job {}", fence.job);
     settlement.follow_ups.iter().try_for_each(|job| put_job(command, job, &by))
 }

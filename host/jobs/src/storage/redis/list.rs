@@ -59,6 +59,11 @@ impl Cursor {
     pub(super) fn shown(&self) -> String {
         format!("{}_{}", self.seq, self.id)
     }
+
+    /// Whether a job of this number was passed before it was reached.
+    pub(super) fn is_past(&self, seq: i64) -> bool {
+        self.seq.parse::<i64>().is_ok_and(|own| seq <= own)
+    }
 }
 
 /// Which numbers in the order of making are looked at, both ends included; all of them where absent.
@@ -82,6 +87,8 @@ pub(super) struct Slice {
     pub(super) passed: u64,
     /// Whether nothing is left to be looked at.
     pub(super) is_last: bool,
+    /// Those of them whose record is damaged.
+    pub(super) broken: Vec<JobId>,
     searched_to: Option<Timestamp>,
     rest: List,
 }
@@ -130,6 +137,9 @@ impl RedisStorage {
             // One more than asked for tells whether there is a next page.
             let slice = self.slice(&mut search, limit + 1 - found.len(), "jobs").await?;
             let (is_last, searched_to) = (slice.is_last, slice.searched_to);
+            for job in slice.broken {
+                tracing::error!(%job, "a job is left out of a list, because its record is damaged");
+            }
             let mut rest = slice.rest;
             while !rest.is_empty() {
                 let id = id(&rest.bytes()?)?;
@@ -151,6 +161,20 @@ impl RedisStorage {
                 return Ok(Page { items: items(found), next, searched_to });
             }
         }
+    }
+
+    /// A job's number in the order of making, as the indexes have it; nothing where it is gone.
+    pub(super) async fn number_of(&self, job: JobId) -> Result<Option<i64>, StorageError> {
+        for index in every_state() {
+            let mut command = cmd("ZSCORE");
+            command.arg(format!("{}{index}", self.prefix)).arg(job.0.as_bytes());
+            let score = answer::optional(self.link.ask(&command).await?)?;
+            if let Some(score) = score.and_then(|score| String::from_utf8(score).ok()) {
+                #[expect(clippy::cast_possible_truncation, reason = "numbers in the order of making are whole")]
+                return Ok(score.parse::<f64>().ok().map(|score| score as i64));
+            }
+        }
+        Ok(None)
     }
 
     /// Looks at the next jobs of a search, and moves its cursor on.
@@ -192,15 +216,14 @@ impl RedisStorage {
         let mut answer = List::of(self.run(call).await?)?;
         let (passed, is_last) = (answer.number::<i64>()?, answer.number::<i64>()? == 1);
         let (seq, last, made) = (answer.text()?, answer.bytes()?, answer::optional_number::<i64>(answer.next()?)?);
-        for job in answer::ids(&answer.bytes()?)? {
-            tracing::error!(%job, "a job is left out of a list, because its record is damaged");
-        }
+        let broken = answer::ids(&answer.bytes()?)?;
         if !last.is_empty() {
             search.cursor = Some(Cursor { seq, id: id(&last)? });
         }
         Ok(Slice {
             passed: u64::try_from(passed).unwrap_or(0),
             is_last,
+            broken,
             searched_to: made.map(Timestamp),
             rest: answer,
         })

@@ -37,7 +37,5 @@ mod stores;
 
 mod url;
 
-pub(super) use open::FORMAT;
-
 pub use options::RedisOptions;
 pub use stores::RedisStorage;

@@ -106,12 +106,20 @@ impl RedisStorage {
 
     /// Versions of a module, or of all, by module and then the newest first.
     pub(super) async fn versions(&self, module: Option<&ModuleName>) -> Result<Vec<VersionRow>, StorageError> {
+        self.readable_versions(module).await?.into_iter().collect()
+    }
+
+    /// The same, each as far as it can be read.
+    pub(super) async fn readable_versions(
+        &self,
+        module: Option<&ModuleName>,
+    ) -> Result<Vec<Result<VersionRow, StorageError>>, StorageError> {
         let mut call = self.call(&script::MODULES);
         call.arg(module.map_or("", ModuleName::as_str));
         let mut answer = List::of(self.run(call).await?)?;
         let mut rows = Vec::new();
         while !answer.is_empty() {
-            rows.push(read(&mut List::of(answer.next()?)?)?);
+            rows.push(read(&mut List::of(answer.next()?)?));
         }
         Ok(rows)
     }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use redis::cmd;
+use redis::{Value, cmd};
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
@@ -17,17 +17,17 @@ use super::{
     script,
     url::{Address, Kind},
 };
-use crate::storage::StorageError;
+use crate::storage::{Migration, StorageError};
 
 /// The version of what is stored. A host reads and writes this one, and refuses a newer one. Version 1 is the first, so
 /// there is none to be upgraded from yet.
-pub(in crate::storage) const FORMAT: u32 = 1;
+const FORMAT: u32 = 1;
 
 /// How long to wait until listening has begun; where it takes longer, it begins later.
 const LISTENS: Duration = Duration::from_secs(2);
 
 impl RedisStorage {
-    /// Opens a namespace, which is made where it is not there. To be called on a Tokio runtime, which keeps the
+    /// Opens a namespace, which is made where it is not there, unless [`RedisOptions::prepare`] says otherwise. To be called on a Tokio runtime, which keeps the
     /// connections.
     ///
     /// The address is `redis://[user:password@]host[:port][/db]`, `redis+sentinel://…host,host/MASTER[/db]` or
@@ -36,7 +36,7 @@ impl RedisStorage {
     ///
     /// # Errors
     /// [`StorageError::Unusable`] where the address is wrong, the password is refused, the server is older than 7 or a
-    /// replica, or the namespace comes from a newer Windlass; [`StorageError::Unavailable`] where nobody answers.
+    /// replica, or the namespace comes from a newer Windlass or is not there and not to be made; [`StorageError::Unavailable`] where nobody answers.
     pub async fn connect(url: &str, options: RedisOptions) -> Result<Arc<Self>, StorageError> {
         let address = Address::parse(url)?;
         let prefix = format!("{{{}}}:", address.namespace);
@@ -50,8 +50,9 @@ impl RedisStorage {
             retention: options.retention,
             clock: options.clock,
             listener: None,
+            migration: Migration { from: None, to: FORMAT },
         };
-        storage.check().await?;
+        storage.migration.from = storage.check(options.prepare).await?;
         let (ready, listens) = oneshot::channel();
         let listener = tokio::spawn(listen(link, Arc::downgrade(&hub), prefix, ready));
         storage.listener = Some(listener.abort_handle());
@@ -59,8 +60,15 @@ impl RedisStorage {
         Ok(Arc::new(storage))
     }
 
-    /// Looks at whether the server and what is stored can be used.
-    async fn check(&self) -> Result<(), StorageError> {
+    /// What opening it did to its namespace.
+    #[must_use]
+    pub fn migration(&self) -> Migration {
+        self.migration
+    }
+
+    /// Looks at whether the server and what is stored can be used, and makes the namespace where it may. Gives the version
+    /// that was stored.
+    async fn check(&self, prepare: bool) -> Result<Option<u32>, StorageError> {
         let name = self.link.name();
         let server = self.info("server").await?;
         let version = server.get("redis_version").map_or("", |version| version.trim());
@@ -80,14 +88,18 @@ impl RedisStorage {
             });
         }
         let mut call = self.call(&script::OPEN);
-        call.arg(FORMAT);
-        let stored = answer::text(self.run(call).await?)?;
+        call.arg(FORMAT).arg(u8::from(prepare));
+        let stored = match self.run(call).await? {
+            Value::Nil if prepare => return Ok(None),
+            Value::Nil => return Err(self.not_there()),
+            stored => answer::text(stored)?,
+        };
         match stored.parse::<u32>() {
-            Ok(FORMAT) => Ok(()),
+            Ok(FORMAT) => Ok(Some(FORMAT)),
             Ok(newer) if newer > FORMAT => Err(StorageError::Unusable(format!(
                 "the namespace {} of {name} has format version {newer}, and this windlass knows versions up to \
                  {FORMAT}: use a newer windlass",
-                self.prefix.trim_end_matches(':')
+                self.namespace()
             ))),
             _ => Err(StorageError::Unusable(format!(
                 "the key {}format of {name} holds `{}`, which is no version of a windlass format: give windlass a \
@@ -96,5 +108,17 @@ impl RedisStorage {
                 stored.chars().take(20).collect::<String>()
             ))),
         }
+    }
+
+    fn namespace(&self) -> &str {
+        self.prefix.trim_end_matches(':')
+    }
+
+    fn not_there(&self) -> StorageError {
+        StorageError::Unusable(format!(
+            "{} has no windlass storage in the namespace {} yet: start a host on it, or run `windlass storage migrate`",
+            self.link.name(),
+            self.namespace()
+        ))
     }
 }

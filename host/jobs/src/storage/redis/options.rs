@@ -7,6 +7,8 @@ use crate::{Clock, storage::Retention};
 /// How a Redis is used.
 #[derive(Clone, Debug)]
 pub struct RedisOptions {
+    /// Whether to make a namespace that is not there; yes by default.
+    pub prepare: bool,
     /// How long ended jobs and logs are kept.
     pub retention: Retention,
     /// What time it is; Redis' own clock where absent, so that all hosts go by one.
@@ -20,6 +22,7 @@ pub struct RedisOptions {
 impl Default for RedisOptions {
     fn default() -> Self {
         Self {
+            prepare: true,
             retention: Retention::default(),
             clock: None,
             connect_timeout: Duration::from_secs(3),

@@ -11,7 +11,7 @@ use super::{
     fault::damaged,
     script,
 };
-use crate::storage::{MAX_SPANS, Signal, StorageError};
+use crate::storage::{MAX_COUNTER_ROWS, MAX_SPANS, Signal, StorageError, too_many_rows};
 
 /// How many spans are read by one step.
 const STEP: u64 = 500;
@@ -100,11 +100,28 @@ impl RedisStorage {
         Ok(queues.into_values().collect())
     }
 
+    /// The names of the queues that are paused, in their order; they may be none that can be given to one.
+    pub(super) async fn paused_names(&self) -> Result<Vec<String>, StorageError> {
+        let mut command = cmd("SMEMBERS");
+        command.arg(format!("{}paused", self.prefix));
+        let mut answer = List::of(self.link.ask(&command).await?)?;
+        let mut names = Vec::new();
+        while !answer.is_empty() {
+            names.push(String::from_utf8_lossy(&answer.bytes()?).into_owned());
+        }
+        names.sort();
+        Ok(names)
+    }
+
     pub(super) async fn happened(&self, query: &CounterQuery) -> Result<Vec<CounterRow>, StorageError> {
         let mut last = query.before.0.saturating_sub(1);
         let newest = query.grain.start_of(Timestamp(last)).0;
         let spans_back = query.grain.span_ms().saturating_mul(MAX_SPANS - 1);
         let first = query.grain.start_of(query.from).0.max(newest.saturating_sub_unsigned(spans_back));
+        let wanted = |row: &CounterRow| {
+            query.module.as_ref().is_none_or(|module| row.module == *module)
+                && query.handler.as_ref().is_none_or(|handler| row.handler == *handler)
+        };
         let mut rows = Vec::new();
         while last >= first {
             let mut call = self.call(&script::COUNTERS);
@@ -116,7 +133,14 @@ impl RedisStorage {
                 let at = Timestamp(answer.number()?);
                 oldest = oldest.min(at.0);
                 spans += 1;
-                some.extend(read_span(at, List::of(answer.next()?)?)?);
+                let span = Span::read(at, List::of(answer.next()?)?)?;
+                if let Some(field) = span.damaged.first() {
+                    return Err(damaged("a counter", field));
+                }
+                some.extend(span.rows.into_iter().filter(wanted));
+                if some.len() + rows.len() > MAX_COUNTER_ROWS {
+                    return Err(StorageError::TooLarge(too_many_rows(MAX_COUNTER_ROWS)));
+                }
             }
             some.append(&mut rows);
             rows = some;
@@ -125,11 +149,14 @@ impl RedisStorage {
             }
             last = oldest.saturating_sub(1);
         }
-        rows.retain(|row| {
-            query.module.as_ref().is_none_or(|module| row.module == *module)
-                && query.handler.as_ref().is_none_or(|handler| row.handler == *handler)
-        });
         Ok(rows)
+    }
+
+    /// What happened in one span, as far as it can be read.
+    pub(super) async fn span(&self, grain: Grain, at: i64) -> Result<Span, StorageError> {
+        let mut command = cmd("HGETALL");
+        command.arg(format!("{}n:{}:{at}", self.prefix, grain_letter(grain)));
+        Span::read(Timestamp(at), List::of(self.link.ask(&command).await?)?)
     }
 
     /// What time it is in this storage.
@@ -168,38 +195,63 @@ pub(super) fn numbers(row: &CounterRow) -> [(&'static str, u64); 8] {
     ]
 }
 
-fn read_span(at: Timestamp, mut fields: List) -> Result<Vec<CounterRow>, StorageError> {
-    let mut rows = BTreeMap::<HandlerPath, CounterRow>::new();
-    while !fields.is_empty() {
-        let (field, count) = (fields.text()?, fields.number::<u64>()?);
-        let wrong = || damaged("a counter", format_args!("`{field}`"));
-        let (path, what) = field.split_once(' ').ok_or_else(wrong)?;
-        let path = path.parse::<HandlerPath>().map_err(|_| wrong())?;
-        let row = rows.entry(path.clone()).or_insert_with(|| CounterRow {
-            at,
-            module: path.module,
-            handler: path.handler,
-            made: 0,
-            succeeded: 0,
-            failed: 0,
-            retried: 0,
-            deleted: 0,
-            runs: 0,
-            run_us: 0,
-            fuel: 0,
-        });
-        match what {
-            "made" => row.made = count,
-            "succeeded" => row.succeeded = count,
-            "failed" => row.failed = count,
-            "retried" => row.retried = count,
-            "deleted" => row.deleted = count,
-            "runs" => row.runs = count,
-            "run_us" => row.run_us = count,
-            "fuel" => row.fuel = count,
-            // A newer Windlass may count more.
-            _ => {}
+/// What happened in a span, by module and handler.
+pub(super) struct Span {
+    pub(super) rows: Vec<CounterRow>,
+    /// The fields that cannot be read.
+    pub(super) damaged: Vec<String>,
+}
+
+impl Span {
+    fn read(at: Timestamp, mut fields: List) -> Result<Self, StorageError> {
+        let mut rows = BTreeMap::<HandlerPath, CounterRow>::new();
+        let mut damaged = Vec::new();
+        while !fields.is_empty() {
+            let (field, count) = (fields.bytes()?, fields.bytes()?);
+            let (field, count) = (String::from_utf8_lossy(&field), String::from_utf8_lossy(&count));
+            let parsed = || {
+                let (path, what) = field.split_once(' ')?;
+                Some((path.parse::<HandlerPath>().ok()?, what, count.parse::<u64>().ok()?))
+            };
+            match parsed() {
+                Some((path, what, count)) => {
+                    let row = rows.entry(path.clone()).or_insert_with(|| nothing(at, path));
+                    set(row, what, count);
+                }
+                None => damaged.push(format!("`{field}` with the value `{count}`")),
+            }
         }
+        Ok(Self { rows: rows.into_values().collect(), damaged })
     }
-    Ok(rows.into_values().collect())
+}
+
+fn nothing(at: Timestamp, path: HandlerPath) -> CounterRow {
+    CounterRow {
+        at,
+        module: path.module,
+        handler: path.handler,
+        made: 0,
+        succeeded: 0,
+        failed: 0,
+        retried: 0,
+        deleted: 0,
+        runs: 0,
+        run_us: 0,
+        fuel: 0,
+    }
+}
+
+fn set(row: &mut CounterRow, what: &str, count: u64) {
+    match what {
+        "made" => row.made = count,
+        "succeeded" => row.succeeded = count,
+        "failed" => row.failed = count,
+        "retried" => row.retried = count,
+        "deleted" => row.deleted = count,
+        "runs" => row.runs = count,
+        "run_us" => row.run_us = count,
+        "fuel" => row.fuel = count,
+        // A newer Windlass may count more.
+        _ => {}
+    }
 }

@@ -84,16 +84,21 @@ impl RedisStorage {
         if let Some(text) = cursor {
             text.parse::<RecurringName>().map_err(|_| invalid(text))?;
         }
+        let mut kept = self.kept_recurring(cursor.unwrap_or_default(), limit + 1).await?;
+        let more = kept.len() > limit;
+        kept.truncate(limit);
+        let next = kept.last().filter(|_| more).map(|(name, _)| name.clone());
+        Ok(Page::new(readable(kept), next))
+    }
+
+    /// The entries after this name, each as far as it can be read.
+    pub(super) async fn kept_recurring(&self, after: &str, limit: usize) -> Result<Vec<Kept>, StorageError> {
         let mut call = self.call(&script::RECURRING);
-        call.arg("list").arg(limit + 1).arg(cursor.unwrap_or_default());
+        call.arg("list").arg(limit).arg(after);
         let mut answer = List::of(self.run(call).await?)?;
         answer.next()?;
         answer.next()?;
-        let mut entries = read(answer)?;
-        let more = entries.len() > limit;
-        entries.truncate(limit);
-        let next = entries.last().filter(|_| more).map(|entry| entry.name.to_string());
-        Ok(Page::new(entries, next))
+        read(answer)
     }
 
     pub(super) async fn due(&self, limit: usize) -> Result<Due, StorageError> {
@@ -102,19 +107,31 @@ impl RedisStorage {
         let mut answer = List::of(self.run(call).await?)?;
         let next_in_ms = answer::optional_number(answer.next()?)?;
         let now = Timestamp(answer::number(answer.next()?)?);
-        Ok(Due { entries: read(answer)?, next_in_ms, now })
+        Ok(Due { entries: readable(read(answer)?), next_in_ms, now })
     }
 }
 
-fn read(mut pairs: List) -> Result<Vec<RecurringEntry>, StorageError> {
+/// An entry by its name, or why it cannot be read.
+type Kept = (String, Result<RecurringEntry, StorageError>);
+
+fn read(mut pairs: List) -> Result<Vec<Kept>, StorageError> {
     let mut entries = Vec::new();
     while !pairs.is_empty() {
-        let (name, kept) = (pairs.text()?, pairs.text()?);
-        match decode(&name, &kept) {
+        let (name, kept) = (pairs.text()?, pairs.bytes()?);
+        let entry = decode(&name, &String::from_utf8_lossy(&kept));
+        entries.push((name, entry));
+    }
+    Ok(entries)
+}
+
+/// One that cannot be read must not keep the others from being fired; asked for by its name, it says why.
+fn readable(kept: Vec<Kept>) -> Vec<RecurringEntry> {
+    let mut entries = Vec::new();
+    for (name, entry) in kept {
+        match entry {
             Ok(entry) => entries.push(entry),
-            // One that cannot be read must not keep the others from being fired; asked for by its name, it says why.
             Err(error) => tracing::error!(recurring = name, %error, "a recurring job is passed over"),
         }
     }
-    Ok(entries)
+    entries
 }

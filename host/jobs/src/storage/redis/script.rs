@@ -46,7 +46,7 @@ macro_rules! scripts {
 }
 
 scripts! {
-    OPEN: Stores + MOVES = "open.lua";
+    OPEN: Drains + MOVES = "open.lua";
     ENQUEUE: Stores + MOVES + BIRTHS = "enqueue.lua";
     CLAIM: Drains + MOVES = "claim.lua";
     SETTLE: Drains + MOVES + BIRTHS = "settle.lua";

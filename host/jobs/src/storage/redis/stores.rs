@@ -22,9 +22,9 @@ use super::{
 use crate::{
     Claimed, Clock, Fence, NewJob, Settlement,
     storage::{
-        ClaimRequest, Commanded, Due, Finding, Heartbeat, JobStore, ModuleStore, NewServer, NewVersion, Note, Promoted,
-        Pulse, QueueStore, Record, RecurringEntry, RecurringStore, Retention, ServerStore, Storage, StorageError,
-        Superseded, Transfer, Wake,
+        ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, Migration, ModuleStore, NewServer,
+        NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, Retention, ServerStore,
+        Storage, StorageError, Superseded, Transfer, Wake,
     },
 };
 
@@ -40,6 +40,7 @@ pub struct RedisStorage {
     /// Absent where Redis' own clock counts.
     pub(super) clock: Option<Arc<dyn Clock>>,
     pub(super) listener: Option<AbortHandle>,
+    pub(super) migration: Migration,
 }
 
 impl RedisStorage {
@@ -280,6 +281,10 @@ impl RecurringStore for RedisStorage {
 impl Transfer for RedisStorage {
     async fn export(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Record>, StorageError> {
         self.export_page(cursor, limit).await
+    }
+
+    async fn export_readable(&self, cursor: Option<&str>, limit: usize) -> Result<ExportPart, StorageError> {
+        self.export_part(cursor, limit).await
     }
 
     async fn import(&self, records: Vec<Record>) -> Result<usize, StorageError> {

@@ -11,7 +11,7 @@ use super::{
     tx::Tx,
     words::{Word, signed, unsigned},
 };
-use crate::storage::MAX_SPANS;
+use crate::storage::{MAX_SPANS, too_many_rows};
 
 /// How many old rows one step removes at most: writing waits for it.
 const OLD_ROWS: i64 = 1_000;
@@ -152,10 +152,7 @@ pub(super) fn counters(db: &Connection, query: &CounterQuery, most: usize) -> Re
     let mut counted = Vec::new();
     while let Some(row) = rows.next()? {
         if counted.len() == most {
-            return Err(Fault::TooLarge(format!(
-                "these counters have more than {most} rows: ask for a module, for a handler, for a shorter time, or by the \
-                 hour"
-            )));
+            return Err(Fault::TooLarge(too_many_rows(most)));
         }
         counted.push(read(row)?);
     }

@@ -8,9 +8,11 @@ use std::{
 
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
 use tokio::sync::Semaphore;
+use windlass_api::State;
 
 use super::{
     SqliteStorage,
+    damage::{Extent, MAX_SUSPECTS, set_suspect_aside},
     fault::READ_ONLY,
     hub::Hub,
     lock::HostLock,
@@ -18,7 +20,8 @@ use super::{
     options::{Role, SqliteOptions},
     pen::Pen,
     readers::Readers,
-    schema, servers,
+    schema,
+    servers::{self, Passing},
     writer::Writer,
 };
 use crate::{Clock, storage::StorageError};
@@ -127,7 +130,7 @@ impl SqliteStorage {
 fn sweep_all(writer: &mut Writer, name: &str) -> Result<usize, StorageError> {
     let swept = match writer.db.is_readonly(MAIN_DB) {
         Ok(true) => Err(StorageError::Unavailable(READ_ONLY.to_owned())),
-        _ => writer.at_start(servers::sweep_all),
+        _ => sweep_past_suspects(writer),
     };
     swept.map_err(|error| match error {
         StorageError::Unavailable(text) if text == READ_ONLY => StorageError::Unusable(format!(
@@ -136,6 +139,28 @@ fn sweep_all(writer: &mut Writer, name: &str) -> Result<usize, StorageError> {
         )),
         error => error,
     })
+}
+
+/// Goes on past jobs that stand on damaged pages: one such page must not keep a host from starting.
+fn sweep_past_suspects(writer: &mut Writer) -> Result<usize, StorageError> {
+    let passing = Arc::new(Passing::default());
+    for _ in 0..MAX_SUSPECTS {
+        let met = Arc::clone(&passing);
+        let swept = writer.at_start(move |tx| servers::sweep_all(tx, &met));
+        let seq = match passing.suspect.take() {
+            Some(seq) if swept.is_err() => seq,
+            _ => return swept,
+        };
+        tracing::error!(job = seq, "a job is passed over, because the database file is damaged where it stands");
+        for extent in Extent::ALL {
+            let aside = writer.at_start(move |tx| set_suspect_aside(tx, seq, State::Processing, extent));
+            if !matches!(aside, Err(StorageError::Damaged(_))) {
+                break;
+            }
+        }
+        passing.pass(seq);
+    }
+    writer.at_start(move |tx| servers::sweep_all(tx, &passing))
 }
 
 fn cannot_open(name: &str, error: rusqlite::Error) -> StorageError {

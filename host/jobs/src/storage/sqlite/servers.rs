@@ -1,10 +1,15 @@
 //! Servers, their heartbeats, and what becomes of the jobs of those that are gone.
 
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+};
+
 use rusqlite::{Connection, OptionalExtension, params};
 use windlass_api::{Cause, Json, QueueName, ServerId, ServerView, SlotUse, State, Timestamp, Usage};
 
 use super::{
-    damage::{set_aside, unless_damaged},
+    damage::{Suspect, set_aside, unless_damaged},
     fault::Fault,
     record::{Job, RunEnd},
     settle::{delete_reason, host_failure},
@@ -74,54 +79,103 @@ pub(super) fn pulses(db: &Connection) -> Result<Vec<Pulse>, Fault> {
     Ok(pulses)
 }
 
-pub(super) fn sweep(tx: &mut Tx<'_>, lost: Pulse) -> Result<Option<usize>, Fault> {
+/// What taking runs away goes on past: the jobs that stand on damaged pages.
+#[derive(Debug, Default)]
+pub(super) struct Passing {
+    /// The one that was met last.
+    pub(super) suspect: Suspect,
+    passed: Mutex<HashSet<i64>>,
+}
+
+impl Passing {
+    /// From now on a job is left alone.
+    pub(super) fn pass(&self, seq: i64) {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner).insert(seq);
+    }
+
+    fn is_passed(&self, seq: i64) -> bool {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner).contains(&seq)
+    }
+}
+
+pub(super) fn sweep(tx: &mut Tx<'_>, lost: Pulse, passing: &Passing) -> Result<Option<usize>, Fault> {
     let server = tx
         .db
         .prepare_cached("UPDATE servers SET alive = 0 WHERE id = ?1 AND beat = ?2 AND alive RETURNING n")?
         .query_row((lost.server.0.as_bytes(), signed(lost.beat)), |row| row.get(0))
         .optional()?;
     let Some(server) = server else { return Ok(None) };
-    let mut taken = 0;
-    for seq in runs_of(tx, server)? {
-        if unless_damaged(tx, seq, |tx| take_away(tx, Job::by_seq(tx.db, seq)?))?.is_none() {
-            set_aside(tx, seq, State::Processing)?;
-        }
-        taken += 1;
-    }
-    Ok(Some(taken))
+    end_runs(tx, server, passing, take_away).map(Some)
 }
 
 /// Gives up every server at once: whoever holds the lock of the database is the only host.
-pub(super) fn sweep_all(tx: &mut Tx<'_>) -> Result<usize, Fault> {
+pub(super) fn sweep_all(tx: &mut Tx<'_>, passing: &Passing) -> Result<usize, Fault> {
     let mut taken = 0;
     for pulse in pulses(tx.db)? {
-        taken += sweep(tx, pulse)?.unwrap_or(0);
+        taken += sweep(tx, pulse, passing)?.unwrap_or(0);
     }
     Ok(taken)
 }
 
-pub(super) fn leave(tx: &mut Tx<'_>, id: ServerId) -> Result<(), Fault> {
+pub(super) fn leave(tx: &mut Tx<'_>, id: ServerId, passing: &Passing) -> Result<(), Fault> {
     let server = tx
         .db
         .prepare_cached("UPDATE servers SET alive = 0 WHERE id = ?1 AND alive RETURNING n")?
         .query_row([id.0.as_bytes()], |row| row.get(0))
         .optional()?;
     let Some(server) = server else { return Ok(()) };
-    for seq in runs_of(tx, server)? {
-        if unless_damaged(tx, seq, |tx| hand_back(tx, Job::by_seq(tx.db, seq)?))?.is_none() {
-            set_aside(tx, seq, State::Processing)?;
+    end_runs(tx, server, passing, hand_back).map(drop)
+}
+
+/// Ends all runs of a server that is gone; gives how many.
+fn end_runs(
+    tx: &mut Tx<'_>,
+    server: i64,
+    passing: &Passing,
+    end: fn(&mut Tx<'_>, Job) -> Result<(), Fault>,
+) -> Result<usize, Fault> {
+    let runs = runs_of(tx, server, passing)?;
+    for seq in &runs {
+        let suspect = &passing.suspect;
+        let ended = suspect.watch_beside(*seq, tx, |tx| {
+            unless_damaged(tx, *seq, |tx| {
+                let job = look(tx, *seq, suspect)?;
+                end(tx, job)
+            })
+        })?;
+        if ended.is_none() {
+            set_aside(tx, *seq, State::Processing)?;
         }
     }
-    Ok(())
+    Ok(runs.len())
 }
 
 /// The numbers of the jobs that a server runs.
-fn runs_of(tx: &Tx<'_>, server: i64) -> Result<Vec<i64>, Fault> {
-    let mut query = tx
+fn runs_of(tx: &Tx<'_>, server: i64, passing: &Passing) -> Result<Vec<i64>, Fault> {
+    // From the index alone, so that a damaged page hides only the jobs that stand on it.
+    let running = tx
         .db
-        .prepare_cached("SELECT seq FROM jobs INDEXED BY jobs_by_state WHERE state = 3 AND server = ?1 ORDER BY seq")?;
-    let runs = query.query_map([server], |row| row.get(0))?;
-    Ok(runs.collect::<Result<_, _>>()?)
+        .prepare_cached("SELECT seq FROM jobs INDEXED BY jobs_by_state WHERE state = 3 ORDER BY seq")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<Vec<i64>, _>>()?;
+    let mut runs = Vec::new();
+    for seq in running.into_iter().filter(|seq| !passing.is_passed(*seq)) {
+        let own = passing.suspect.watch(seq, || {
+            let mut query = tx.db.prepare_cached("SELECT 1 FROM jobs WHERE seq = ?1 AND server = ?2")?;
+            Ok(query.exists((seq, server))?)
+        })?;
+        if own {
+            runs.push(seq);
+        }
+    }
+    Ok(runs)
+}
+
+fn look(tx: &Tx<'_>, seq: i64, suspect: &Suspect) -> Result<Job, Fault> {
+    let job = suspect.watch(seq, || Job::by_seq(tx.db, seq))?;
+    // Its history is about to be written to: whether that can be is seen by looking at the place.
+    suspect.watch(seq, || Ok(tx.db.prepare_cached("SELECT 1 FROM history WHERE seq = ?1")?.exists([seq])?))?;
+    Ok(job)
 }
 
 /// Takes a run away from a server that was lost. The attempt counts: nobody knows how far it came.

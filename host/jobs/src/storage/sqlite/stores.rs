@@ -30,7 +30,8 @@ use super::{
     promote::{self, Removed},
     queues,
     readers::Readers,
-    servers, settle, show,
+    servers::{self, Passing},
+    settle, show,
     tx::Tx,
 };
 use crate::{
@@ -104,6 +105,28 @@ impl SqliteStorage {
             }
         }
         outcome
+    }
+
+    /// Takes runs away, and goes on past jobs that stand on damaged pages. Where nobody can tell any more whose run such a job
+    /// is, it stays as it is.
+    async fn past_suspects<T: Send + 'static>(
+        &self,
+        step: impl Fn(&mut Tx<'_>, &Passing) -> Result<T, Fault> + Clone + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let passing = Arc::new(Passing::default());
+        let mut left = MAX_SUSPECTS;
+        loop {
+            let (step, met) = (step.clone(), Arc::clone(&passing));
+            let outcome = self.write(Durability::Promised, move |tx| step(tx, &met)).await;
+            match passing.suspect.take() {
+                Some(seq) if outcome.is_err() && left > 0 => {
+                    self.set_aside(seq, State::Processing).await?;
+                    passing.pass(seq);
+                    left -= 1;
+                }
+                _ => return outcome,
+            }
+        }
     }
 
     /// Removes jobs whose time is over. Those that stand on a damaged page are remembered and stay.
@@ -332,11 +355,11 @@ impl ServerStore for SqliteStorage {
     }
 
     async fn sweep(&self, lost: Pulse) -> Result<Option<usize>, StorageError> {
-        self.write(Durability::Promised, move |tx| servers::sweep(tx, lost)).await
+        self.past_suspects(move |tx, passing| servers::sweep(tx, lost, passing)).await
     }
 
     async fn leave(&self, server: ServerId) -> Result<(), StorageError> {
-        self.write(Durability::Promised, move |tx| servers::leave(tx, server)).await
+        self.past_suspects(move |tx, passing| servers::leave(tx, server, passing)).await
     }
 
     async fn servers(&self) -> Result<Vec<ServerView>, StorageError> {

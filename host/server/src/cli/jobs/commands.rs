@@ -16,7 +16,7 @@ use crate::remote::RemoteError;
 pub(in super::super) struct Requeue {
     #[command(flatten)]
     chosen: Chosen,
-    /// Forget what earlier attempts left as checkpoints.
+    /// Forget what earlier attempts recorded: steps and checkpoints.
     #[arg(long)]
     fresh: bool,
     /// Run on the version that is active now, instead of the one that the job started with.

@@ -4,13 +4,14 @@
 --           what becomes of the job: `S`ucceeded, `R`etry, snoo`Z`e, `F`ailed, re`L`eased, `H`andler missing, `C`ancelled
 --           the delay in milliseconds or the mode (a number), the reason (a failure's cause), the usage as 48 bytes
 --           with its time and fuel as numbers, the failure as JSON, whether there is a result (0 or 1), the result,
---           how many follow-up jobs, and those, five arguments each, as births.lua says
+--           how many follow-up jobs, whether the handler was begun (0 or 1), and those jobs, five arguments each, as
+--           births.lua says
 -- Result    a letter for each: the number of its state, `x` where its fence did not hold, `d` where it is damaged
 local count, at = tonumber(ARGV[3]), 4
 local letters, starts, ids, seen = {}, {}, {}, {}
 for n = 1, count do
   starts[n], ids[n] = at, ARGV[at]
-  at = at + 13 + 5 * tonumber(ARGV[at + 12])
+  at = at + 14 + 5 * tonumber(ARGV[at + 12])
 end
 local records = values('j:', ids)
 for n = 1, count do
@@ -65,9 +66,11 @@ for n = 1, count do
       if kind == 'R' then happened(path, 'retried', 1) end
     end
     if job.state == DELETED then happened(path, 'deleted', 1) end
-    happened(path, 'runs', 1)
-    happened(path, 'run_us', tonumber(ARGV[at + 7]))
-    happened(path, 'fuel', tonumber(ARGV[at + 8]))
+    if ARGV[at + 13] == '1' then
+      happened(path, 'runs', 1)
+      happened(path, 'run_us', tonumber(ARGV[at + 7]))
+      happened(path, 'fuel', tonumber(ARGV[at + 8]))
+    end
     job.server = ''
     record_run(job, run, ARGV[at + 6], failure, by)
     stand(job)
@@ -75,7 +78,7 @@ for n = 1, count do
     letters[n] = job.state
     local follow_ups = tonumber(ARGV[at + 12])
     if kind == 'S' and follow_ups > 0 then
-      bear(at + 13, follow_ups)
+      bear(at + 14, follow_ups)
     end
   end
 end
