@@ -68,6 +68,37 @@ pub(super) struct Question {
 /// A question to the host, put anew each time. Of one type for all, since what follows is much code.
 type Ask = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()>>>>;
 
+/// Whose turn it is, of what is looked at less often than there are news.
+#[derive(Clone, Copy)]
+pub(super) struct Rounds(StoredValue<u32>);
+
+impl Rounds {
+    pub(super) fn new() -> Self {
+        Self(StoredValue::new(0))
+    }
+
+    /// Whether it is the first time, or as many times later as these.
+    pub(super) fn is_turn(self, times: u32) -> bool {
+        let round = self.0.try_update_value(|rounds| std::mem::replace(rounds, rounds.wrapping_add(1)));
+        round.unwrap_or_default().is_multiple_of(times)
+    }
+}
+
+/// Tells news of one topic from those of others that are followed with it.
+#[derive(Clone, Copy)]
+pub(super) struct News {
+    all: RwSignal<u64>,
+    known: StoredValue<Option<u64>>,
+}
+
+impl News {
+    /// Whether there are some since the last time that this was asked.
+    pub(super) fn are_there(self) -> bool {
+        let all = self.all.get_untracked();
+        self.known.try_update_value(|known| known.replace(all) != Some(all)) == Some(true)
+    }
+}
+
 /// How long a message stays, in milliseconds: long enough to be read and acted upon.
 const TOAST_MS: u64 = 8_000;
 
@@ -152,9 +183,9 @@ impl Shared {
         }
     }
 
-    /// How often there were news of a topic.
-    pub(super) fn news_so_far(self, topic: Topic) -> u64 {
-        self.news[topic as usize].get_untracked()
+    /// To tell news of a topic from those of others.
+    pub(super) fn of_topic(self, topic: Topic) -> News {
+        News { all: self.news[topic as usize], known: StoredValue::new(None) }
     }
 
     pub(super) fn say(self, text: impl Into<String>) {

@@ -122,7 +122,7 @@ async fn each_role_is_offered_what_it_may_do_and_no_more() -> Result<()> {
             // The role is known by now: the navigation names it.
             browser.sees(".signed-in").await?;
             let script = format!(
-                "const found = document.querySelector({}); return !!found && found.offsetParent !== null",
+                "return [...document.querySelectorAll({})].some((found) => found.offsetParent !== null)",
                 json!(offer)
             );
             let is_offered = browser.run(&script).await? == json!(true);

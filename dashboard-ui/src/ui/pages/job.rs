@@ -63,11 +63,9 @@ fn follow(shared: Shared, model: RwSignal<JobModel>, id: JobId) {
             shared.watched.set(None);
         }
     });
-    // The last news of it that were followed up.
-    let known = StoredValue::new(None);
+    let news = shared.of_topic(Topic::Job);
     shared.follow(&[Topic::Job, Topic::Second], move || async move {
-        let news = shared.news_so_far(Topic::Job);
-        let is_news = known.try_update_value(|known| known.replace(news) != Some(news)) == Some(true);
+        let is_news = news.are_there();
         // A job that is gone stays gone; of lines that are written no event tells.
         let is_due = model.try_with_untracked(|model| model.is_live() && (is_news || model.may_write()));
         if is_due != Some(true) {

@@ -17,7 +17,7 @@ use crate::{
     ui::{
         bulk::{self, BulkActions},
         parts::{Empty, Failed, Instant, Loading, Stale},
-        shared::Shared,
+        shared::{Rounds, Shared},
     },
 };
 
@@ -96,10 +96,9 @@ pub(in crate::ui) fn Jobs() -> impl IntoView {
         counted.set(Loaded::default());
         shared.news_of(&[Topic::Counts, Topic::Second]);
     });
-    let known = StoredValue::new(None);
+    let news = shared.of_topic(Topic::Counts);
     shared.follow(&[Topic::Counts, Topic::Second], move || async move {
-        let news = shared.news_so_far(Topic::Counts);
-        let is_news = known.try_update_value(|known| known.replace(news) != Some(news)) == Some(true);
+        let is_news = news.are_there();
         // No event tells how far a job is that runs.
         let runs =
             page.jobs.try_with_untracked(|jobs| jobs.rows().iter().any(|row| row.job.state == State::Processing));
@@ -114,14 +113,12 @@ pub(in crate::ui) fn Jobs() -> impl IntoView {
         let answer = shared.api().jobs(&shown).await;
         page.happen(Event::Arrived { question, answer, hold: page.must_hold() });
     });
-    let rounds = StoredValue::new(0_u32);
+    let rounds = Rounds::new();
     shared.follow(&[Topic::Second], move || async move {
         let Some(shown) = page.shown.try_get_untracked().filter(Shown::is_narrow) else { return };
-        let round =
-            rounds.try_update_value(|rounds| std::mem::replace(rounds, rounds.wrapping_add(1))).unwrap_or_default();
         // A count may take the host 50 ms: not each second.
         let is_known = counted.try_with_untracked(|counted| counted.value.is_some() || counted.trouble.is_some());
-        if is_known == Some(true) && !round.is_multiple_of(5) {
+        if !rounds.is_turn(5) && is_known == Some(true) {
             return;
         }
         let answer = shared.api().count(&shown).await;

@@ -17,7 +17,7 @@ use crate::{
     ui::{
         browser,
         parts::{Chart, Failed, Glyph, Icon, Instant, Loading, Meter, Name, sentence},
-        shared::Shared,
+        shared::{Rounds, Shared},
     },
 };
 
@@ -143,14 +143,13 @@ fn Charted(charted: RwSignal<Loaded<Traffic>>, reach: RwSignal<Reach>) -> impl I
 }
 
 fn follow(shared: Shared, traffic: RwSignal<Loaded<Traffic>>, reach: Signal<Reach>) {
-    let rounds = StoredValue::new(0_u32);
+    let (rounds, long) = (Rounds::new(), Rounds::new());
     shared.follow(&[Topic::Second], move || async move {
-        let round =
-            rounds.try_update_value(|rounds| std::mem::replace(rounds, rounds.wrapping_add(1))).unwrap_or_default();
         let (has, lacks) =
             traffic.with_untracked(|traffic| (traffic.value.is_some(), traffic.trouble == Some(Trouble::NotOffered)));
         // A chart by the minute that is five seconds old is new enough; a host without counters will not have them soon.
-        if (has && !round.is_multiple_of(5)) || (lacks && round % 60 != 0) {
+        let (is_fifth, is_sixtieth) = (rounds.is_turn(5), long.is_turn(60));
+        if (has && !is_fifth) || (lacks && !is_sixtieth) {
             return;
         }
         let (reach, now) = (reach.get_untracked(), browser::now());
@@ -173,12 +172,10 @@ fn follow(shared: Shared, traffic: RwSignal<Loaded<Traffic>>, reach: Signal<Reac
 const RECURRING: usize = 200;
 
 fn follow_recurring(shared: Shared, recurring: RwSignal<Loaded<Vec<RecurringJob>>>) {
-    let rounds = StoredValue::new(0_u32);
+    let rounds = Rounds::new();
     shared.follow(&[Topic::Second], move || async move {
-        let round =
-            rounds.try_update_value(|rounds| std::mem::replace(rounds, rounds.wrapping_add(1))).unwrap_or_default();
         // No event tells of them, and each is missed for a minute at least before that is told.
-        if !round.is_multiple_of(15) {
+        if !rounds.is_turn(15) {
             return;
         }
         let answer = shared.api().recurring(None, RECURRING).await;

@@ -14,7 +14,7 @@ use crate::{
     query,
     ui::{
         parts::{Empty, Failed, Loading, Name, Stale},
-        shared::Shared,
+        shared::{Rounds, Shared},
     },
 };
 
@@ -40,14 +40,11 @@ pub(in crate::ui) fn Recurring() -> impl IntoView {
         listed.set(Loaded::default());
         shared.look();
     });
-    let (rounds, known) = (StoredValue::new(0_u32), StoredValue::new(None));
+    let (rounds, news) = (Rounds::new(), shared.of_topic(Topic::Counts));
     shared.follow(&[Topic::Counts, Topic::Second], move || async move {
-        let round =
-            rounds.try_update_value(|rounds| std::mem::replace(rounds, rounds.wrapping_add(1))).unwrap_or_default();
         // Jobs that come and go are theirs, perhaps.
-        let news = shared.news_so_far(Topic::Counts);
-        let is_news = known.try_update_value(|known| known.replace(news) != Some(news)) == Some(true);
-        if !is_news && !round.is_multiple_of(LOOK) {
+        let (is_news, is_turn) = (news.are_there(), rounds.is_turn(LOOK));
+        if !is_news && !is_turn {
             return;
         }
         let Some(asked) = cursor.try_get_untracked() else { return };

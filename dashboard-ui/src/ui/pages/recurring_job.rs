@@ -18,7 +18,7 @@ use crate::{
     },
     ui::{
         parts::{Code, Empty, Fact, Failed, Instant, Loading, Name, Stale},
-        shared::Shared,
+        shared::{Rounds, Shared},
     },
 };
 
@@ -61,15 +61,12 @@ fn Shown(name: RecurringName) -> impl IntoView {
     let shared = Shared::of_page();
     let job = RwSignal::new(Loaded::<Entry>::default());
     let title = name.to_string();
-    let (rounds, known) = (StoredValue::new(0_u32), StoredValue::new(None));
+    let (rounds, news) = (Rounds::new(), shared.of_topic(Topic::Counts));
     shared.follow(&[Topic::Counts, Topic::Second], move || {
         let name = name.clone();
         async move {
-            let round =
-                rounds.try_update_value(|rounds| std::mem::replace(rounds, rounds.wrapping_add(1))).unwrap_or_default();
-            let news = shared.news_so_far(Topic::Counts);
-            let is_news = known.try_update_value(|known| known.replace(news) != Some(news)) == Some(true);
-            if !is_news && !round.is_multiple_of(LOOK) {
+            let (is_news, is_turn) = (news.are_there(), rounds.is_turn(LOOK));
+            if !is_news && !is_turn {
                 return;
             }
             let answer = shared.api().recurring_job(&name).await;
