@@ -25,7 +25,7 @@ fn busy(host: &Host<'_>) -> Result<(Job, Job)> {
     }
     let nightly = ["--time-zone", "Europe/Berlin", "--misfire", "catch-up"];
     put(host, "nightly-report", "30 2 * * mon-fri", "faults/noop", &nightly)?;
-    put(host, "clean-up", "every 15m", "faults/flaky", &["--misfire", "skip"])?;
+    put(host, "clean-up", "every 15m", "faults/noop_async", &["--misfire", "skip"])?;
     put(host, "each-second", "every 1s", "faults/noop", &[])?;
     put(host, "retired", "@yearly", "faults/noop", &["--time-zone", "America/New_York"])?;
     host.json::<Value>(&["recurring", "pause", "retired"])?;
