@@ -126,9 +126,13 @@ fn Row(listed: RwSignal<Listed>, name: RecurringName) -> impl IntoView {
     let handler = move || job.get().map(|job| job.request.job.handler.to_string());
     let schedule = move || {
         job.get().map(|job| {
+            let schedule = job.request.schedule;
+            // An interval goes by no clock.
+            let is_interval = schedule.get(..5).is_some_and(|word| word.eq_ignore_ascii_case("every"));
+            let zone = job.request.time_zone.or_else(|| (!is_interval).then(|| "UTC".to_owned()));
             view! {
-                <code>{job.request.schedule}</code>
-                <div class="row-note"><Name text=job.request.time_zone.unwrap_or_else(|| "UTC".to_owned()) /></div>
+                <code>{schedule}</code>
+                {zone.map(|zone| view! { <div class="row-note"><Name text=zone /></div> })}
             }
         })
     };
