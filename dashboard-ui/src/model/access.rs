@@ -134,9 +134,7 @@ pub fn refusal(trouble: &Trouble, retry_after: Option<u32>) -> (String, u32) {
             (text.to_owned(), retry_after.unwrap_or(WAIT_S).clamp(1, MOST_S))
         }
         Trouble::Problem(problem) if problem.code == ProblemCode::Unauthenticated => {
-            let text =
-                "the host does not know this token, or it has expired. A token is made with `windlass token new`";
-            (text.to_owned(), 0)
+            ("the host does not know this token, or it has expired".to_owned(), 0)
         }
         other => (other.to_string(), 0),
     }
