@@ -69,7 +69,7 @@ fn look_later(shared: Shared, id: BulkActionId, wait: u64) {
                 }
                 Ok(action) => {
                     shared.bulk.update(|known| {
-                        known.iter_mut().filter(|known| known.id == id).for_each(|known| known.clone_from(&action))
+                        known.iter_mut().filter(|known| known.id == id).for_each(|known| known.clone_from(&action));
                     });
                     look_later(shared, id, LOOK_MS);
                 }
