@@ -163,7 +163,7 @@ impl Shared {
             is_asking.set_value(true);
             asked_again.set_value(false);
             // What it reads is not what brings it about: a page says itself when to look again.
-            let asking = untrack(|| ask());
+            let asking = untrack(&ask);
             spawn_local(async move {
                 asking.await;
                 // The page may be gone by now, and what it kept with it.

@@ -86,7 +86,7 @@ fn beat(shared: Shared, number: u32) {
     let next = move || {
         let connection = shared.connection.get_untracked();
         let tells = connection.source == Source::Events && !connection.is_lost();
-        if browser::is_visible() && (!tells || number % BESIDES_EVENTS == 0) {
+        if browser::is_visible() && (!tells || number.is_multiple_of(BESIDES_EVENTS)) {
             // A lost host is looked for even where the viewer has stopped the list.
             if connection.misses > 0 { shared.look() } else { look(shared) }
         }

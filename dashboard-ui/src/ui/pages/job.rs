@@ -61,7 +61,7 @@ fn follow(shared: Shared, model: RwSignal<JobModel>, id: JobId) {
         let rests = model.try_with_untracked(|model| {
             let has_ended = model.detail.value.as_ref().is_some_and(|detail| detail.job.state.is_final());
             let is_complete = has_ended && model.detail.trouble.is_none() && model.logs.is_there;
-            !model.is_live() || is_complete && shared.news.get_untracked() % 5 != 0
+            !model.is_live() || is_complete && !shared.news.get_untracked().is_multiple_of(5)
         });
         if rests == Some(true) && shared.live.get_untracked() {
             return;

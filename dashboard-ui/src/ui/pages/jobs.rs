@@ -100,7 +100,7 @@ pub(in crate::ui) fn Jobs() -> impl IntoView {
         let Some(shown) = page.shown.try_get_untracked().filter(Shown::is_narrow) else { return };
         // A count may take the host 50 ms: not each second.
         let is_known = counted.try_with_untracked(|counted| counted.value.is_some() || counted.trouble.is_some());
-        if is_known == Some(true) && shared.news.get_untracked() % 5 != 0 {
+        if is_known == Some(true) && !shared.news.get_untracked().is_multiple_of(5) {
             return;
         }
         let answer = shared.api().count(&shown).await;

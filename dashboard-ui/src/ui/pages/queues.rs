@@ -98,7 +98,7 @@ fn set_paused(shared: Shared, name: QueueName, paused: bool) {
     spawn_local(async move {
         match shared.api().set_paused(&name, paused).await {
             Ok(queue) if queue.paused => {
-                shared.say(format!("Queue {name} is paused: jobs that run go on, none is taken from it."))
+                shared.say(format!("Queue {name} is paused: jobs that run go on, none is taken from it."));
             }
             Ok(_) => shared.say(format!("Queue {name} is taken from again.")),
             Err(trouble) => shared.complain(format!("Queue {name} was not changed: {trouble}.")),

@@ -37,7 +37,7 @@ pub(in crate::ui) fn Copy(
     view! {
         <button type="button" class=class on:click=copy title=label.clone() aria-label=label>
             {move || view! { <Icon glyph=if done.get() { Glyph::Check } else { Glyph::Copy } /> }}
-            {(!small).then(|| move || if done.get() { "Copied".to_owned() } else { shown.clone() })}
+            {(!small).then_some(move || if done.get() { "Copied".to_owned() } else { shown.clone() })}
         </button>
     }
 }

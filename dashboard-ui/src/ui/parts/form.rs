@@ -180,7 +180,7 @@ fn input(field: &Field, node: &Node, pointer: String, faults: Memo<Vec<Fault>>) 
             // No number field: it would round what is beyond 53 bits.
             view! {
                 <input type="text" id=id inputmode=keyboard placeholder=bounds autocomplete="off" aria-invalid=is_wrong aria-describedby=hint bind:value=typed />
-                {move || (!typed.with(String::is_empty)).then(|| told())}
+                {move || (!typed.with(String::is_empty)).then(&told)}
             }.into_any()
         }
         (Shape::Raw, Node::Typed(typed)) => {
