@@ -236,7 +236,7 @@ async fn counters_of_more_handlers_than_fit_are_refused() {
     let all = CounterQuery { grain: Grain::Minute, from, before: from.plus_ms(120_000), module: None, handler: None };
     match storage.counters(&all).await {
         Err(StorageError::TooLarge(text)) => {
-            assert!(text.contains("more than 100000 rows: ask for a module"), "{text}")
+            assert!(text.contains("more than 100000 rows: ask for a module"), "{text}");
         }
         other => panic!("it should be refused, but has {:?} rows", other.map(|rows| rows.len())),
     }

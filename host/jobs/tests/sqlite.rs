@@ -23,19 +23,19 @@ impl File {
         self.0.path().join("jobs.db")
     }
 
-    fn open(&self, options: SqliteOptions, clock: Arc<TestClock>) -> Arc<dyn Storage> {
-        SqliteStorage::open(self.path(), SqliteOptions { clock, ..options }).unwrap()
+    fn open(&self, options: SqliteOptions) -> Arc<dyn Storage> {
+        SqliteStorage::open(self.path(), options).unwrap()
     }
 }
 
 #[async_trait(?Send)]
 impl Ground for File {
     async fn beside(&self, clock: Arc<TestClock>) -> Option<Arc<dyn Storage>> {
-        Some(self.open(SqliteOptions::default(), clock))
+        Some(self.open(SqliteOptions { clock, ..SqliteOptions::default() }))
     }
 
     async fn again(&self, clock: Arc<TestClock>) -> Option<Arc<dyn Storage>> {
-        Some(self.open(SqliteOptions::host(), clock))
+        Some(self.open(SqliteOptions { clock, ..SqliteOptions::host() }))
     }
 
     async fn refuse(&self, job: &NewJob) -> bool {
@@ -52,7 +52,7 @@ impl Ground for File {
 
 async fn in_a_file(clock: Arc<TestClock>) -> Opened {
     let file = File(tempfile::tempdir().unwrap());
-    Opened { storage: file.open(SqliteOptions::host(), clock), ground: Rc::new(file) }
+    Opened { storage: file.open(SqliteOptions { clock, ..SqliteOptions::host() }), ground: Rc::new(file) }
 }
 
 async fn in_memory(clock: Arc<TestClock>) -> Opened {

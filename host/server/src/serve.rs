@@ -50,7 +50,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         }
     };
     let metrics = Arc::new(Metrics::default());
-    let storage = Measured::new(storage, metrics.clone());
+    let storage = Measured::around(storage, metrics.clone());
     let client = Client::new(storage.clone()).acting_as("api");
     let modules = Arc::new(Modules::new(storage.clone(), compiler(&settings)?));
     let worker = Worker::start(

@@ -11,9 +11,9 @@ use windlass_api::{
 use windlass_jobs::{
     Claimed, Fence, NewJob, Settlement,
     storage::{
-        ClaimRequest, Commanded, Due, Finding, Heartbeat, JobStore, ModuleStore, NewServer, NewVersion, Note, Promoted,
-        Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore, Storage, StorageError, Superseded,
-        Transfer, Wake, postgres::PostgresStorage,
+        ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, ModuleStore, NewServer, NewVersion,
+        Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore, Storage, StorageError,
+        Superseded, Transfer, Wake, postgres::PostgresStorage,
     },
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    pub(crate) fn new(inner: Arc<dyn Storage>, metrics: Arc<Metrics>) -> Arc<dyn Storage> {
+    pub(crate) fn around(inner: Arc<dyn Storage>, metrics: Arc<Metrics>) -> Arc<dyn Storage> {
         Arc::new(Self { inner, metrics })
     }
 
@@ -107,6 +107,7 @@ measured! {
     }
     Transfer {
         export(cursor: Option<&str>, limit: usize) -> Page<Record>;
+        export_readable(cursor: Option<&str>, limit: usize) -> ExportPart;
         import(records: Vec<Record>) -> usize;
     }
 }

@@ -28,7 +28,7 @@ fn job(handler: &str, run: u32) -> Claimed {
 
 fn scrape(metrics: Arc<Metrics>) -> (Scrape, Client) {
     let storage = SqliteStorage::in_memory(Arc::new(SystemClock)).unwrap();
-    let storage = Measured::new(storage, Arc::clone(&metrics));
+    let storage = Measured::around(storage, Arc::clone(&metrics));
     let client = Client::new(Arc::clone(&storage));
     let slots = Box::new(|| vec![(Mode::Sync, SlotUse { total: 4, busy: 1 })]);
     (Scrape::new(Arc::clone(&storage), metrics, slots, Events::new(storage)), client)

@@ -47,7 +47,7 @@ impl Fault {
 
     /// Whether a single record is at fault, so that others are worth going on with.
     pub(super) fn is_of_a_record(&self) -> bool {
-        matches!(self, Self::Damaged(_) | Self::Sql(Error::ColumnDecode { .. }))
+        matches!(self, Self::Damaged(_) | Self::Sql(Error::ColumnDecode { .. } | Error::Decode(_)))
     }
 
     /// Whether a page of PostgreSQL's own is damaged.

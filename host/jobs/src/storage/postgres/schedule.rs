@@ -107,7 +107,7 @@ pub(super) async fn one(tx: &mut Tx<'_>, name: &RecurringName) -> Result<Option<
 fn read_or_pass_over(row: &PgRow) -> Result<Option<RecurringEntry>, Fault> {
     match read(row) {
         Ok(entry) => Ok(Some(entry)),
-        Err(fault @ (Fault::Damaged(_) | Fault::Sql(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)))) => {
+        Err(fault) if fault.is_of_a_record() => {
             tracing::error!(error = %StorageError::from(fault), "a recurring job is passed over, because it is damaged");
             Ok(None)
         }

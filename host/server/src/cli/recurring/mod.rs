@@ -31,7 +31,7 @@ pub(super) enum Command {
         /// Its name.
         name: RecurringName,
     },
-    Put(put::Put),
+    Put(Box<put::Put>),
     /// Remove a recurring job; the jobs that it made stay. One that a module declares is back when a version of the module
     /// is activated or a host starts: pause it instead.
     Remove {
