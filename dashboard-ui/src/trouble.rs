@@ -46,7 +46,8 @@ impl Trouble {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable => true,
-            Self::Problem(problem) => problem.status == 503,
+            // Whoever is not signed in now may be so in a moment, and finds the page as it was.
+            Self::Problem(problem) => problem.status == 503 || problem.code == ProblemCode::Unauthenticated,
             Self::NotOffered | Self::Unreadable(_) => false,
         }
     }

@@ -3,7 +3,10 @@
 //! A store's answers are not kept: it is enough to know how many there are to each request, and that a fresh store
 //! gives the same ones. So a recording is made of one worker, which asks one thing after another.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::Result;
 use tokio::{
@@ -68,7 +71,20 @@ pub(super) async fn record(store: Store, jobs: usize) -> Result<Recording> {
     drive::all(&*storage, jobs, move |phase| lock(&phases).phase = phase).await?;
     accepting.abort();
     let notes = lock(&notes);
-    Ok(Recording { exchanges: notes.exchanges.clone(), connections: notes.open.len() })
+    let mut exchanges = notes.exchanges.clone();
+    wait_for_no_messages(&mut exchanges);
+    Ok(Recording { exchanges, connections: notes.open.len() })
+}
+
+/// What comes in on a connection that has subscribed comes by itself, whenever that is: it is nothing to wait for.
+fn wait_for_no_messages(exchanges: &mut [Exchange]) {
+    let subscribes = |exchange: &&Exchange| exchange.request.windows(9).any(|word| word == b"SUBSCRIBE");
+    let listening: HashSet<usize> = exchanges.iter().filter(subscribes).map(|exchange| exchange.connection).collect();
+    for exchange in exchanges {
+        if listening.contains(&exchange.connection) {
+            exchange.answers = 0;
+        }
+    }
 }
 
 fn lock(notes: &Shared) -> std::sync::MutexGuard<'_, Notes> {

@@ -23,6 +23,17 @@ pub fn relative(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// What a zone is ahead of UTC at an instant, in minutes, from how a browser writes the instant there: the numbers of
+/// month, day, year, hour, minute and second, with anything between them.
+#[must_use]
+pub fn offset_from(at: Timestamp, written: &str) -> Option<i32> {
+    let numbers: Vec<_> =
+        written.split(|character: char| !character.is_ascii_digit()).filter(|part| !part.is_empty()).collect();
+    let [month, day, year, hour, minute, second] = numbers[..] else { return None };
+    let there: Timestamp = format!("{year}-{month:0>2}-{day:0>2}T{hour:0>2}:{minute}:{second}Z").parse().ok()?;
+    i32::try_from((there.0 - at.0.div_euclid(1_000) * 1_000) / 60_000).ok()
+}
+
 /// An instant as it is written in a zone, such as `2026-11-23T15:49:53.120`; absent beyond the years of four digits.
 fn civil(at: Timestamp, offset_minutes: i32) -> Option<String> {
     let shifted = Timestamp(at.0.checked_add(i64::from(offset_minutes) * 60_000)?);
@@ -77,6 +88,14 @@ mod tests {
         );
         assert_eq!(relative(Timestamp(THEN.0 + 300_000), THEN), "in 5 min");
         assert_eq!(relative(Timestamp(i64::MIN), Timestamp(i64::MAX)), "106751991167 d ago");
+    }
+
+    #[test]
+    fn the_offset_of_a_zone_is_read_from_how_a_browser_writes_an_instant_there() {
+        assert_eq!(offset_from(THEN, "11/23/2026, 16:49:53"), Some(60));
+        assert_eq!(offset_from(THEN, "11/23/2026, 12:19:53"), Some(-210));
+        assert_eq!(offset_from(THEN, "11/24/2026, 05:49:53"), Some(840));
+        assert_eq!(offset_from(THEN, "Invalid Date"), None);
     }
 
     #[test]

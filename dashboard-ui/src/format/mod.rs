@@ -4,6 +4,6 @@ mod instants;
 mod numbers;
 mod text;
 
-pub use instants::{clock, exact, relative};
+pub use instants::{clock, exact, offset_from, relative};
 pub use numbers::{bytes, compact, count, fuel, micros, percent, rate, span};
 pub use text::{clip, plural, visible};

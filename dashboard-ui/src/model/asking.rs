@@ -64,6 +64,7 @@ impl Asking {
         if let Some(like) = like {
             request.retry.clone_from(&like.retry);
             request.headers.clone_from(&like.headers);
+            request.wait_for_handler = like.wait_for_handler;
         }
         request.queue = filled(&self.queue).map(str::parse).transpose().map_err(|error| format!("queue: {error}"))?;
         request.priority = whole(&self.priority, 0, 9, "priority")?;

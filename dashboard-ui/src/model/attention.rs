@@ -1,9 +1,9 @@
 //! What somebody should look at: found from what the host says, worst first, and nothing where all is well.
 
-use windlass_api::{Counts, ModuleView, QueueView, ServerView, State, Timestamp};
+use windlass_api::{Counts, ModuleView, QueueView, RecurringJob, ServerView, State, Timestamp};
 
-use super::traffic::Handled;
-use crate::format::{count, plural, span};
+use super::{recurring, traffic::Handled};
+use crate::format::{clip, count, plural, span};
 
 /// From when on a server that was not heard of is told, in milliseconds: a host sends every 5 s and is lost after 20 s.
 const SILENT_MS: u64 = 15_000;
@@ -50,6 +50,8 @@ pub struct Known<'a> {
     pub modules: &'a [ModuleView],
     /// What handlers did lately; absent where the host keeps no counters.
     pub handlers: Option<&'a [Handled]>,
+    /// The recurring jobs.
+    pub recurring: &'a [RecurringJob],
     /// The time.
     pub now: Timestamp,
 }
@@ -60,6 +62,7 @@ pub fn find(known: &Known<'_>) -> Vec<Matter> {
     let mut matters = servers(known);
     matters.extend(queues(known));
     matters.extend(handlers(known));
+    matters.extend(recurring_jobs(known));
     let awaiting = known.counts.of(State::Awaiting);
     if awaiting > 0 && known.modules.is_empty() {
         let text = format!("{} for a handler, and no module is deployed", plural(awaiting, "job waits", "jobs wait"));
@@ -132,9 +135,30 @@ fn handlers(known: &Known<'_>) -> Vec<Matter> {
     failing.map(matter).collect()
 }
 
+/// How much of a reason is told, in characters.
+const REASON: usize = 160;
+
+/// How many recurring jobs are told of: the page about them tells of all.
+const RECURRING: usize = 5;
+
+fn recurring_jobs(known: &Known<'_>) -> Vec<Matter> {
+    let matter = |job: &RecurringJob| {
+        let refused = job.last.as_ref().and_then(|last| last.refused.as_deref());
+        let text = match (recurring::missed_ms(job, known.now), refused) {
+            (Some(late), _) => format!("Recurring job {} was due {} ago and has not run", job.name, span(late)),
+            (None, Some(reason)) if !job.paused => {
+                format!("Recurring job {} enqueued nothing: {}", job.name, clip(reason, REASON))
+            }
+            _ => return None,
+        };
+        Some(Matter::new(Weight::Bad, text, format!("recurring/{}", job.name)))
+    };
+    known.recurring.iter().filter_map(matter).take(RECURRING).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use windlass_api::SlotUse;
+    use windlass_api::{RecurringOutcome, SlotUse};
 
     use super::*;
 
@@ -160,7 +184,15 @@ mod tests {
 
     fn told(queues: &[QueueView], servers: &[ServerView], handlers: &[Handled]) -> Vec<String> {
         let counts = Counts::default();
-        let known = Known { counts: &counts, queues, servers, modules: &[], handlers: Some(handlers), now: NOW };
+        let known = Known {
+            counts: &counts,
+            queues,
+            servers,
+            modules: &[],
+            handlers: Some(handlers),
+            recurring: &[],
+            now: NOW,
+        };
         find(&known).into_iter().map(|matter| matter.text).collect()
     }
 
@@ -186,5 +218,35 @@ mod tests {
             ]
         );
         assert_eq!(told(&queues, &[], &[])[0], "No server takes jobs; 3 jobs wait");
+    }
+
+    #[test]
+    fn recurring_jobs_that_were_missed_or_refused_are_told_unless_they_are_paused() {
+        let outcome = RecurringOutcome {
+            at: Timestamp(0),
+            job: None,
+            state: None,
+            failure: None,
+            refused: Some("no module has m/h".to_owned()),
+        };
+        let job =
+            |name: &str, due: i64| RecurringJob { next_runs: vec![Timestamp(due)], ..recurring::tests::job(name) };
+        let fine = job("fine", 2_000_000);
+        let missed = job("missed", 400_000);
+        let refused = RecurringJob { last: Some(outcome.clone()), ..job("refused", 2_000_000) };
+        let paused = RecurringJob { paused: true, last: Some(outcome), ..job("paused", 400_000) };
+        let jobs = [fine, missed, refused, paused];
+        let counts = Counts::default();
+        let (queues, servers, modules) = (&[], &[], &[]);
+        let known =
+            Known { counts: &counts, queues, servers, modules, handlers: Some(&[]), recurring: &jobs, now: NOW };
+        let told: Vec<_> = find(&known).into_iter().map(|matter| matter.text).collect();
+        assert_eq!(
+            told,
+            [
+                "Recurring job missed was due 10 min ago and has not run",
+                "Recurring job refused enqueued nothing: no module has m/h",
+            ]
+        );
     }
 }

@@ -1,6 +1,10 @@
-//! One action on many jobs: a request for each, some at a time, until the host takes them all at once.
+//! One action on many jobs: those that were selected, each by a request of its own, or all that pass a filter, which the
+//! host does by itself.
 
-use windlass_api::{CommandReply, JobId, State};
+use windlass_api::{
+    BulkAction, BulkActionRequest, BulkState, BulkVerb, CommandReply, FilteredCount, JobFilter, JobId, SkipReason,
+    State,
+};
 
 use super::job::Action;
 use crate::{
@@ -8,8 +12,8 @@ use crate::{
     trouble::Trouble,
 };
 
-/// No more jobs are treated in one go; whoever wants more does it again.
-pub const MOST: usize = 10_000;
+/// No more jobs of a filter are treated in one go; whoever wants more does it again.
+const MOST: u64 = BulkActionRequest::MAX_LIMIT as u64;
 
 /// How many requests are under way at once: as many as a browser has connections to one host.
 pub const AT_ONCE: usize = 6;
@@ -26,32 +30,43 @@ pub struct Passing {
 impl Passing {
     /// How many of them are treated in one go.
     #[must_use]
-    pub fn in_one_go(self) -> usize {
-        usize::try_from(self.count).unwrap_or(MOST).min(MOST)
+    pub fn in_one_go(self) -> u64 {
+        self.count.min(MOST)
     }
 
-    /// In words: `12 jobs`, `100,000 or more jobs`, and where not all are treated in one go, `the newest 10,000 of …`.
+    /// In words: `12 jobs`, `1,000 or more jobs`, and where not all are treated in one go, `the newest 100,000 of …`.
     #[must_use]
     pub fn words(self) -> String {
         let all =
             if self.more { format!("{} or more jobs", count(self.count)) } else { plural(self.count, "job", "jobs") };
-        if self.in_one_go() as u64 == self.count { all } else { format!("the newest {} of {all}", count(MOST as u64)) }
+        if self.in_one_go() == self.count { all } else { format!("the newest {} of {all}", count(MOST)) }
     }
 }
 
-/// What is done to a whole filter: what its jobs' state allows. Without a state only what ends jobs, so that nothing that
-/// has succeeded is run again unasked.
+/// What is done to a whole filter: what its jobs' state allows. Without a state only deleting, so that nothing that has
+/// succeeded is run again unasked.
 #[must_use]
 pub fn fits_filter(action: Action, state: Option<State>) -> bool {
-    state.map_or_else(|| action.destroys(), |state| action.fits(state))
+    state.map_or(action == Action::Delete, |state| action.fits(state))
 }
 
-/// What came of it so far.
+/// What the host is asked to do to all jobs that pass a filter.
+#[must_use]
+pub fn request(action: Action, filter: JobFilter) -> BulkActionRequest {
+    let verb = match action {
+        Action::Requeue | Action::RequeueNewest => BulkVerb::Requeue,
+        Action::Cancel => BulkVerb::Cancel,
+        Action::Delete => BulkVerb::Delete,
+    };
+    BulkActionRequest { newest: action == Action::RequeueNewest, ..BulkActionRequest::new(verb, filter) }
+}
+
+/// What came of jobs that were treated one by one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bulk {
     /// What is done.
     pub action: Action,
-    /// How many jobs there are to be treated; where a filter says which, as many as were counted.
+    /// How many jobs there are to be treated.
     pub total: usize,
     /// Those that it was done to.
     pub done: Vec<JobId>,
@@ -59,10 +74,6 @@ pub struct Bulk {
     pub pending: usize,
     /// Those that refused, with the reason.
     pub refused: Vec<(JobId, String)>,
-    /// How many were passed over, since it cannot be done to them.
-    pub unfit: usize,
-    /// Whether there are more than are treated in one go.
-    pub more: bool,
     /// Whether somebody stopped it, or the host was lost.
     pub stopped: Option<String>,
 }
@@ -71,19 +82,13 @@ impl Bulk {
     /// Before the first job.
     #[must_use]
     pub const fn new(action: Action, total: usize) -> Self {
-        Self { action, total, done: Vec::new(), pending: 0, refused: Vec::new(), unfit: 0, more: false, stopped: None }
+        Self { action, total, done: Vec::new(), pending: 0, refused: Vec::new(), stopped: None }
     }
 
     /// How many jobs were treated.
     #[must_use]
     pub fn treated(&self) -> usize {
         self.done.len() + self.refused.len()
-    }
-
-    /// How many more are treated in this go.
-    #[must_use]
-    pub fn room(&self) -> usize {
-        MOST.saturating_sub(self.treated())
     }
 
     /// Takes the answer for one job. A lost host ends it: nothing is tried on the rest blindly.
@@ -106,28 +111,120 @@ impl Bulk {
         if self.pending > 0 {
             said.push_str(&format!(" {} being stopped first.", count(number(self.pending))));
         }
-        if self.unfit > 0 {
-            said.push_str(&format!(" {} left alone, since their state does not allow it.", count(number(self.unfit))));
-        }
         if let Some((_, reason)) = self.refused.first() {
             said.push_str(&format!(" {} refused: {reason}.", count(number(self.refused.len()))));
         }
         if let Some(reason) = &self.stopped {
             let (treated, total) = (count(number(self.treated())), count(number(self.total)));
             said.push_str(&format!(" Stopped after {treated} of {total}: {reason}."));
-        } else if self.more {
-            said.push_str(" There are more: do it again for the next.");
         }
         said
     }
 }
 
+/// How many jobs a bulk action of the host is about, as far as that is known: it has looked at no more.
+#[must_use]
+pub fn total(action: &BulkAction) -> u64 {
+    let matched = action.matched.map_or(0, |FilteredCount { count, .. }| count);
+    matched.min(action.limit.into()).max(action.looked_at)
+}
+
+/// What a bulk action does, while it does it: `Deleting 1,200 of 10,000 jobs`.
+#[must_use]
+pub fn doing(action: &BulkAction) -> String {
+    let verb = match (action.state, action.action) {
+        (BulkState::Stopping, _) => "Stopping after",
+        (_, BulkVerb::Requeue) => "Enqueueing",
+        (_, BulkVerb::Delete) => "Deleting",
+        (_, BulkVerb::Cancel) => "Cancelling",
+    };
+    match action.matched {
+        None => format!("{verb} {} …", plural(action.looked_at, "job", "jobs")),
+        Some(_) => format!("{verb} {} of {} …", count(action.looked_at), plural(total(action), "job", "jobs")),
+    }
+}
+
+/// What came of a bulk action of the host, in some sentences, and whether something of it is not as it should be.
+#[must_use]
+pub fn outcome(action: &BulkAction) -> (String, bool) {
+    let done = match action.action {
+        BulkVerb::Requeue => "enqueued again",
+        BulkVerb::Delete => "deleted",
+        BulkVerb::Cancel => "cancelled",
+    };
+    let mut said = vec![format!("{} {done}.", plural(action.done, "job", "jobs"))];
+    if action.pending > 0 {
+        said.push(format!("{} being stopped first.", count(action.pending)));
+    }
+    let skipped = action.skipped.iter().filter(|(_, number)| **number > 0).map(|(reason, number)| {
+        let why = match reason {
+            SkipReason::OtherState => "in another state by then",
+            SkipReason::NotAllowed => "in a state that does not allow it",
+            SkipReason::Gone => "gone by then",
+        };
+        format!("{} {why}", count(*number))
+    });
+    let skipped: Vec<_> = skipped.collect();
+    if !skipped.is_empty() {
+        said.push(format!("Left alone: {}.", skipped.join(", ")));
+    }
+    if action.failed > 0 {
+        let reason = action.errors.first().map(|reason| format!(": {reason}")).unwrap_or_default();
+        said.push(format!("{} failed{reason}.", count(action.failed)));
+    }
+    let (looked_at, total) = (count(action.looked_at), count(total(action)));
+    match action.state {
+        BulkState::Stopped => said.push(format!("Stopped after {looked_at} of {total}.")),
+        BulkState::Failed => {
+            let reason = action.errors.last().filter(|_| action.failed == 0);
+            let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+            said.push(format!("It gave up after {looked_at} of {total}{reason}."));
+        }
+        _ if action.limit_reached => said.push("There are more: do it again for the next.".to_owned()),
+        _ => {}
+    }
+    (said.join(" "), action.failed > 0 || action.state == BulkState::Failed)
+}
+
+/// What is said of a bulk action that the host knows nothing of any more.
+#[must_use]
+pub fn lost(action: &BulkAction) -> String {
+    format!(
+        "The host that did it has stopped, or another one answers now. When it was last heard of, {} of {} were looked at. \
+         Do it again for what is left.",
+        count(action.looked_at),
+        plural(total(action), "job", "jobs")
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use windlass_api::{Problem, ProblemCode};
+    use windlass_api::{Problem, ProblemCode, Timestamp};
 
     use super::*;
     use crate::model::job::tests::summary;
+
+    fn action(verb: BulkVerb, state: BulkState) -> BulkAction {
+        BulkAction {
+            id: "0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55".parse().unwrap(),
+            action: verb,
+            filter: JobFilter { state: Some(State::Failed), ..JobFilter::default() },
+            limit: BulkActionRequest::MAX_LIMIT,
+            dry_run: false,
+            by: "api".to_owned(),
+            state,
+            matched: Some(FilteredCount { count: 10_000, more: false }),
+            looked_at: 1_200,
+            done: 1_200,
+            pending: 0,
+            skipped: [].into(),
+            failed: 0,
+            errors: Vec::new(),
+            limit_reached: false,
+            started_at: Timestamp(0),
+            ended_at: None,
+        }
+    }
 
     #[test]
     fn the_result_tells_what_happened_to_every_job() {
@@ -135,14 +232,9 @@ mod tests {
         let id = |number| summary(number, State::Failed).id;
         bulk.take(id(1), Ok(CommandReply { id: id(1), state: State::Deleted, pending: false }));
         bulk.take(id(2), Err(Trouble::Problem(Problem::new(ProblemCode::Conflict, "job 2 is processing"))));
-        bulk.take(id(3), Ok(CommandReply { id: id(3), state: State::Deleted, pending: false }));
-        assert_eq!((bulk.treated(), bulk.room()), (3, MOST - 3));
-        assert_eq!(bulk.summary(), "2 jobs deleted. 1 refused: job 2 is processing.");
-        (bulk.unfit, bulk.more) = (2, true);
-        assert!(bulk.summary().ends_with(
-            "2 left alone, since their state does not allow it. 1 refused: job 2 is processing. There are more: do it \
-             again for the next."
-        ));
+        bulk.take(id(3), Ok(CommandReply { id: id(3), state: State::Deleted, pending: true }));
+        assert_eq!(bulk.treated(), 3);
+        assert_eq!(bulk.summary(), "2 jobs deleted. 1 being stopped first. 1 refused: job 2 is processing.");
     }
 
     #[test]
@@ -158,17 +250,56 @@ mod tests {
     fn a_filter_is_named_by_how_many_pass_it() {
         let words = |count, more| Passing { count, more }.words();
         assert_eq!(words(1, false), "1 job");
-        assert_eq!(words(10_000, false), "10,000 jobs");
-        assert_eq!(words(10_001, false), "the newest 10,000 of 10,001 jobs");
-        assert_eq!(words(100_000, true), "the newest 10,000 of 100,000 or more jobs");
+        assert_eq!(words(100_000, false), "100,000 jobs");
+        assert_eq!(words(100_001, false), "the newest 100,000 of 100,001 jobs");
+        assert_eq!(words(100_000, true), "100,000 or more jobs");
         assert_eq!(words(12, true), "12 or more jobs");
     }
 
     #[test]
     fn what_has_succeeded_is_never_run_again_by_a_filter_that_names_no_state() {
         let offered = |state| Action::ALL.into_iter().filter(|action| fits_filter(*action, state)).collect::<Vec<_>>();
-        assert_eq!(offered(None), [Action::Cancel, Action::Delete]);
+        assert_eq!(offered(None), [Action::Delete]);
         assert_eq!(offered(Some(State::Failed)), [Action::Requeue, Action::RequeueNewest, Action::Delete]);
         assert_eq!(offered(Some(State::Processing)), [Action::Cancel]);
+    }
+
+    #[test]
+    fn a_bulk_action_tells_how_far_it_is_and_what_came_of_it() {
+        let running = action(BulkVerb::Delete, BulkState::Running);
+        assert_eq!(doing(&running), "Deleting 1,200 of 10,000 jobs …");
+        let counting = BulkAction { matched: None, looked_at: 0, ..running.clone() };
+        assert_eq!(doing(&counting), "Deleting 0 jobs …");
+        let finished = BulkAction {
+            looked_at: 10_000,
+            done: 9_990,
+            pending: 3,
+            skipped: [(SkipReason::OtherState, 7), (SkipReason::Gone, 3)].into(),
+            ..action(BulkVerb::Requeue, BulkState::Finished)
+        };
+        assert_eq!(
+            outcome(&finished),
+            (
+                "9,990 jobs enqueued again. 3 being stopped first. Left alone: 7 in another state by then, 3 gone by then."
+                    .to_owned(),
+                false
+            )
+        );
+        let stopped = action(BulkVerb::Delete, BulkState::Stopped);
+        assert_eq!(outcome(&stopped), ("1,200 jobs deleted. Stopped after 1,200 of 10,000.".to_owned(), false));
+        let failed = BulkAction { errors: vec!["no answer".to_owned()], ..action(BulkVerb::Cancel, BulkState::Failed) };
+        assert_eq!(
+            outcome(&failed),
+            ("1,200 jobs cancelled. It gave up after 1,200 of 10,000: no answer.".to_owned(), true)
+        );
+        assert!(lost(&running).contains("1,200 of 10,000 jobs"));
+    }
+
+    #[test]
+    fn the_request_says_what_the_button_says() {
+        let filter = JobFilter { tag: Some("x".to_owned()), ..JobFilter::default() };
+        let newest = request(Action::RequeueNewest, filter.clone());
+        assert_eq!((newest.action, newest.newest, newest.limit), (BulkVerb::Requeue, true, None));
+        assert_eq!(request(Action::Delete, filter.clone()), BulkActionRequest::new(BulkVerb::Delete, filter));
     }
 }

@@ -3,6 +3,9 @@
 /// No wait between two attempts to reach a lost host is longer, in milliseconds.
 const LONGEST_WAIT_MS: u32 = 10_000;
 
+/// No wait before the events are asked for anew is longer, in milliseconds.
+const LONGEST_STREAM_WAIT_MS: u32 = 30_000;
+
 /// How long the page waits between two looks where the host sends no events, in milliseconds.
 pub const POLL_MS: u32 = 1_000;
 
@@ -27,6 +30,8 @@ pub struct Connection {
     pub misses: u32,
     /// Whether it was lost and has just come back; until the next answer.
     pub is_back: bool,
+    /// How many times in a row the host refused to send events.
+    pub refusals: u32,
 }
 
 /// What is noticed about it.
@@ -38,8 +43,10 @@ pub enum Event {
     Missed,
     /// The event stream is open.
     StreamOpened,
-    /// The host has no event stream, or it was cut.
-    StreamEnded,
+    /// The event stream was cut; the browser asks for it again by itself.
+    StreamCut,
+    /// The host, or what is in between, sends no events now. No browser asks for them again after that.
+    StreamRefused,
 }
 
 impl Connection {
@@ -54,6 +61,19 @@ impl Connection {
     pub fn wait_ms(&self) -> u32 {
         let doublings = self.misses.saturating_sub(2).min(8);
         (POLL_MS << doublings).min(LONGEST_WAIT_MS)
+    }
+
+    /// How long to wait before events are asked for anew, in milliseconds.
+    #[must_use]
+    pub fn stream_wait_ms(&self) -> u32 {
+        let doublings = self.refusals.saturating_sub(1).min(8);
+        (1_000 << doublings).min(LONGEST_STREAM_WAIT_MS)
+    }
+
+    /// Whether the host tells by itself what has changed.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        self.source == Source::Events && !self.is_lost()
     }
 }
 
@@ -71,8 +91,12 @@ pub fn update(event: Event, connection: &mut Connection) {
             connection.misses = connection.misses.saturating_add(1);
             connection.is_back = false;
         }
-        Event::StreamOpened => connection.source = Source::Events,
-        Event::StreamEnded => connection.source = Source::Polling,
+        Event::StreamOpened => (connection.source, connection.refusals) = (Source::Events, 0),
+        Event::StreamCut => connection.source = Source::Polling,
+        Event::StreamRefused => {
+            connection.source = Source::Polling;
+            connection.refusals = connection.refusals.saturating_add(1);
+        }
     }
 }
 
@@ -113,7 +137,23 @@ mod tests {
         update(Event::StreamOpened, &mut connection);
         update(Event::Answered, &mut connection);
         assert_eq!(connection.source, Source::Events);
-        update(Event::StreamEnded, &mut connection);
+        update(Event::StreamCut, &mut connection);
         assert_eq!(connection.source, Source::Polling);
+    }
+
+    #[test]
+    fn events_that_are_refused_are_asked_for_less_and_less_often_until_they_come() {
+        let mut connection = Connection::default();
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            update(Event::StreamRefused, &mut connection);
+            waits.push(connection.stream_wait_ms());
+        }
+        assert_eq!(waits, [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+        assert!(!connection.tells());
+        update(Event::StreamOpened, &mut connection);
+        assert!(connection.tells());
+        update(Event::StreamRefused, &mut connection);
+        assert_eq!(connection.stream_wait_ms(), 1_000);
     }
 }

@@ -147,6 +147,13 @@ impl JobModel {
     pub fn is_live(&self) -> bool {
         !self.detail.trouble.as_ref().is_some_and(Trouble::is_not_found)
     }
+
+    /// Whether its logs may grow from one second to the next.
+    #[must_use]
+    pub fn may_write(&self) -> bool {
+        let runs = self.detail.value.as_ref().is_none_or(|detail| detail.job.state == State::Processing);
+        runs || !self.logs.is_there
+    }
 }
 
 /// A step of a job's life, as the timeline shows it.
@@ -370,6 +377,9 @@ pub(crate) mod tests {
         };
         let mut model = JobModel::default();
         model.take(Ok(detail.clone()));
+        assert!(model.may_write(), "its logs are not there yet");
+        model.logs.is_there = true;
+        assert!(!model.may_write());
         model.take(Err(Trouble::Unreachable));
         assert!(model.is_live());
         let gone = windlass_api::Problem::new(windlass_api::ProblemCode::NotFound, "there is no job");

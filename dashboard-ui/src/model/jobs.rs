@@ -139,8 +139,9 @@ impl Jobs {
 
     /// Brings what is shown up to date without moving a row.
     fn hold(&mut self, page: Page<JobSummary>) {
-        // Nobody works in a list that has no rows.
-        let Some(listed) = self.listed.value.as_mut().filter(|listed| !listed.rows.is_empty()) else {
+        // Nobody works in a list that has no rows, nor in one of which all are gone.
+        let has_rows = |listed: &&mut Listed| !listed.rows.is_empty() && !page.items.is_empty();
+        let Some(listed) = self.listed.value.as_mut().filter(has_rows) else {
             return self.show(page);
         };
         self.listed.trouble = None;
@@ -262,6 +263,8 @@ mod tests {
         arrive(&mut jobs, &[], false);
         arrive(&mut jobs, &[1], true);
         assert_eq!((shown(&jobs), jobs.waiting()), (vec![1], Waiting::Nothing));
+        arrive(&mut jobs, &[], true);
+        assert!(shown(&jobs).is_empty());
     }
 
     #[test]

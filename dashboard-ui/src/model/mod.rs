@@ -1,12 +1,15 @@
 //! What the pages know, and how each piece of news changes it. Nothing here draws, fetches or asks for the time: an
 //! event carries all that is needed, so that every rule is tested without a browser.
 
+pub mod access;
 pub mod asking;
 pub mod attention;
 pub mod bulk;
 pub mod connection;
 pub mod job;
 pub mod jobs;
+pub mod news;
+pub mod recurring;
 pub mod traffic;
 
 use crate::trouble::Trouble;

@@ -9,23 +9,32 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortSignal, Headers, RequestInit, Response};
 use windlass_api::{
-    ActivateRequest, CommandReply, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobId, JobRequest,
-    JobSummary, LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RequeueRequest, ServerView, State,
-    Timestamp,
+    ActivateRequest, BulkAction, BulkActionId, BulkActionRequest, CommandReply, CounterRow, Counts, Digest, Enqueued,
+    FilteredCount, JobDetail, JobId, JobRequest, JobSummary, LogLine, ModuleName, ModuleView, Page, ProblemCode,
+    QueueName, QueueView, RecurringJob, RecurringName, RecurringRequest, RequeueRequest, ServerView, SessionRequest,
+    SessionView, State, Timestamp,
 };
 
-use super::{browser, shared::Shared};
+use super::{browser, shared::Shared, stream};
 use crate::{
     filter::Shown,
-    model::{connection::Event, job::Action, traffic::Reach},
+    model::{access, connection::Event, job::Action, traffic::Reach},
     query,
     trouble::Trouble,
 };
 
 pub(super) type Answer<T> = Result<T, Trouble>;
 
-/// A request that is under way: the status and the body of its answer.
-type Exchange<'a> = Pin<Box<dyn Future<Output = Answer<(u16, String)>> + 'a>>;
+/// A request that is under way.
+type Exchange<'a> = Pin<Box<dyn Future<Output = Answer<Reply>> + 'a>>;
+
+/// What came back.
+struct Reply {
+    status: u16,
+    text: String,
+    /// After how many seconds the host wants to be asked again, where it says so.
+    retry_after: Option<u32>,
+}
 
 /// No request takes longer, in milliseconds; a host that hangs is a host that is lost.
 const PATIENCE_MS: u32 = 15_000;
@@ -113,19 +122,82 @@ impl Api {
         self.post(&format!("modules/{module}/activate"), Some(&ActivateRequest { digest })).await
     }
 
+    /// Who the host takes the viewer for.
+    pub(super) async fn session(self) -> Answer<SessionView> {
+        self.get("session").await
+    }
+
+    /// Signs in. A refusal comes with the seconds after which the host wants to be asked again, where it says so.
+    pub(super) async fn sign_in(self, token: String) -> Result<SessionView, (Trouble, Option<u32>)> {
+        let body = body(&SessionRequest { token }).map_err(|trouble| (trouble, None))?;
+        let reply = self.exchange("POST", url("session"), Some(body)).await.map_err(|trouble| (trouble, None))?;
+        self.read(reply.status, &reply.text).map_err(|trouble| (trouble, reply.retry_after))
+    }
+
+    pub(super) async fn sign_out(self) -> Answer<()> {
+        self.command("DELETE", "session").await
+    }
+
+    pub(super) async fn recurring(self, cursor: Option<&str>, limit: usize) -> Answer<Page<RecurringJob>> {
+        let limit = limit.to_string();
+        let pairs = [Some(("limit", limit.as_str())), cursor.map(|cursor| ("cursor", cursor))];
+        self.get(&format!("recurring?{}", query::write(pairs.into_iter().flatten()))).await
+    }
+
+    pub(super) async fn recurring_job(self, name: &RecurringName) -> Answer<RecurringJob> {
+        self.get(&format!("recurring/{name}")).await
+    }
+
+    pub(super) async fn put_recurring(self, name: &RecurringName, request: &RecurringRequest) -> Answer<RecurringJob> {
+        self.send("PUT", &format!("recurring/{name}"), Some(body(request)?)).await
+    }
+
+    pub(super) async fn set_recurring_paused(self, name: &RecurringName, paused: bool) -> Answer<RecurringJob> {
+        let what = if paused { "pause" } else { "resume" };
+        self.send("POST", &format!("recurring/{name}/{what}"), None).await
+    }
+
+    pub(super) async fn trigger_recurring(self, name: &RecurringName) -> Answer<Enqueued> {
+        self.send("POST", &format!("recurring/{name}/trigger"), None).await
+    }
+
+    pub(super) async fn remove_recurring(self, name: &RecurringName) -> Answer<()> {
+        self.command("DELETE", &format!("recurring/{name}")).await
+    }
+
+    pub(super) async fn bulk_actions(self) -> Answer<Vec<BulkAction>> {
+        self.get("bulk-actions").await
+    }
+
+    pub(super) async fn bulk_action(self, id: BulkActionId) -> Answer<BulkAction> {
+        self.get(&format!("bulk-actions/{id}")).await
+    }
+
+    pub(super) async fn begin_bulk_action(self, request: &BulkActionRequest) -> Answer<BulkAction> {
+        self.send("POST", "jobs/bulk-actions", Some(body(request)?)).await
+    }
+
+    pub(super) async fn stop_bulk_action(self, id: BulkActionId) -> Answer<BulkAction> {
+        self.send("DELETE", &format!("bulk-actions/{id}"), None).await
+    }
+
     async fn get<T: DeserializeOwned>(self, path: &str) -> Answer<T> {
         self.send("GET", path, None).await
     }
 
-    async fn post<B: Serialize, T: DeserializeOwned>(self, path: &str, body: Option<&B>) -> Answer<T> {
-        let body =
-            body.map(serde_json::to_string).transpose().map_err(|error| Trouble::Unreadable(error.to_string()))?;
-        self.send("POST", path, body).await
+    async fn post<B: Serialize, T: DeserializeOwned>(self, path: &str, request: Option<&B>) -> Answer<T> {
+        self.send("POST", path, request.map(body).transpose()?).await
     }
 
     async fn send<T: DeserializeOwned>(self, method: &str, path: &str, body: Option<String>) -> Answer<T> {
-        let (status, text) = self.exchange(method, url(path), body).await?;
-        self.read(status, &text)
+        let reply = self.exchange(method, url(path), body).await?;
+        self.read(reply.status, &reply.text)
+    }
+
+    /// What is answered without a body.
+    async fn command(self, method: &str, path: &str) -> Answer<()> {
+        let reply = self.exchange(method, url(path), None).await?;
+        self.check(reply.status, &reply.text)
     }
 
     /// Boxed, so that it is not compiled once for each type of answer.
@@ -140,13 +212,26 @@ impl Api {
 
     /// Reads what the host said, or a gateway that does not find it.
     pub(super) fn read<T: DeserializeOwned>(self, status: u16, text: &str) -> Answer<T> {
-        if !(200..300).contains(&status) {
-            let trouble = Trouble::from_answer(status, text);
-            self.noticed(trouble != Trouble::Unreachable);
-            return Err(trouble);
-        }
-        self.noticed(true);
+        self.check(status, text)?;
         serde_json::from_str(text).map_err(|error| Trouble::Unreadable(error.to_string()))
+    }
+
+    fn check(self, status: u16, text: &str) -> Answer<()> {
+        if (200..300).contains(&status) {
+            self.noticed(true);
+            return Ok(());
+        }
+        let trouble = Trouble::from_answer(status, text);
+        self.noticed(trouble != Trouble::Unreachable);
+        match &trouble {
+            Trouble::Problem(problem) if problem.code == ProblemCode::Unauthenticated => {
+                self.shared.hear(access::Event::Refused { now: browser::now() });
+            }
+            // The token's role is another than it was.
+            Trouble::Problem(problem) if problem.code == ProblemCode::RoleTooLow => stream::ask_who(self.shared),
+            _ => {}
+        }
+        Err(trouble)
     }
 
     /// Tells the connection whether anybody answered.
@@ -167,7 +252,11 @@ fn with(query: &str, key: &str, value: &str) -> String {
     query::write(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())))
 }
 
-async fn request(method: &str, url: &str, body: Option<String>) -> Result<(u16, String), JsValue> {
+fn body(request: &impl Serialize) -> Answer<String> {
+    serde_json::to_string(request).map_err(|error| Trouble::Unreadable(error.to_string()))
+}
+
+async fn request(method: &str, url: &str, body: Option<String>) -> Result<Reply, JsValue> {
     let init = RequestInit::new();
     init.set_method(method);
     init.set_signal(Some(&AbortSignal::timeout_with_u32(PATIENCE_MS)));
@@ -180,5 +269,6 @@ async fn request(method: &str, url: &str, body: Option<String>) -> Result<(u16, 
     init.set_headers(&headers);
     let response: Response = JsFuture::from(window().fetch_with_str_and_init(url, &init)).await?.dyn_into()?;
     let text = JsFuture::from(response.text()?).await?;
-    Ok((response.status(), text.as_string().unwrap_or_default()))
+    let retry_after = response.headers().get("retry-after")?.and_then(|seconds| seconds.parse().ok());
+    Ok(Reply { status: response.status(), text: text.as_string().unwrap_or_default(), retry_after })
 }

@@ -10,11 +10,17 @@ use leptos_router::{
 use super::{
     browser,
     navigation::{Connection, Navigation},
-    pages::{Job, Jobs, Module, Modules, NotFound, Overview, Queues, Run, Servers, Settings},
+    pages::{
+        Job, Jobs, Module, Modules, NewRecurring, NotFound, Overview, Queues, Recurring, RecurringJob, Run, Servers,
+        Settings,
+    },
     parts::{Confirmation, Toasts},
     shared::Shared,
-    shortcuts, stream,
+    shortcuts,
+    sign_in::SignIn,
+    stream,
 };
+use crate::model::access::Access;
 
 /// Puts the dashboard on the page.
 pub fn start() {
@@ -50,6 +56,28 @@ fn Frame() -> impl IntoView {
         }
         path
     });
+    let out = Memo::new(move |_| match shared.access.get() {
+        Access::Out(reason) => Some(reason),
+        _ => None,
+    });
+    let is_out = move || out.with(Option::is_some);
+    view! {
+        {move || out.get().map(|reason| view! { <SignIn reason=reason /> })}
+        // Behind the question who one is all stays as it was, so that nothing that was typed is lost.
+        <div class="frame" hidden=is_out>
+            {move || {
+                // Nothing that was shown to somebody else.
+                shared.viewers.track();
+                view! { <Pages /> }
+            }}
+        </div>
+        <Confirmation />
+        <Toasts />
+    }
+}
+
+#[component]
+fn Pages() -> impl IntoView {
     view! {
         <button class="skip" on:click=move |_| browser::focus("main")>"Skip to content"</button>
         <Navigation />
@@ -61,13 +89,14 @@ fn Frame() -> impl IntoView {
                 <Route path=path!("/jobs/:id") view=Job />
                 <Route path=path!("/run") view=Run />
                 <Route path=path!("/queues") view=Queues />
+                <Route path=path!("/recurring") view=Recurring />
+                <Route path=path!("/recurring/:name") view=RecurringJob />
+                <Route path=path!("/new-recurring") view=NewRecurring />
                 <Route path=path!("/modules") view=Modules />
                 <Route path=path!("/modules/:name") view=Module />
                 <Route path=path!("/servers") view=Servers />
                 <Route path=path!("/settings") view=Settings />
             </FlatRoutes>
         </main>
-        <Confirmation />
-        <Toasts />
     }
 }

@@ -6,6 +6,8 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{HtmlElement, VisibilityState};
 use windlass_api::Timestamp;
 
+use crate::format::offset_from;
+
 /// The address that everything is relative to; ends in a slash.
 pub(super) fn base() -> String {
     document().base_uri().ok().flatten().unwrap_or_else(|| "/".to_owned())
@@ -30,6 +32,40 @@ pub(super) fn offset_minutes(at: Timestamp) -> i32 {
     #[expect(clippy::cast_possible_truncation, reason = "some hundreds of minutes; not a number becomes 0")]
     let behind = date.get_timezone_offset() as i32;
     -behind
+}
+
+/// What a zone is ahead of UTC at an instant, in minutes; nothing where the browser does not know the zone.
+pub(super) fn offset_in(zone: &str, at: Timestamp) -> Option<i32> {
+    #[expect(clippy::cast_precision_loss, reason = "no instant is that far")]
+    let date = js_sys::Date::new(&(at.0 as f64).into());
+    let options = js_sys::Object::new();
+    let parts = ["year", "month", "day", "hour", "minute", "second"].map(|part| (part, "numeric"));
+    for (key, value) in [("timeZone", zone), ("hourCycle", "h23")].into_iter().chain(parts) {
+        js_sys::Reflect::set(&options, &key.into(), &value.into()).ok()?;
+    }
+    // Called so that it may throw, as it does for a zone that is not known.
+    let write: js_sys::Function = js_sys::Reflect::get(&date, &"toLocaleString".into()).ok()?.dyn_into().ok()?;
+    offset_from(at, &write.call2(&date, &"en-US".into(), &options).ok()?.as_string()?)
+}
+
+/// The zones that the browser knows, for a field to offer.
+pub(super) fn zones() -> Vec<String> {
+    let intl = js_sys::Reflect::get(&js_sys::global(), &"Intl".into());
+    let list = intl.and_then(|intl| {
+        let list: js_sys::Function = js_sys::Reflect::get(&intl, &"supportedValuesOf".into())?.dyn_into()?;
+        list.call1(&intl, &"timeZone".into())
+    });
+    // A browser that cannot tell lets one type it.
+    list.map(|list| js_sys::Array::from(&list).iter().filter_map(|zone| zone.as_string()).collect()).unwrap_or_default()
+}
+
+/// The viewer's zone, by its name.
+pub(super) fn zone() -> Option<String> {
+    let intl = js_sys::Reflect::get(&js_sys::global(), &"Intl".into()).ok()?;
+    let format: js_sys::Function = js_sys::Reflect::get(&intl, &"DateTimeFormat".into()).ok()?.dyn_into().ok()?;
+    let format = format.call0(&intl).ok()?;
+    let options: js_sys::Function = js_sys::Reflect::get(&format, &"resolvedOptions".into()).ok()?.dyn_into().ok()?;
+    js_sys::Reflect::get(&options.call0(&format).ok()?, &"timeZone".into()).ok()?.as_string()
 }
 
 /// Reads an instant as the viewer types it into a field for date and time.

@@ -7,11 +7,13 @@
 mod api;
 mod app;
 mod browser;
+mod bulk;
 mod navigation;
 mod pages;
 mod parts;
 mod shared;
 mod shortcuts;
+mod sign_in;
 mod stream;
 mod uploads;
 

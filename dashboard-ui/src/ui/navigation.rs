@@ -2,12 +2,13 @@
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
-use windlass_api::State;
+use windlass_api::{Role, State};
 
 use super::{
     browser,
-    parts::{Glyph, Icon},
+    parts::{Glyph, Icon, Logo},
     shared::Shared,
+    sign_in::SignedIn,
 };
 use crate::{
     filter::Shown,
@@ -16,11 +17,12 @@ use crate::{
 };
 
 /// The pages, by their paths relative to the dashboard's own.
-const PAGES: [(&str, &str, Glyph); 6] = [
+const PAGES: [(&str, &str, Glyph); 7] = [
     ("", "Overview", Glyph::Overview),
     ("jobs", "Jobs", Glyph::Jobs),
     ("run", "Run a job", Glyph::Run),
     ("queues", "Queues", Glyph::Queues),
+    ("recurring", "Recurring", Glyph::Recurring),
     ("modules", "Modules", Glyph::Modules),
     ("servers", "Servers", Glyph::Servers),
 ];
@@ -58,7 +60,7 @@ pub(super) fn Navigation() -> impl IntoView {
         // An empty reference would be the present page, query and all.
         let href = if page.is_empty() { "./" } else { page };
         view! {
-            <li>
+            <li hidden=move || page == "run" && !shared.may(Role::Operator)>
                 <a class="nav-link" href=href aria-current=move || is_current(page).then_some("page")>
                     <Icon glyph=glyph />
                     <span>{label}</span>
@@ -72,9 +74,7 @@ pub(super) fn Navigation() -> impl IntoView {
         <header class="side">
             <div class="brand">
                 <a href="./" class="brand-link">
-                    <svg class="logo" viewBox="0 0 24 24" aria-hidden="true">
-                        <path d="M4 5v14M20 5v14M4 9h16M4 15h16M9 9v6M12 9v6M15 9v6"></path>
-                    </svg>
+                    <Logo />
                     "Windlass"
                 </a>
                 <button class="button quiet icon-only menu" aria-label="Menu" aria-expanded=move || is_open.get().to_string()
@@ -89,6 +89,7 @@ pub(super) fn Navigation() -> impl IntoView {
                 <ul class="nav-end">
                     {link(("settings", "Settings", Glyph::Settings))}
                     <li><Live /></li>
+                    <li><SignedIn /></li>
                 </ul>
             </nav>
         </header>

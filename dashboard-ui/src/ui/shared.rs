@@ -3,17 +3,22 @@
 use std::{future::Future, pin::Pin};
 
 use leptos::{prelude::*, task::spawn_local};
-use windlass_api::{Counts, ModuleView, QueueView, ServerView, Timestamp};
+use windlass_api::{BulkAction, Counts, JobId, ModuleView, QueueView, Role, ServerView, Timestamp};
 
 use super::{api::Api, browser};
 use crate::model::{
     Loaded,
+    access::{self, Access},
     connection::{self, Connection, Event},
+    news::Topic,
 };
 
 /// What all pages share; small handles, so that it is copied wherever it is needed.
 #[derive(Clone, Copy)]
 pub(super) struct Shared {
+    pub(super) access: RwSignal<Access>,
+    /// Grows whenever what is on the page must go, since somebody else looks at it now.
+    pub(super) viewers: RwSignal<u32>,
     pub(super) connection: RwSignal<Connection>,
     pub(super) counts: RwSignal<Loaded<Counts>>,
     pub(super) queues: RwSignal<Loaded<Vec<QueueView>>>,
@@ -21,8 +26,12 @@ pub(super) struct Shared {
     pub(super) modules: RwSignal<Loaded<Vec<ModuleView>>>,
     /// The time, by the second.
     pub(super) now: RwSignal<Timestamp>,
-    /// Grows whenever something may have changed at the host.
-    pub(super) news: RwSignal<u64>,
+    /// The job that the page shows, of which the host is to tell.
+    pub(super) watched: RwSignal<Option<JobId>>,
+    /// The bulk actions that go on.
+    pub(super) bulk: RwSignal<Vec<BulkAction>>,
+    /// Each grows whenever its topic may have changed at the host.
+    news: [RwSignal<u64>; Topic::ALL.len()],
     /// Whether the page follows by itself.
     pub(super) live: RwSignal<bool>,
     pub(super) toasts: RwSignal<Vec<Toast>>,
@@ -59,19 +68,54 @@ pub(super) struct Question {
 /// A question to the host, put anew each time. Of one type for all, since what follows is much code.
 type Ask = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()>>>>;
 
+/// Whose turn it is, of what is looked at less often than there are news.
+#[derive(Clone, Copy)]
+pub(super) struct Rounds(StoredValue<u32>);
+
+impl Rounds {
+    pub(super) fn new() -> Self {
+        Self(StoredValue::new(0))
+    }
+
+    /// Whether it is the first time, or as many times later as these.
+    pub(super) fn is_turn(self, times: u32) -> bool {
+        let round = self.0.try_update_value(|rounds| std::mem::replace(rounds, rounds.wrapping_add(1)));
+        round.unwrap_or_default().is_multiple_of(times)
+    }
+}
+
+/// Tells news of one topic from those of others that are followed with it.
+#[derive(Clone, Copy)]
+pub(super) struct News {
+    all: RwSignal<u64>,
+    known: StoredValue<Option<u64>>,
+}
+
+impl News {
+    /// Whether there are some since the last time that this was asked.
+    pub(super) fn are_there(self) -> bool {
+        let all = self.all.get_untracked();
+        self.known.try_update_value(|known| known.replace(all) != Some(all)) == Some(true)
+    }
+}
+
 /// How long a message stays, in milliseconds: long enough to be read and acted upon.
 const TOAST_MS: u64 = 8_000;
 
 impl Shared {
     pub(super) fn new() -> Self {
         Self {
+            access: RwSignal::new(Access::default()),
+            viewers: RwSignal::new(0),
             connection: RwSignal::new(Connection::default()),
             counts: RwSignal::new(Loaded::default()),
             queues: RwSignal::new(Loaded::default()),
             servers: RwSignal::new(Loaded::default()),
             modules: RwSignal::new(Loaded::default()),
             now: RwSignal::new(browser::now()),
-            news: RwSignal::new(0),
+            watched: RwSignal::new(None),
+            bulk: RwSignal::new(Vec::new()),
+            news: Topic::ALL.map(|_| RwSignal::new(0)),
             live: RwSignal::new(true),
             toasts: RwSignal::new(Vec::new()),
             question: RwSignal::new(None),
@@ -100,9 +144,48 @@ impl Shared {
         }
     }
 
+    /// Takes in what is heard of who the viewer is.
+    pub(super) fn hear(self, event: access::Event) {
+        let mut after = self.access.get_untracked();
+        let must_go = access::update(event, &mut after);
+        if self.access.with_untracked(|before| *before != after) {
+            if !after.may_ask() {
+                // A question that nobody may answer now must not stand before the one who one is.
+                self.question.set(None);
+            }
+            self.access.set(after);
+        }
+        if must_go {
+            self.counts.set(Loaded::default());
+            self.queues.set(Loaded::default());
+            self.servers.set(Loaded::default());
+            self.modules.set(Loaded::default());
+            self.bulk.set(Vec::new());
+            self.toasts.set(Vec::new());
+            self.viewers.update(|viewers| *viewers += 1);
+        }
+    }
+
+    /// Whether what takes this role is offered; read reactively.
+    pub(super) fn may(self, role: Role) -> bool {
+        self.access.with(|access| access.may(role))
+    }
+
     /// Looks again at once, after something was done.
     pub(super) fn look(self) {
-        self.news.update(|news| *news += 1);
+        self.news_of(&Topic::ALL);
+    }
+
+    /// Has what may have changed asked for again.
+    pub(super) fn news_of(self, topics: &[Topic]) {
+        for topic in topics {
+            self.news[*topic as usize].update(|news| *news += 1);
+        }
+    }
+
+    /// To tell news of a topic from those of others.
+    pub(super) fn of_topic(self, topic: Topic) -> News {
+        News { all: self.news[topic as usize], known: StoredValue::new(None) }
     }
 
     pub(super) fn say(self, text: impl Into<String>) {
@@ -144,18 +227,29 @@ impl Shared {
         self.question.set(Some(Question { title: title.into(), text: text.into(), yes: yes.into(), action }));
     }
 
-    /// Asks the host now and whenever there are news, one request at a time, as long as the present page is shown.
-    pub(super) fn follow<Asking: Future<Output = ()> + 'static>(self, ask: impl Fn() -> Asking + 'static) {
-        self.follow_any(Box::new(move || Box::pin(ask())));
+    /// Asks the host now and whenever there are news of these, one request at a time, as long as the present page is shown.
+    pub(super) fn follow<Asking: Future<Output = ()> + 'static>(
+        self,
+        topics: &'static [Topic],
+        ask: impl Fn() -> Asking + 'static,
+    ) {
+        self.follow_any(topics, Box::new(move || Box::pin(ask())));
     }
 
-    fn follow_any(self, ask: Ask) {
+    fn follow_any(self, topics: &'static [Topic], ask: Ask) {
         let is_asking = StoredValue::new(false);
         let asked_again = StoredValue::new(false);
         let again = RwSignal::new(());
+        // Whoever is not signed in gets no answers, and signs in some time.
+        let may_ask = Memo::new(move |_| self.access.with(Access::may_ask));
         Effect::new(move |_| {
-            self.news.track();
+            for topic in topics {
+                self.news[*topic as usize].track();
+            }
             again.track();
+            if !may_ask.get() {
+                return;
+            }
             if is_asking.get_value() {
                 asked_again.set_value(true);
                 return;

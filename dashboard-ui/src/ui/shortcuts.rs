@@ -11,12 +11,13 @@ use web_sys::{HtmlElement, KeyboardEvent};
 use super::{browser, shared::Shared};
 
 /// The letters after `g`, and where they lead.
-pub(super) const PAGES: [(&str, &str, &str); 7] = [
+pub(super) const PAGES: [(&str, &str, &str); 8] = [
     ("o", "/", "Overview"),
     ("j", "/jobs", "Jobs"),
     ("f", "/jobs?state=failed", "Failed jobs"),
     ("r", "/run", "Run a job"),
     ("q", "/queues", "Queues"),
+    ("e", "/recurring", "Recurring"),
     ("m", "/modules", "Modules"),
     ("s", "/servers", "Servers"),
 ];
@@ -34,6 +35,7 @@ pub(super) fn listen(shared: Shared) {
             || !is_plain
             || is_typing(&event)
             || shared.question.with_untracked(Option::is_some)
+            || shared.access.with_untracked(|access| !access.may_ask())
         {
             return;
         }

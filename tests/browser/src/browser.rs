@@ -219,6 +219,16 @@ impl Browser {
         Ok(())
     }
 
+    /// Chooses from the list that CSS finds, by the value of what it offers.
+    ///
+    /// # Errors
+    /// Where there is no such list, or it does not offer that.
+    pub async fn chooses(&self, selector: &str, value: &str) -> Result<()> {
+        let list = self.sees(selector).await?;
+        let offered = async || Ok(list.clone().select_by_value(value).await.is_ok().then_some(()));
+        self.until(&format!("`{value}` in `{selector}`"), offered).await
+    }
+
     /// Gives a file to a field for files, which need not be seen.
     ///
     /// # Errors

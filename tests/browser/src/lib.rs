@@ -5,7 +5,9 @@ mod browser;
 mod checks;
 mod driver;
 mod proxy;
+mod tokens;
 
 pub use browser::{Browser, Look};
 pub use checks::accessibility;
 pub use proxy::Proxy;
+pub use tokens::Tokens;

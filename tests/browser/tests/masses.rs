@@ -8,6 +8,9 @@ use windlass_tests::{Host, Site, component};
 
 const MANY: usize = 300;
 
+/// So many that the host is at it for some seconds.
+const STOPPED: usize = 5_000;
+
 fn all_are(host: &Host<'_>, state: State) -> Result<()> {
     host.until(&format!("all jobs {state}"), || {
         let jobs = host.all_jobs()?;
@@ -15,15 +18,15 @@ fn all_are(host: &Host<'_>, state: State) -> Result<()> {
     })
 }
 
-async fn select_whole_filter(browser: &Browser) -> Result<()> {
+async fn select_whole_filter(browser: &Browser, many: &str) -> Result<()> {
     browser.sees("input[aria-label='Select all shown']").await?.click().await?;
     browser.reads("50 jobs selected").await?;
-    browser.click(&format!("Select {MANY} jobs of this filter")).await?;
-    browser.reads(&format!("{MANY} jobs of this filter selected")).await
+    browser.click(&format!("Select {many} jobs of this filter")).await?;
+    browser.reads(&format!("{many} jobs of this filter selected")).await
 }
 
 #[tokio::test]
-async fn all_failed_jobs_of_a_filter_are_deleted_and_retried_at_once_and_that_can_be_stopped() -> Result<()> {
+async fn all_failed_jobs_of_a_filter_are_deleted_and_run_again_at_once() -> Result<()> {
     let site = Site::new()?;
     let host = site.start(&[])?;
     host.deploy("faults", &component("faults")?)?;
@@ -33,27 +36,50 @@ async fn all_failed_jobs_of_a_filter_are_deleted_and_retried_at_once_and_that_ca
     all_are(&host, State::Failed)?;
     let browser = Browser::open(&format!("http://{}/", host.address())).await?;
     browser.open_page("jobs?state=failed&tag=mass").await?;
-    select_whole_filter(&browser).await?;
+    select_whole_filter(&browser, "300").await?;
     browser.click(&format!("Delete {MANY}")).await?;
     browser.reads("This is about every job of the filter").await?;
     browser.click(&format!("Delete {MANY} jobs")).await?;
     browser.reads(&format!("{MANY} jobs deleted.")).await?;
     all_are(&host, State::Deleted)?;
-    browser.click("Enqueue them again").await?;
+    browser.reads("No job passes this filter").await?;
+    browser.open_page("jobs?state=deleted&tag=mass").await?;
+    select_whole_filter(&browser, "300").await?;
+    browser.click(&format!("Run again {MANY}")).await?;
+    browser.reads("They run again on the version that they started with.").await?;
+    browser.click(&format!("Enqueue {MANY} jobs")).await?;
     browser.reads(&format!("{MANY} jobs enqueued again.")).await?;
     all_are(&host, State::Failed)?;
-    // They fail again and are all listed again. Now the way to the host is slow, and somebody changes their mind.
-    browser.open_page("jobs?state=failed&tag=mass").await?;
-    let slow = "const real = window.fetch; window.fetch = (url, init) => init?.method === 'POST' ? \
-                new Promise((go) => setTimeout(go, 250)).then(() => real(url, init)) : real(url, init)";
-    browser.run(slow).await?;
-    select_whole_filter(&browser).await?;
-    browser.click(&format!("Retry {MANY}")).await?;
-    browser.click(&format!("Enqueue {MANY} jobs")).await?;
+    // Nothing is done to all jobs that there are by a click.
+    browser.open_page("jobs").await?;
+    browser.sees("input[aria-label='Select all shown']").await?.click().await?;
+    browser.reads("50 jobs selected").await?;
+    ensure!(!browser.text().await?.contains("of this filter"), "all jobs can be selected");
+    browser.is_content().await?;
+    browser.close().await
+}
+
+#[tokio::test]
+async fn what_the_host_does_to_a_filter_goes_on_without_the_page_and_is_stopped_by_a_click() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    host.deploy("faults", &component("faults")?)?;
+    let request = json!({ "handler": "faults/noop", "delay_ms": 86_400_000, "tags": ["mass"] });
+    host.enqueue_all(vec![request; STOPPED])?;
+    let browser = Browser::open(&format!("http://{}/", host.address())).await?;
+    browser.open_page("jobs?state=scheduled&tag=mass").await?;
+    select_whole_filter(&browser, "5,000").await?;
+    browser.click("Delete 5,000").await?;
+    browser.click("Delete 5,000 jobs").await?;
+    browser.reads("of 5,000 jobs …").await?;
+    // Loaded anew, the page finds it.
+    browser.open_page("jobs").await?;
+    browser.reads("of 5,000 jobs …").await?;
     browser.click("Stop").await?;
-    browser.reads(&format!("of {MANY}: somebody stopped it")).await?;
-    let again = host.all_jobs()?.iter().filter(|job| job.run > 2).count();
-    assert!(again < MANY, "{again} jobs were retried");
+    browser.reads("Stopped after").await?;
+    browser.loses("of 5,000 jobs …").await?;
+    let left = host.all_jobs()?.iter().filter(|job| job.state == State::Scheduled).count();
+    ensure!(left > 0 && left < STOPPED, "{left} jobs are left of {STOPPED}");
     browser.is_content().await?;
     browser.close().await
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     format::{span, visible},
-    model::job::JobModel,
+    model::{job::JobModel, news::Topic},
     ui::{
         parts::{Code, Empty, Fact, Failed, Instant, Loading, LogView, Name, Stale, StateBadge},
         shared::Shared,
@@ -56,23 +56,30 @@ fn Shown(id: JobId) -> impl IntoView {
 }
 
 fn follow(shared: Shared, model: RwSignal<JobModel>, id: JobId) {
-    shared.follow(move || async move {
-        // A job that is gone stays gone, and one that has ended changes only where somebody enqueues it again.
-        let rests = model.try_with_untracked(|model| {
-            let has_ended = model.detail.value.as_ref().is_some_and(|detail| detail.job.state.is_final());
-            let is_complete = has_ended && model.detail.trouble.is_none() && model.logs.is_there;
-            !model.is_live() || is_complete && !shared.news.get_untracked().is_multiple_of(5)
-        });
-        if rests == Some(true) && shared.live.get_untracked() {
+    // The host tells of this job as long as its page is shown.
+    shared.watched.set(Some(id));
+    on_cleanup(move || {
+        if shared.watched.get_untracked() == Some(id) {
+            shared.watched.set(None);
+        }
+    });
+    let news = shared.of_topic(Topic::Job);
+    shared.follow(&[Topic::Job, Topic::Second], move || async move {
+        let is_news = news.are_there();
+        // A job that is gone stays gone; of lines that are written no event tells.
+        let is_due = model.try_with_untracked(|model| model.is_live() && (is_news || model.may_write()));
+        if is_due != Some(true) {
             return;
         }
-        let answer = shared.api().job(id).await;
-        // Only what has changed is drawn anew.
-        if model.try_with_untracked(|model| model.detail.differs(&answer)) == Some(true) {
-            model.try_update(|model| model.take(answer));
-        }
-        if model.try_with_untracked(JobModel::is_live) == Some(false) {
-            return;
+        if is_news {
+            let answer = shared.api().job(id).await;
+            // Only what has changed is drawn anew.
+            if model.try_with_untracked(|model| model.detail.differs(&answer)) == Some(true) {
+                model.try_update(|model| model.take(answer));
+            }
+            if model.try_with_untracked(JobModel::is_live) != Some(true) {
+                return;
+            }
         }
         loop {
             let Some(cursor) = model.try_with_untracked(|model| model.logs.cursor.clone()) else { return };

@@ -1,7 +1,7 @@
 //! The buttons of a job: each with a question where it destroys, and a result that says what happened.
 
 use leptos::{prelude::*, task::spawn_local};
-use windlass_api::{JobDetail, JobId, State};
+use windlass_api::{JobDetail, JobId, Role, State};
 
 use crate::{
     commands,
@@ -29,7 +29,7 @@ pub(super) fn Actions(model: RwSignal<JobModel>, id: JobId) -> impl IntoView {
         let is_first = move || action == Action::Requeue && state.get() == Some(State::Failed);
         view! {
             <button class="button" class:danger=action.destroys() class:primary=is_first
-                hidden=move || !state.get().is_some_and(|state| action.fits(state))
+                hidden=move || !shared.may(Role::Operator) || !state.get().is_some_and(|state| action.fits(state))
                 disabled=move || action == Action::Cancel && is_cancelling.get()
                 on:click=move |_| begin(shared, action, id, state.get_untracked())>{label}</button>
         }
@@ -45,7 +45,7 @@ pub(super) fn Actions(model: RwSignal<JobModel>, id: JobId) -> impl IntoView {
     view! {
         <div class="buttons">
             {Action::ALL.into_iter().filter(|action| *action != Action::Delete).map(button).collect_view()}
-            <a class="button" href=format!("run?from={id}")>"Edit and run again"</a>
+            <a class="button" hidden=move || !shared.may(Role::Operator) href=format!("run?from={id}")>"Edit and run again"</a>
             <details class="menu-button">
                 <summary class="button">"Copy as"</summary>
                 <div class="menu-items">

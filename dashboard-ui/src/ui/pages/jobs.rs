@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_navigate};
-use windlass_api::{FilteredCount, State};
+use windlass_api::{FilteredCount, JobFilter, Role, State};
 
 use super::{Head, jobs_bulk::BulkBar, jobs_filter::Filters, jobs_table::Table};
 use crate::{
@@ -12,10 +12,12 @@ use crate::{
         Loaded,
         bulk::Passing,
         jobs::{self, Event},
+        news::Topic,
     },
     ui::{
+        bulk::{self, BulkActions},
         parts::{Empty, Failed, Instant, Loading, Stale},
-        shared::Shared,
+        shared::{Rounds, Shared},
     },
 };
 
@@ -60,6 +62,13 @@ impl JobsPage {
         })
     }
 
+    /// How many jobs the whole filter would be about; absent where it does not narrow anything: nothing is done to all
+    /// jobs that there are by a click. Read reactively.
+    pub(super) fn whole(self) -> Option<Passing> {
+        let is_some = self.shown.with(|shown| shown.filter != JobFilter::default());
+        self.passing().filter(|_| is_some)
+    }
+
     fn must_hold(self) -> bool {
         self.is_busy.try_get_untracked().unwrap_or_default()
             || self.jobs.try_with_untracked(|jobs| !jobs.selected.is_empty()).unwrap_or_default()
@@ -85,9 +94,17 @@ pub(in crate::ui) fn Jobs() -> impl IntoView {
         page.shown.track();
         page.happen(Event::Asked);
         counted.set(Loaded::default());
-        shared.look();
+        shared.news_of(&[Topic::Counts, Topic::Second]);
     });
-    shared.follow(move || async move {
+    let news = shared.of_topic(Topic::Counts);
+    shared.follow(&[Topic::Counts, Topic::Second], move || async move {
+        let is_news = news.are_there();
+        // No event tells how far a job is that runs.
+        let runs =
+            page.jobs.try_with_untracked(|jobs| jobs.rows().iter().any(|row| row.job.state == State::Processing));
+        if !is_news && runs != Some(true) {
+            return;
+        }
         let (Some(shown), Some(question)) =
             (page.shown.try_get_untracked(), page.jobs.try_with_untracked(jobs::Jobs::question))
         else {
@@ -96,16 +113,18 @@ pub(in crate::ui) fn Jobs() -> impl IntoView {
         let answer = shared.api().jobs(&shown).await;
         page.happen(Event::Arrived { question, answer, hold: page.must_hold() });
     });
-    shared.follow(move || async move {
+    let rounds = Rounds::new();
+    shared.follow(&[Topic::Second], move || async move {
         let Some(shown) = page.shown.try_get_untracked().filter(Shown::is_narrow) else { return };
         // A count may take the host 50 ms: not each second.
         let is_known = counted.try_with_untracked(|counted| counted.value.is_some() || counted.trouble.is_some());
-        if is_known == Some(true) && !shared.news.get_untracked().is_multiple_of(5) {
+        if !rounds.is_turn(5) && is_known == Some(true) {
             return;
         }
         let answer = shared.api().count(&shown).await;
         counted.try_update(|counted| counted.take(answer));
     });
+    bulk::adopt(shared);
     let nonsense = move || read.get().1.into_iter().map(|reason| view! { <li>{reason}</li> }).collect_view();
     view! {
         <Head title="Jobs">
@@ -113,7 +132,7 @@ pub(in crate::ui) fn Jobs() -> impl IntoView {
                 true => format!("{} or more jobs", count(counted.count)),
                 false => plural(counted.count, "job", "jobs"),
             })}</span>
-            <a class="button primary" href="run">"Run a job"</a>
+            <a class="button primary" hidden=move || !shared.may(Role::Operator) href="run">"Run a job"</a>
         </Head>
         <Tabs page=page />
         <Filters page=page />
@@ -124,6 +143,7 @@ pub(in crate::ui) fn Jobs() -> impl IntoView {
             </div>
         })}
         <Stale trouble=Signal::derive(move || page.jobs.with(|jobs| jobs.listed.value.is_some().then(|| jobs.listed.trouble.clone()).flatten())) />
+        <BulkActions shared=shared />
         <BulkBar page=page />
         <List page=page />
         <Pager page=page />
@@ -192,8 +212,8 @@ fn NoJobs(page: JobsPage) -> impl IntoView {
             None => view! {
                 <Empty title="There are no jobs yet">
                     <p>"Deploy a module, then run one of its handlers. Finished jobs are kept for a day, failed ones for thirty."</p>
-                    <a class="button primary" href="run">"Run a job"</a>
-                    <a class="button" href="modules">"Deploy a module"</a>
+                    <a class="button primary" hidden=move || !page.shared.may(Role::Operator) href="run">"Run a job"</a>
+                    <a class="button" hidden=move || !page.shared.may(Role::Deployer) href="modules">"Deploy a module"</a>
                 </Empty>
             }
             .into_any(),

@@ -2,37 +2,34 @@
 
 use futures::future::join_all;
 use leptos::{prelude::*, task::spawn_local};
-use windlass_api::{JobId, State};
+use windlass_api::{JobFilter, JobId, Role, State};
 
 use super::jobs::JobsPage;
 use crate::{
-    filter::Shown,
     format::{count, plural},
     model::{
-        bulk::{AT_ONCE, Bulk, Passing, fits_filter},
+        bulk::{AT_ONCE, Bulk, Passing, fits_filter, request},
         job::Action,
         jobs::Event,
     },
     ui::{
+        bulk,
         parts::{Glyph, Icon},
         shared::Offer,
     },
 };
 
-/// How many jobs of a filter are read at once; the most that the host gives.
-const READ: usize = 1_000;
-
 /// Which jobs something is done to.
 #[derive(Clone, PartialEq)]
 enum Target {
     These(Vec<(JobId, State)>),
-    Filter(Shown, Passing),
+    Filter(JobFilter, Passing),
 }
 
 impl Target {
-    fn total(&self) -> usize {
+    fn total(&self) -> u64 {
         match self {
-            Self::These(jobs) => jobs.len(),
+            Self::These(jobs) => jobs.len() as u64,
             Self::Filter(_, passing) => passing.in_one_go(),
         }
     }
@@ -52,7 +49,9 @@ pub(super) fn BulkBar(page: JobsPage) -> impl IntoView {
     let work = Work { page, running: RwSignal::new(None), stop: RwSignal::new(false) };
     // The bar stays while what is selected changes, and with it the focus.
     let is_offered = Memo::new(move |_| {
-        work.running.get().is_none() && page.jobs.with(|jobs| jobs.is_whole || !jobs.selection().is_empty())
+        work.running.get().is_none()
+            && page.shared.may(Role::Operator)
+            && page.jobs.with(|jobs| jobs.is_whole || !jobs.selection().is_empty())
     });
     let progress = move || {
         work.running.get().map(|(treated, total)| {
@@ -87,14 +86,14 @@ fn Offered(work: Work) -> impl IntoView {
     });
     // The whole filter is offered to whoever has selected the whole page, where there is more than that.
     let beyond = move || {
-        let passing = page.passing()?;
+        let passing = page.whole()?;
         let is_all = page.jobs.with(|jobs| jobs.is_all_selected() && !jobs.is_whole);
         (is_all && passing.count > selected.get().len() as u64).then_some(passing)
     };
     let target = move |action: Action| match page.passing() {
         Some(passing) if is_whole.get() => {
-            let shown = page.shown.get();
-            fits_filter(action, shown.filter.state).then_some(Target::Filter(shown, passing))
+            let filter = page.shown.get().filter;
+            fits_filter(action, filter.state).then_some(Target::Filter(filter, passing))
         }
         _ => {
             let fitting: Vec<_> = selected.get().into_iter().filter(|(_, state)| action.fits(*state)).collect();
@@ -134,9 +133,9 @@ fn label(action: Action, target: &Target) -> String {
         Target::These(jobs) => {
             jobs.first().map(|(_, first)| *first).filter(|first| jobs.iter().all(|(_, state)| state == first))
         }
-        Target::Filter(shown, _) => shown.filter.state,
+        Target::Filter(filter, _) => filter.state,
     };
-    format!("{} {}", action.label(state), count(target.total() as u64))
+    format!("{} {}", action.label(state), count(target.total()))
 }
 
 /// Asks first where something is destroyed, or where not everything that it is done to can be seen.
@@ -147,29 +146,54 @@ fn ask(work: Work, action: Action, target: Target) {
             (passing.words(), "This is about every job of the filter, those on other pages included. ")
         }
     };
+    let is_of_any_state = matches!(&target, Target::Filter(filter, _) if filter.state.is_none());
     let (verb, consequence) = match action {
+        Action::Delete if is_of_any_state => (
+            "Delete",
+            "Those that run are stopped; what they have done outside stays done. Until their retention ends they can be \
+             enqueued again.",
+        ),
         Action::Delete => ("Delete", "They will not run. Until their retention ends they can be enqueued again."),
         Action::Cancel => ("Cancel", "Their sandboxes are stopped; what they have done outside stays done."),
         Action::Requeue | Action::RequeueNewest if whole.is_empty() => return run(work, action, target),
         Action::Requeue => ("Enqueue", "They run again on the version that they started with."),
         Action::RequeueNewest => ("Enqueue", "They run again on the version that is active now."),
     };
-    let yes = format!("{verb} {}", plural(target.total() as u64, "job", "jobs"));
+    let yes = format!("{verb} {}", plural(target.total(), "job", "jobs"));
     let go = move || run(work, action, target.clone());
     work.page.shared.ask(format!("{verb} {jobs}?"), format!("{whole}{consequence}"), yes, go);
 }
 
 fn run(work: Work, action: Action, target: Target) {
-    let Work { page, running, stop } = work;
-    let mut bulk = Bulk::new(action, target.total());
-    stop.set(false);
-    running.set(Some((0, bulk.total)));
+    let page = work.page;
     // What is selected is known by now; without a selection the list follows what happens.
     page.happen(Event::Cleared);
+    match target {
+        Target::These(jobs) => treat(work, action, jobs),
+        Target::Filter(filter, _) => bulk::begin(page.shared, request(action, filter)),
+    }
+}
+
+/// Treats these, some at a time.
+fn treat(work: Work, action: Action, jobs: Vec<(JobId, State)>) {
+    let Work { page, running, stop } = work;
+    let mut bulk = Bulk::new(action, jobs.len());
+    stop.try_set(false);
+    running.try_set(Some((0, bulk.total)));
     spawn_local(async move {
-        match target {
-            Target::These(jobs) => treat(work, &mut bulk, &jobs).await,
-            Target::Filter(shown, _) => treat_filter(work, &mut bulk, shown).await,
+        for some in jobs.chunks(AT_ONCE) {
+            if stop.try_get_untracked() == Some(true) {
+                bulk.stopped = Some("somebody stopped it".to_owned());
+            }
+            if bulk.stopped.is_some() {
+                break;
+            }
+            let api = page.shared.api();
+            let answers = join_all(some.iter().map(|(id, state)| api.act(action, *id, Some(*state)))).await;
+            for ((id, _), answer) in some.iter().zip(answers) {
+                bulk.take(*id, answer);
+            }
+            running.try_set(Some((bulk.treated(), bulk.total)));
         }
         running.try_set(None);
         page.happen(Event::ShowHeld);
@@ -179,55 +203,9 @@ fn run(work: Work, action: Action, target: Target) {
             let deleted: Vec<_> = bulk.done.iter().map(|id| (*id, State::Deleted)).collect();
             Offer {
                 label: "Enqueue them again".to_owned(),
-                action: Callback::new(move |()| run(work, Action::Requeue, Target::These(deleted.clone()))),
+                action: Callback::new(move |()| treat(work, Action::Requeue, deleted.clone())),
             }
         });
         page.shared.toast(bulk.summary(), is_bad, undo);
     });
-}
-
-/// Treats these, some at a time.
-async fn treat(work: Work, bulk: &mut Bulk, jobs: &[(JobId, State)]) {
-    let api = work.page.shared.api();
-    for some in jobs.chunks(AT_ONCE) {
-        // Whoever leaves the page stops it too.
-        if work.stop.try_get_untracked() != Some(false) {
-            bulk.stopped = Some("somebody stopped it".to_owned());
-        }
-        if bulk.stopped.is_some() {
-            return;
-        }
-        let answers = join_all(some.iter().map(|(id, state)| api.act(bulk.action, *id, Some(*state)))).await;
-        for ((id, _), answer) in some.iter().zip(answers) {
-            bulk.take(*id, answer);
-        }
-        work.running.try_set(Some((bulk.treated(), bulk.total)));
-    }
-}
-
-/// Treats what passes a filter, from the newest back. Each page begins behind the one before, so that a job which fails
-/// anew meanwhile is not treated twice, and none that comes meanwhile is.
-async fn treat_filter(work: Work, bulk: &mut Bulk, shown: Shown) {
-    let mut shown = Shown { cursor: None, size: READ, ..shown };
-    loop {
-        let listed = match work.page.shared.api().jobs(&shown).await {
-            Ok(listed) => listed,
-            Err(trouble) => {
-                bulk.stopped = Some(trouble.to_string());
-                return;
-            }
-        };
-        let read = listed.items.len();
-        let mut jobs: Vec<_> = listed.items.into_iter().map(|job| (job.id, job.state)).collect();
-        jobs.retain(|(_, state)| bulk.action.fits(*state));
-        bulk.unfit += read - jobs.len();
-        let room = bulk.room();
-        bulk.more = jobs.len() > room || jobs.len() == room && listed.next.is_some();
-        jobs.truncate(room);
-        treat(work, bulk, &jobs).await;
-        if bulk.stopped.is_some() || bulk.room() == 0 || listed.next.is_none() {
-            return;
-        }
-        shown.cursor = listed.next;
-    }
 }

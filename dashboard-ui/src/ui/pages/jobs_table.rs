@@ -4,7 +4,7 @@
 use leptos::{ev::FocusEvent, prelude::*};
 use wasm_bindgen::JsCast;
 use web_sys::Node;
-use windlass_api::{JobId, JobSummary, State};
+use windlass_api::{JobId, JobSummary, Role, State};
 
 use super::jobs::JobsPage;
 use crate::{
@@ -45,6 +45,8 @@ pub(super) fn Table(page: JobsPage) -> impl IntoView {
         focused.set(is_in || stays);
         settle();
     };
+    // Whoever may do nothing with jobs has nothing to select them for.
+    let may_not = move || !page.shared.may(Role::Operator);
     let is_all = move || page.jobs.with(crate::model::jobs::Jobs::is_all_selected);
     let is_some = move || page.jobs.with(|jobs| !jobs.selected.is_empty()) && !is_all();
     view! {
@@ -60,7 +62,7 @@ pub(super) fn Table(page: JobsPage) -> impl IntoView {
             <table class="table jobs">
                 <thead>
                     <tr>
-                        <th class="check">
+                        <th class="check" hidden=may_not>
                             <input type="checkbox" aria-label="Select all shown" prop:checked=is_all prop:indeterminate=is_some on:change=move |_| page.happen(Event::ToggledAll) />
                         </th>
                         <th>"State"</th><th>"Job"</th><th>"Queue"</th><th class="number">"Attempt"</th><th class="number">"Run time"</th><th class="number">"Made"</th>
@@ -92,7 +94,7 @@ fn Row(page: JobsPage, id: JobId) -> impl IntoView {
     view! {
         <tr class:selected=is_selected class:left=move || row.get().is_some_and(|row| row.has_left)
             title=move || row.get().is_some_and(|row| row.has_left).then_some("No longer passes the filter")>
-            <td class="check">
+            <td class="check" hidden=move || !page.shared.may(Role::Operator)>
                 <input type="checkbox" aria-label=format!("Select job {id}") prop:checked=is_selected
                     on:click=move |event| page.happen(Event::Toggled { id, range: event.shift_key() }) />
             </td>

@@ -2,7 +2,7 @@
 
 use leptos::{prelude::*, task::spawn_local};
 use leptos_router::hooks::use_params_map;
-use windlass_api::{Digest, HandlerSpec, ModuleName, ModuleView, RetryPolicy, VersionView};
+use windlass_api::{Digest, HandlerSpec, ModuleName, ModuleView, RetryPolicy, Role, VersionView};
 
 use super::Head;
 use crate::{
@@ -48,7 +48,8 @@ pub(in crate::ui) fn Module() -> impl IntoView {
 fn shown(shared: Shared, module: &ModuleView) -> impl IntoView + use<> {
     let versions = module.versions.iter().map(|version| row(shared, &module.name, version));
     let active = module.versions.iter().find(|version| version.active);
-    let handlers = active.map(|version| version.handlers.iter().map(|spec| handler(&module.name, spec)).collect_view());
+    let handlers =
+        active.map(|version| version.handlers.iter().map(|spec| handler(shared, &module.name, spec)).collect_view());
     view! {
         <section class="card flush">
             <h2 class="card-title">{plural(module.versions.len() as u64, "version", "versions")}</h2>
@@ -84,7 +85,7 @@ fn row(shared: Shared, module: &ModuleName, version: &VersionView) -> impl IntoV
             <td data-label="Size" class="number">{bytes(version.size_bytes)}</td>
             <td data-label="Built with" class="quiet">{visible(&version.sdk)}</td>
             <td data-label="Deployed" class="number"><Instant at=version.deployed_at /></td>
-            <td class="end">{(!version.active).then(|| view! { <button class="button small" aria-label=label on:click=activate>"Activate"</button> })}</td>
+            <td class="end">{(!version.active).then(|| view! { <button class="button small" hidden=move || !shared.may(Role::Deployer) aria-label=label on:click=activate>"Activate"</button> })}</td>
         </tr>
     }
 }
@@ -101,7 +102,7 @@ fn begin(shared: Shared, name: ModuleName, digest: Digest) {
     });
 }
 
-fn handler(module: &ModuleName, spec: &HandlerSpec) -> impl IntoView + use<> {
+fn handler(shared: Shared, module: &ModuleName, spec: &HandlerSpec) -> impl IntoView + use<> {
     let jobs = format!("jobs?module={module}&handler={}", spec.name);
     let schema = |what: &'static str, schema: &Option<windlass_api::Json>| {
         schema.as_ref().map(|schema| {
@@ -131,7 +132,7 @@ fn handler(module: &ModuleName, spec: &HandlerSpec) -> impl IntoView + use<> {
                 <h2><Name text=spec.name.to_string() /></h2>
                 <span class=format!("mode {}", spec.mode)>{spec.mode.to_string()}</span>
                 <a class="button small" href=jobs>"Jobs"</a>
-                <a class="button small primary" href=format!("run?handler={module}/{}", spec.name)>"Run"</a>
+                <a class="button small primary" hidden=move || !shared.may(Role::Operator) href=format!("run?handler={module}/{}", spec.name)>"Run"</a>
             </div>
             {spec.summary.as_deref().map(|summary| view! { <p dir="auto">{prose(summary)}</p> })}
             <dl class="facts">{limits.collect_view()}</dl>

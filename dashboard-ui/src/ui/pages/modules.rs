@@ -2,7 +2,7 @@
 
 use leptos::{ev::DragEvent, html, prelude::*, task::spawn_local};
 use web_sys::{File, FileList};
-use windlass_api::ModuleView;
+use windlass_api::{ModuleView, Role};
 
 use super::Head;
 use crate::{
@@ -17,17 +17,12 @@ use crate::{
 #[component]
 pub(in crate::ui) fn Modules() -> impl IntoView {
     let shared = Shared::of_page();
-    shared.follow(move || async move {
-        let answer = shared.api().modules().await;
-        if shared.modules.with_untracked(|known| known.differs(&answer)) {
-            shared.modules.update(|known| known.take(answer));
-        }
-    });
+    let may_deploy = Memo::new(move |_| shared.may(Role::Deployer));
     let body = move || {
         shared.modules.with(|modules| match (&modules.value, &modules.trouble) {
             (Some(modules), _) if modules.is_empty() => view! {
                 <Empty title="No module is deployed">
-                    <p>"A module is a WebAssembly component with one or more handlers. Drop its file above, or run " <code>"windlass deploy FILE"</code> "."</p>
+                    <p>"A module is a WebAssembly component with one or more handlers. " {if may_deploy.get() { "Drop its file above, or run " } else { "Somebody with the role deployer deploys it: " }} <code>"windlass deploy FILE"</code> "."</p>
                 </Empty>
             }
             .into_any(),
@@ -38,13 +33,14 @@ pub(in crate::ui) fn Modules() -> impl IntoView {
     };
     view! {
         <Head title="Modules" />
-        <Deploy />
+        {move || may_deploy.get().then(|| view! { <Deploy /> })}
         <Stale trouble=Signal::derive(move || shared.modules.with(|modules| modules.value.is_some().then(|| modules.trouble.clone()).flatten())) />
         {body}
     }
 }
 
 fn card(module: &ModuleView) -> impl IntoView + use<> {
+    let shared = Shared::of_page();
     let active = module.versions.iter().find(|version| version.active);
     let handlers = active.map(|version| version.handlers.iter().map(|handler| {
         let run = format!("run?handler={}/{}", module.name, handler.name);
@@ -53,7 +49,7 @@ fn card(module: &ModuleView) -> impl IntoView + use<> {
                 <span class=format!("mode {}", handler.mode)>{handler.mode.to_string()}</span>
                 <Name text=handler.name.to_string() />
                 <span class="quiet summary">{handler.summary.as_deref().map(prose)}</span>
-                <a class="button quiet small" href=run aria-label=format!("Run {}/{}", module.name, handler.name)>"Run"</a>
+                <a class="button quiet small" hidden=move || !shared.may(Role::Operator) href=run aria-label=format!("Run {}/{}", module.name, handler.name)>"Run"</a>
             </li>
         }
     }).collect_view());

@@ -1,7 +1,7 @@
 //! The overview: how it goes, at a glance.
 
 use leptos::prelude::*;
-use windlass_api::State;
+use windlass_api::{RecurringJob, State};
 
 use super::Head;
 use crate::{
@@ -10,13 +10,14 @@ use crate::{
     model::{
         Loaded,
         attention::{self, Known, Weight},
+        news::Topic,
         traffic::{Reach, Traffic},
     },
     trouble::Trouble,
     ui::{
         browser,
         parts::{Chart, Failed, Glyph, Icon, Instant, Loading, Meter, Name, sentence},
-        shared::Shared,
+        shared::{Rounds, Shared},
     },
 };
 
@@ -28,6 +29,8 @@ pub(in crate::ui) fn Overview() -> impl IntoView {
     let (recent, charted) = (RwSignal::new(Loaded::<Traffic>::default()), RwSignal::new(Loaded::<Traffic>::default()));
     follow(shared, recent, Signal::stored(Reach::Hour));
     follow(shared, charted, reach.into());
+    let recurring = RwSignal::new(Loaded::default());
+    follow_recurring(shared, recurring);
     let matters = Memo::new(move |_| {
         let handlers = recent.with(|traffic| traffic.value.as_ref().map(Traffic::by_handler));
         shared.counts.with(|counts| {
@@ -40,12 +43,14 @@ pub(in crate::ui) fn Overview() -> impl IntoView {
                             return None;
                         };
                         let now = shared.now.get();
+                        let recurring = recurring.with(|recurring| recurring.value.clone().unwrap_or_default());
                         Some(attention::find(&Known {
                             counts,
                             queues,
                             servers,
                             modules,
                             handlers: handlers.as_deref(),
+                            recurring: &recurring,
                             now,
                         }))
                     })
@@ -97,7 +102,7 @@ pub(in crate::ui) fn Overview() -> impl IntoView {
                     <div class="segmented" role="group" aria-label="How far back">
                         {Reach::ALL.map(|choice| view! {
                             <button class="segment" aria-pressed=move || (reach.get() == choice).to_string()
-                                on:click=move |_| { reach.set(choice); charted.set(Loaded::default()); shared.look(); }>
+                                on:click=move |_| { reach.set(choice); charted.set(Loaded::default()); shared.news_of(&[Topic::Second]); }>
                                 {choice.label()}
                             </button>
                         }).into_iter().collect_view()}
@@ -138,14 +143,13 @@ fn Charted(charted: RwSignal<Loaded<Traffic>>, reach: RwSignal<Reach>) -> impl I
 }
 
 fn follow(shared: Shared, traffic: RwSignal<Loaded<Traffic>>, reach: Signal<Reach>) {
-    let rounds = StoredValue::new(0_u32);
-    shared.follow(move || async move {
-        let round =
-            rounds.try_update_value(|rounds| std::mem::replace(rounds, rounds.wrapping_add(1))).unwrap_or_default();
+    let (rounds, long) = (Rounds::new(), Rounds::new());
+    shared.follow(&[Topic::Second], move || async move {
         let (has, lacks) =
             traffic.with_untracked(|traffic| (traffic.value.is_some(), traffic.trouble == Some(Trouble::NotOffered)));
         // A chart by the minute that is five seconds old is new enough; a host without counters will not have them soon.
-        if (has && round % 5 != 0) || (lacks && round % 60 != 0) {
+        let (is_fifth, is_sixtieth) = (rounds.is_turn(5), long.is_turn(60));
+        if (has && !is_fifth) || (lacks && !is_sixtieth) {
             return;
         }
         let (reach, now) = (reach.get_untracked(), browser::now());
@@ -161,6 +165,21 @@ fn follow(shared: Shared, traffic: RwSignal<Loaded<Traffic>>, reach: Signal<Reac
             }
             Err(trouble) => traffic.take(Err(trouble)),
         });
+    });
+}
+
+/// How many recurring jobs are looked at for what needs attention.
+const RECURRING: usize = 200;
+
+fn follow_recurring(shared: Shared, recurring: RwSignal<Loaded<Vec<RecurringJob>>>) {
+    let rounds = Rounds::new();
+    shared.follow(&[Topic::Second], move || async move {
+        // No event tells of them, and each is missed for a minute at least before that is told.
+        if !rounds.is_turn(15) {
+            return;
+        }
+        let answer = shared.api().recurring(None, RECURRING).await;
+        recurring.try_update(|known| known.take(answer.map(|page| page.items)));
     });
 }
 

@@ -1,7 +1,7 @@
 //! Queues: what waits in them, for how long, and whether anything is taken from them.
 
 use leptos::{prelude::*, task::spawn_local};
-use windlass_api::{QueueName, QueueView, State};
+use windlass_api::{QueueName, QueueView, Role, State};
 
 use super::Head;
 use crate::{
@@ -16,16 +16,12 @@ use crate::{
 #[component]
 pub(in crate::ui) fn Queues() -> impl IntoView {
     let shared = Shared::of_page();
-    shared.follow(move || async move {
-        let answer = shared.api().queues().await;
-        shared.queues.update(|known| known.take(answer));
-    });
     let body = move || {
         shared.queues.with(|queues| match (&queues.value, &queues.trouble) {
             (Some(queues), _) if queues.is_empty() => view! {
                 <Empty title="No queue has anything in it">
                     <p>"Queues come into being with their first job."</p>
-                    <a class="button" href="run">"Run a job"</a>
+                    <a class="button" hidden=move || !shared.may(Role::Operator) href="run">"Run a job"</a>
                 </Empty>
             }
             .into_any(),
@@ -85,7 +81,7 @@ fn row(queue: &QueueView, most: u64) -> impl IntoView + use<> {
                 </span>
             </td>
             <td class="end">
-                <button class="button small" aria-label=described on:click=move |_| set_paused(shared, name.clone(), !paused)>
+                <button class="button small" hidden=move || !shared.may(Role::Operator) aria-label=described on:click=move |_| set_paused(shared, name.clone(), !paused)>
                     <Icon glyph=glyph />
                     {label}
                 </button>

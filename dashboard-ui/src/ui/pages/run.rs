@@ -2,18 +2,21 @@
 
 use leptos::{prelude::*, task::spawn_local};
 use leptos_router::hooks::{use_location, use_navigate};
-use windlass_api::{HandlerPath, HandlerSpec, JobId, JobRequest, Json};
+use windlass_api::{HandlerPath, HandlerSpec, JobId, JobRequest, Role};
 
-use super::{Head, run_options::Options};
+use super::{
+    Head,
+    payload::{Chooser, Payload, PayloadFields, spec},
+    run_options::{Options, When},
+};
 use crate::{
     commands,
     format::visible,
-    json::Layout,
-    model::{asking::Asking, job::again},
-    query, schema,
+    model::{access::Access, asking::Asking, job::again},
+    query,
     ui::{
         browser,
-        parts::{Copy, Empty, Failed, Form, FormState, Loading, prose, sentence},
+        parts::{Copy, Empty, Failed, Loading, prose, sentence},
         shared::Shared,
     },
 };
@@ -22,12 +25,7 @@ use crate::{
 #[derive(Clone, Copy)]
 struct RunPage {
     shared: Shared,
-    /// The payload, as text.
-    text: RwSignal<String>,
-    /// Its form, where the handler has a schema.
-    form: RwSignal<Option<FormState>>,
-    /// Whether the form can show what the text says.
-    fits: RwSignal<bool>,
+    payload: Payload,
     asking: RwSignal<Asking>,
     /// The request that is repeated.
     like: RwSignal<Option<JobRequest>>,
@@ -45,9 +43,7 @@ pub(in crate::ui) fn Run() -> impl IntoView {
     let from = Memo::new(move |_| wanted("from"));
     let page = RunPage {
         shared,
-        text: RwSignal::new(String::new()),
-        form: RwSignal::new(None),
-        fits: RwSignal::new(true),
+        payload: Payload::new(),
         asking: RwSignal::new(Asking::default()),
         like: RwSignal::new(None),
         made: RwSignal::new(None),
@@ -68,7 +64,6 @@ pub(in crate::ui) fn Run() -> impl IntoView {
         page.like.track();
         begin(page, spec.as_ref());
     });
-    keep_in_step(page);
     let body = move || match (handler.get(), spec.get()) {
         (None, _) => view! { <p class="quiet">"Choose a handler to begin."</p> }.into_any(),
         (Some(_), Some(spec)) => view! { <Asked page=page handler=handler spec=spec /> }.into_any(),
@@ -83,68 +78,25 @@ pub(in crate::ui) fn Run() -> impl IntoView {
         }
         .into_any(),
     };
+    let navigate = use_navigate();
+    let choose = Callback::new(move |name: String| {
+        navigate(&format!("/run?{}", query::write([("handler", name.as_str())])), Default::default());
+    });
+    // Until the host has said who the viewer is, nothing is denied.
+    let may_run =
+        Memo::new(move |_| shared.access.with(|access| *access == Access::Unknown || access.may(Role::Operator)));
     let failed = move || shared.modules.with(|modules| modules.trouble.clone().filter(|_| modules.value.is_none()));
     view! {
         <Head title="Run a job" />
         {move || failed().map(|trouble| view! { <Failed what="handlers" trouble=trouble /> })}
-        <Chooser handler=handler />
-        {body}
+        {move || (!may_run.get()).then(|| view! {
+            <Empty title="Your role may not run jobs"><p>"It takes the role operator. What can be run is on the page of each module."</p></Empty>
+        })}
+        <div hidden=move || !may_run.get()>
+            <Chooser handler=handler choose=choose />
+            {body}
+        </div>
     }
-}
-
-/// The handlers of all active versions.
-#[component]
-fn Chooser(handler: Memo<Option<HandlerPath>>) -> impl IntoView {
-    let shared = Shared::of_page();
-    let navigate = use_navigate();
-    let choose = move |event| {
-        let name = event_target_value(&event);
-        navigate(&format!("/run?{}", query::write([("handler", name.as_str())])), Default::default());
-    };
-    let groups = Memo::new(move |_| {
-        shared.modules.with(|modules| {
-            let active = modules
-                .value
-                .iter()
-                .flatten()
-                .filter_map(|module| Some((module, module.versions.iter().find(|version| version.active)?)));
-            active
-                .map(|(module, version)| {
-                    (
-                        module.name.to_string(),
-                        version.handlers.iter().map(|handler| handler.name.to_string()).collect::<Vec<_>>(),
-                    )
-                })
-                .collect::<Vec<_>>()
-        })
-    });
-    let options = move || {
-        groups.get().into_iter().map(|(module, handlers)| {
-        let options = handlers.into_iter().map(|name| {
-            let path = format!("{module}/{name}");
-            let value = path.clone();
-            view! { <option value=path.clone() selected=move || handler.get().is_some_and(|handler| handler.to_string() == value)>{path.clone()}</option> }
-        });
-        view! { <optgroup label=module.clone()>{options.collect_view()}</optgroup> }
-    }).collect_view()
-    };
-    view! {
-        <label class="labelled chooser">
-            <span>"Handler"</span>
-            <select on:change=choose>
-                <option value="" disabled=true selected=move || handler.get().is_none()>"choose a handler"</option>
-                {options}
-            </select>
-        </label>
-    }
-}
-
-fn spec(shared: Shared, path: &HandlerPath) -> Option<HandlerSpec> {
-    shared.modules.with(|modules| {
-        let module = modules.value.as_ref()?.iter().find(|module| module.name == path.module)?;
-        let version = module.versions.iter().find(|version| version.active)?;
-        version.handlers.iter().find(|handler| handler.name == path.handler).cloned()
-    })
 }
 
 /// Takes over what a job had.
@@ -157,7 +109,7 @@ async fn repeat(page: RunPage, id: &str) {
         Ok(detail) => {
             let request = again(&detail, detail.payload.clone());
             page.asking.try_set(Asking::of(&request));
-            page.text.try_set(Layout::new(request.payload.as_str()).pretty());
+            page.payload.write(request.payload.as_str());
             page.like.try_set(Some(request));
         }
         Err(reason) => page.shared.complain(sentence(&visible(&reason))),
@@ -166,53 +118,15 @@ async fn repeat(page: RunPage, id: &str) {
 
 fn begin(page: RunPage, spec: Option<&HandlerSpec>) {
     page.made.set(None);
-    let Some(spec) = spec else { return page.form.set(None) };
     let payload = page.like.with_untracked(|like| like.as_ref().map(|like| like.payload.as_str().to_owned()));
-    let form = FormState::new(schema::read(spec.payload_schema.as_ref().map(Json::as_str)), payload.as_deref());
-    page.fits.set(payload.is_none_or(|payload| form.refill(&payload)));
-    page.form.set(Some(form));
-    if page.like.with_untracked(Option::is_none) {
-        // What is to be filled in yet stands there as what it is in JSON.
-        let text = untrack(|| form.json()).map(|json| Layout::new(&json).pretty());
-        page.text.set(text.unwrap_or_else(|_| "{}".to_owned()));
-    }
-}
-
-/// What is typed into the form shows in the text.
-fn keep_in_step(page: RunPage) {
-    Effect::new(move |_| {
-        let Some(Ok(json)) = page.form.get().map(FormState::json) else { return };
-        if !page.fits.get_untracked() {
-            return;
-        }
-        let is_other = page.text.with_untracked(|text| Layout::new(text).pretty() != Layout::new(&json).pretty());
-        let is_typed_here =
-            page.text.with_untracked(|text| page.form.get_untracked().is_some_and(|form| form.stands_for(text)));
-        if is_other && !is_typed_here {
-            page.text.set(Layout::new(&json).pretty());
-        }
-    });
+    page.payload.begin(spec, payload.as_deref());
 }
 
 #[component]
 fn Asked(page: RunPage, handler: Memo<Option<HandlerPath>>, spec: HandlerSpec) -> impl IntoView {
-    let text_fault =
-        Memo::new(move |_| page.text.with(|text| text.parse::<Json>().err().map(|error| error.to_string())));
-    let has_faults = Memo::new(move |_| {
-        page.fits.get() && page.form.get().is_some_and(|form| form.is_of_use() && form.json().is_err())
-    });
-    let typed = move |event| {
-        let text = event_target_value(&event);
-        let is_json = text.parse::<Json>().is_ok();
-        page.text.set(text.clone());
-        if let Some(form) = page.form.get_untracked().filter(|_| is_json) {
-            page.fits.set(form.refill(&text));
-        }
-    };
     let request = Memo::new(move |_| {
         let handler = handler.get().ok_or_else(|| "choose a handler".to_owned())?;
-        let payload =
-            page.text.with(|text| text.trim().parse::<Json>()).map_err(|error| format!("payload: {error}"))?;
+        let payload = page.payload.json()?;
         page.asking.with(|asking| page.like.with(|like| asking.request(handler, payload, like.as_ref())))
     });
     let send = move || match request.get_untracked() {
@@ -228,36 +142,18 @@ fn Asked(page: RunPage, handler: Memo<Option<HandlerPath>>, spec: HandlerSpec) -
             request.get_untracked().map(|request| write(&request, base.trim_end_matches('/'))).unwrap_or_default()
         }
     };
-    let form = move || {
-        match page.form.get() {
-        Some(form) if !form.is_of_use() => view! { <p class="quiet">"This handler says nothing of its payload: write it as JSON."</p> }.into_any(),
-        Some(_) if !page.fits.get() => view! {
-            <p class="stale">"The JSON says what this form cannot show, so it rests until it can. The host decides whether the payload is taken."</p>
-        }
-        .into_any(),
-        Some(form) => view! { <Form state=form /> }.into_any(),
-        None => ().into_any(),
-    }
-    };
-    let rows = move || page.text.with(|text| text.lines().count().clamp(6, 24).to_string());
     view! {
         {spec.summary.map(|summary| view! { <p class="quiet summary-line" dir="auto">{prose(&summary)}</p> })}
         <form class="run" on:submit=move |event| { event.prevent_default(); send(); }>
-            <section class="card"><h2>"Payload"</h2>{form}</section>
-            <section class="card">
-                <h2 id="as-json">"As JSON"</h2>
-                <textarea class="mono json-input" aria-labelledby="as-json" spellcheck="false" rows=rows aria-invalid=move || text_fault.get().map(|_| "true")
-                    prop:value=page.text on:input=typed></textarea>
-                {move || text_fault.get().map(|fault| view! { <p class="fault" role="status">{sentence(&fault)}</p> })}
-            </section>
-            <section class="card wide"><h2>"Options"</h2><Options asking=page.asking /></section>
+            <PayloadFields payload=page.payload />
+            <section class="card wide"><h2>"Options"</h2><When asking=page.asking /><Options asking=page.asking /></section>
             <div class="buttons wide">
-                <button type="submit" class="button primary" disabled=move || page.is_sending.get() || has_faults.get() || text_fault.get().is_some()>
+                <button type="submit" class="button primary" disabled=move || page.is_sending.get() || page.payload.has_faults()>
                     {move || if page.is_sending.get() { "Enqueueing …" } else { "Enqueue" }}
                 </button>
                 <Copy label="Copy command line" text=copied(commands::command_line) />
                 <Copy label="Copy curl" text=copied(commands::curl) />
-                {move || has_faults.get().then(|| view! { <span class="quiet">"Fill in the required fields first."</span> })}
+                {move || page.payload.lacks_fields().then(|| view! { <span class="quiet">"Fill in the required fields first."</span> })}
             </div>
         </form>
         {move || page.made.get().map(|id| view! {

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use crate::{
-    model::asking::{Asking, When},
+    model::asking::{self, Asking},
     ui::{browser, shared::Shared},
 };
 
@@ -20,21 +20,22 @@ pub(super) fn Options(asking: RwSignal<Asking>) -> impl IntoView {
                 .collect_view()
         })
     };
-    let field = move |label: &'static str,
-                      hint: &'static str,
-                      keyboard: &'static str,
-                      list: Option<&'static str>,
-                      part: fn(&mut Asking) -> &mut String| {
-        let value = move || asking.with(|asking| part(&mut asking.clone()).clone());
-        view! {
-            <label class="labelled">
-                <span>{label}</span>
-                <input type="text" inputmode=keyboard list=list placeholder=hint autocomplete="off" prop:value=value
-                    on:input=move |event| asking.update(|asking| *part(asking) = event_target_value(&event)) />
-            </label>
-        }
-    };
-    let when = [(When::Now, "Now"), (When::After, "After a delay"), (When::At, "At a time")].map(|(when, label)| view! {
+    view! {
+        <datalist id="queues">{queues}</datalist>
+        <div class="options">
+            {field(asking, "Queue", "the handler's", "text", Some("queues"), |asking| &mut asking.queue)}
+            {field(asking, "Priority", "0, the first, to 9", "numeric", None, |asking| &mut asking.priority)}
+            {field(asking, "Attempts", "the handler's", "numeric", None, |asking| &mut asking.max_attempts)}
+            {field(asking, "Timeout, in seconds", "the handler's", "decimal", None, |asking| &mut asking.timeout)}
+            {field(asking, "Tags, with commas", "none", "text", None, |asking| &mut asking.tags)}
+        </div>
+    }
+}
+
+/// When it is to run.
+#[component]
+pub(super) fn When(asking: RwSignal<Asking>) -> impl IntoView {
+    let when = [(asking::When::Now, "Now"), (asking::When::After, "After a delay"), (asking::When::At, "At a time")].map(|(when, label)| view! {
         <label class="choice">
             <input type="radio" name="when" prop:checked=move || asking.with(|asking| asking.when == when) on:change=move |_| asking.update(|asking| asking.when = when) />
             {label}
@@ -42,9 +43,9 @@ pub(super) fn Options(asking: RwSignal<Asking>) -> impl IntoView {
     });
     let timing = move || {
         match asking.with(|asking| asking.when) {
-        When::Now => ().into_any(),
-        When::After => field("Delay, in seconds", "60", "decimal", None, |asking| &mut asking.delay).into_any(),
-        When::At => view! {
+        asking::When::Now => ().into_any(),
+        asking::When::After => field(asking, "Delay, in seconds", "60", "decimal", None, |asking| &mut asking.delay).into_any(),
+        asking::When::At => view! {
             <label class="labelled">
                 <span>"Run at, in your time zone"</span>
                 <input type="datetime-local" on:change=move |event| asking.update(|asking| asking.at = browser::read_local(&event_target_value(&event))) />
@@ -56,13 +57,24 @@ pub(super) fn Options(asking: RwSignal<Asking>) -> impl IntoView {
     view! {
         <fieldset class="choices"><legend>"When"</legend>{when.into_iter().collect_view()}</fieldset>
         {timing}
-        <datalist id="queues">{queues}</datalist>
-        <div class="options">
-            {field("Queue", "the handler's", "text", Some("queues"), |asking| &mut asking.queue)}
-            {field("Priority", "0, the first, to 9", "numeric", None, |asking| &mut asking.priority)}
-            {field("Attempts", "the handler's", "numeric", None, |asking| &mut asking.max_attempts)}
-            {field("Timeout, in seconds", "the handler's", "decimal", None, |asking| &mut asking.timeout)}
-            {field("Tags, with commas", "none", "text", None, |asking| &mut asking.tags)}
-        </div>
+    }
+}
+
+/// A field of the request.
+fn field(
+    asking: RwSignal<Asking>,
+    label: &'static str,
+    hint: &'static str,
+    keyboard: &'static str,
+    list: Option<&'static str>,
+    part: fn(&mut Asking) -> &mut String,
+) -> impl IntoView {
+    let value = move || asking.with(|asking| part(&mut asking.clone()).clone());
+    view! {
+        <label class="labelled">
+            <span>{label}</span>
+            <input type="text" inputmode=keyboard list=list placeholder=hint autocomplete="off" prop:value=value
+                on:input=move |event| asking.update(|asking| *part(asking) = event_target_value(&event)) />
+        </label>
     }
 }

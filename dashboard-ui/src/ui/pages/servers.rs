@@ -18,10 +18,6 @@ const SILENT_MS: u64 = 15_000;
 #[component]
 pub(in crate::ui) fn Servers() -> impl IntoView {
     let shared = Shared::of_page();
-    shared.follow(move || async move {
-        let answer = shared.api().servers().await;
-        shared.servers.update(|known| known.take(answer));
-    });
     let body = move || {
         shared.servers.with(|servers| match (&servers.value, &servers.trouble) {
             (Some(servers), _) if servers.is_empty() => view! {

@@ -3,7 +3,15 @@
 use leptos::prelude::*;
 
 use super::Head;
-use crate::ui::{browser, parts::Fact, shared::Shared, shortcuts};
+use crate::{
+    model::access::Access,
+    ui::{
+        browser,
+        parts::{Fact, Instant, Name},
+        shared::Shared,
+        shortcuts, sign_in,
+    },
+};
 
 #[component]
 pub(in crate::ui) fn Settings() -> impl IntoView {
@@ -36,9 +44,24 @@ pub(in crate::ui) fn Settings() -> impl IntoView {
         versions.dedup();
         if versions.is_empty() { "not known".to_owned() } else { versions.join(", ") }
     };
+    let session = move || match shared.access.get() {
+        Access::In(viewer) => Some(view! {
+            <section class="card">
+                <h2>"Session"</h2>
+                <dl class="facts">
+                    <Fact name="Token"><Name text=viewer.name /></Fact>
+                    <Fact name="Role">{viewer.role.to_string()}</Fact>
+                    {viewer.expires_at.map(|at| view! { <Fact name="Ends"><Instant at=at /></Fact> })}
+                </dl>
+                <button class="button" on:click=move |_| sign_in::sign_out(shared)>"Sign out"</button>
+            </section>
+        }),
+        _ => None,
+    };
     view! {
         <Head title="Settings" />
         <div class="columns">
+            {session}
             <section class="card">
                 <h2>"Appearance"</h2>
                 <fieldset class="choices"><legend class="unseen">"Appearance"</legend>{choices.into_iter().collect_view()}</fieldset>

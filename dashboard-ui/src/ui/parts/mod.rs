@@ -19,7 +19,7 @@ pub(super) use copying::Copy;
 pub(super) use dialog::Confirmation;
 pub(super) use facts::{Fact, Meter, Name, prose};
 pub(super) use form::{Form, FormState};
-pub(super) use icon::{Glyph, Icon};
+pub(super) use icon::{Glyph, Icon, Logo};
 pub(super) use instant::Instant;
 pub(super) use logs::LogView;
 pub(super) use notice::{Empty, Failed, Loading, Stale, sentence};

@@ -160,7 +160,7 @@ pub async fn an_entry_that_was_removed_and_put_again_takes_no_revision_of_the_ol
         seen.push(revision);
         let next = put(&world, entry("nightly", None), Some(revision), Vec::new()).await.unwrap();
         seen.push(next);
-        assert!(world.storage.remove_recurring(&name("nightly")).await.unwrap());
+        assert!(world.storage.remove_recurring(&name("nightly"), None).await.unwrap());
         assert_eq!(put(&world, entry("nightly", None), Some(next), vec![job()]).await, None, "it is gone");
         revision = put(&world, entry("nightly", None), None, Vec::new()).await.unwrap();
         for old in &seen {

@@ -109,7 +109,7 @@ fn admit(guard: &Guard, request: &Request) -> Result<Option<Caller>, Box<Respons
         _ => ApiError::new(
             ProblemCode::Unauthenticated,
             "this host asks for a token: send it as `Authorization: Bearer wl_…` (the command line takes --token or \
-             WINDLASS_TOKEN), or sign in with it at /api/v1/session",
+             WINDLASS_TOKEN), or sign in with it in the dashboard",
         ),
     };
     Err(Box::new(refusal.into_response()))

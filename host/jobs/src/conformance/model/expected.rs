@@ -161,6 +161,11 @@ impl Expected {
         }
     }
 
+    /// Whether it waits, pinned to no version, in the line of the other mode.
+    pub(super) fn is_in_the_wrong_line(&self, mode: Mode) -> bool {
+        matches!(self.state, State::Enqueued | State::Scheduled) && self.version.is_none() && self.mode != mode
+    }
+
     pub(super) fn shown_progress(&self) -> Option<&Progress> {
         self.progress.as_ref().filter(|(run, _)| *run == self.run).map(|(_, progress)| progress)
     }

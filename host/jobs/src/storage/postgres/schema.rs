@@ -118,8 +118,12 @@ async fn encoding(tx: &mut Tx<'_>) -> Result<String, Fault> {
 
 /// The newest version that was applied, and the oldest that a program must know to use it.
 async fn stored_version(tx: &mut Tx<'_>, namespace: &str) -> Result<Option<(i32, i32)>, Fault> {
-    let query = tx.query("SELECT to_regclass($1) IS NOT NULL").bind(format!("\"{namespace}\".schema_versions"));
-    if !tx.first(query).await?.ok_or(Fault::Again)?.try_get::<bool, _>(0)? {
+    // Not by `to_regclass`, which answers from what the connection has in mind: another host may have made it just now.
+    let query = tx.query(
+        "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = $1 AND c.relname = 'schema_versions'",
+    );
+    if tx.first(query.bind(namespace.to_owned())).await?.is_none() {
         return Ok(None);
     }
     let query = tx.query("SELECT version, readable_by FROM @schema_versions ORDER BY version DESC LIMIT 1");
@@ -142,8 +146,8 @@ async fn may_be_made(tx: &mut Tx<'_>, namespace: &str) -> Result<bool, Fault> {
 async fn migrate(tx: &mut Tx<'_>, namespace: &str, from: i32) -> Result<(), Fault> {
     if from == 0 {
         // Where it is there already, its owner may have given it to us without the right to make others.
-        let query = tx.query("SELECT to_regnamespace($1) IS NOT NULL").bind(format!("\"{namespace}\""));
-        if !tx.first(query).await?.ok_or(Fault::Again)?.try_get::<bool, _>(0)? {
+        let query = tx.query("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1").bind(namespace.to_owned());
+        if tx.first(query).await?.is_none() {
             run(tx, &format!("CREATE SCHEMA \"{namespace}\"")).await?;
         }
         run(
