@@ -108,7 +108,7 @@ fn check_works_beside_a_running_host() -> Result<()> {
     let answer = on(&site, &["check"], &arguments)?;
     ensure!(answer.status.success(), "{answer:?}");
     let found = found(&answer)?;
-    ensure_found(&found, "ok storage", &["windlass.db", "answers", "1 servers"])?;
+    ensure_found(&found, "ok storage", &["windlass.db", "answers", "servers: 1"])?;
     ensure_found(&found, "warning [module.mixd]", &["no module of this name"])?;
     ensure!(answer.stdout.contains("did you mean `mixed`?"), "{answer:?}");
     let strict = on(&site, &["check", "--strict"], &arguments)?;

@@ -21,6 +21,7 @@ use crate::{
 
 use catalog::Catalog;
 pub use catalog::{ActiveHandler, ActiveModule};
+pub(crate) use fields::MAX_PRIORITY;
 pub use fields::check_retry;
 pub use payload::{check_payload, check_schema};
 

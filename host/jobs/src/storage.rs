@@ -96,6 +96,9 @@ pub enum StorageError {
     /// It cannot be opened as it is; the text says why and what to do.
     #[error("{0}")]
     Unusable(String),
+    /// There is none yet, and it was not to be made; the text says who makes it.
+    #[error("{0}")]
+    Absent(String),
     /// A stored record cannot be read; the text names it.
     #[error("a stored record is damaged: {0}")]
     Damaged(String),

@@ -154,7 +154,7 @@ async fn a_storage_is_made_by_whoever_may_and_told_of_once() {
         let looking = || OpenOptions { prepare: false, ..OpenOptions::default() };
         for _ in 0..2 {
             match open(&url, looking()).await {
-                Err(StorageError::Unusable(text)) => assert!(text.contains(" yet: "), "{text}"),
+                Err(StorageError::Absent(text)) => assert!(text.contains(" yet: "), "{text}"),
                 Err(error) => panic!("{url}: {error:?}"),
                 Ok(_) => panic!("{url} was opened"),
             }

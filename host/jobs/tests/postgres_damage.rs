@@ -68,16 +68,23 @@ async fn an_export_names_each_record_that_is_damaged_and_holds_the_others() {
     }
     let (whole, none) = exported(&storage, 1_000).await;
     assert!(none.is_empty(), "{none:#?}");
-    let bad = [ids[7], ids[8], ids[39]];
+    let bad = [ids[7], ids[8], ids[39], ids[20]];
     namespace
         .run(&format!(
             "UPDATE @jobs SET payload = 'nonsense' WHERE id = '{}'; UPDATE @jobs SET tags = 'nonsense' WHERE id = '{}';
-             DELETE FROM @live WHERE id = '{}'; UPDATE @recurring SET definition = 'nonsense' WHERE name = 'a';
+             DELETE FROM @live WHERE id = '{}'; DELETE FROM @jobs WHERE id = '{}'; UPDATE @recurring SET definition = 'nonsense' WHERE name = 'a';
              UPDATE @versions SET handlers = 'nonsense' WHERE module = 'c'; UPDATE @queues SET name = 'no name' WHERE name = 'b';
              UPDATE @counters SET handler = 99 WHERE grain = 1",
-            bad[0].0, bad[1].0, bad[2].0
+            bad[0].0, bad[1].0, bad[2].0, bad[3].0
         ))
         .await;
+    for id in bad {
+        match storage.job(id).await {
+            Err(StorageError::Damaged(text)) => assert!(text.contains(&id.to_string()), "{text}"),
+            other => panic!("it is damaged and not unknown, but is {other:?}"),
+        }
+    }
+    assert_eq!(storage.job(JobId(uuid::Uuid::nil())).await.unwrap(), None);
     let queue = namespace.number("SELECT n::bigint FROM @queues WHERE name = 'no name'").await;
     let mut beginnings = bad.map(|id| format!("job {id}: ")).to_vec();
     beginnings.extend([

@@ -52,6 +52,44 @@ async fn a_schema_from_the_future_is_refused_unless_it_says_that_it_can_be_read(
 }
 
 #[tokio::test]
+async fn a_schema_that_names_no_version_is_refused_with_what_to_do_and_left_as_it_is() {
+    let namespace = Namespace::new();
+    drop(namespace.open().await);
+    for mark in ["UPDATE @schema_versions SET version = 0", "DELETE FROM @schema_versions"] {
+        namespace.run(mark).await;
+        for options in [PostgresOptions::host(), PostgresOptions::default()] {
+            let error = refused(&namespace.url(), options).await;
+            assert!(error.contains("names no version of windlass"), "{error}");
+            assert!(error.contains("restore it from a backup, or give windlass another namespace"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_or_damaged_is_found() {
+    let namespace = Namespace::new();
+    let storage = namespace.open().await;
+    let (whole, bad) = (job(), job());
+    let id = bad.id;
+    storage.enqueue(vec![whole, bad], "ann").await.unwrap();
+    let errors = async || {
+        let found = storage.findings().await.unwrap();
+        let errors = found.into_iter().filter(|found| found.severity == windlass_jobs::storage::Severity::Error);
+        errors.map(|found| found.what).collect::<Vec<_>>()
+    };
+    assert!(errors().await.is_empty());
+    namespace.run(&format!("UPDATE @jobs SET payload = 'nonsense' WHERE id = '{}'", id.0)).await;
+    let found = errors().await;
+    assert!(found[0].starts_with("1 of the newest 2 jobs cannot be read, such as: ") && found.len() == 1, "{found:?}");
+    namespace.run("ALTER TABLE @wishes RENAME TO away").await;
+    let found = errors().await;
+    assert!(
+        found[0].contains("tables that belong to windlass are not there: ") && found[0].contains("wishes"),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
 async fn hosts_that_start_at_once_make_the_schema_once() {
     let namespace = Namespace::new();
     let open = || namespace.open();

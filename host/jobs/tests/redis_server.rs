@@ -43,6 +43,52 @@ async fn a_wrong_password_is_refused_and_never_shown() {
 }
 
 #[tokio::test]
+async fn a_database_that_the_server_does_not_have_is_refused_and_not_waited_for() {
+    let server = Redis::start().unwrap();
+    let error = refused(&format!("redis://{}/99", server.address())).await;
+    let StorageError::Unusable(text) = &error else { panic!("{error:?}") };
+    assert!(text.contains("has no database 99: give a lower number"), "{text}");
+}
+
+#[tokio::test]
+async fn a_namespace_that_was_flushed_under_a_host_is_marked_again_by_its_next_server() {
+    let namespace = Namespace::new();
+    let storage = open(&namespace).await;
+    for key in namespace.keys() {
+        redis::cmd("DEL").arg(key).exec(&mut namespace.redis()).unwrap();
+    }
+    server(&*storage).await;
+    assert_eq!(namespace.get(format!("{}format", namespace.prefix()).as_bytes()), b"1");
+}
+
+#[tokio::test]
+async fn whoever_only_looks_writes_nothing_and_is_told_what_is_damaged() {
+    let namespace = Namespace::new();
+    let storage = open(&namespace).await;
+    let jobs = (0..5).map(|_| job()).collect::<Vec<_>>();
+    let ids = jobs.iter().map(|job| job.id).collect::<Vec<_>>();
+    storage.enqueue(jobs, "ann").await.unwrap();
+    let looking = RedisOptions { prepare: false, ..RedisOptions::default() };
+    let looking = RedisStorage::connect(&namespace.url(), looking).await.unwrap();
+    let of_damage = |findings: Vec<windlass_jobs::storage::Finding>| {
+        findings
+            .into_iter()
+            .filter(|found| found.what.contains("cannot be read"))
+            .map(|found| found.what)
+            .collect::<Vec<_>>()
+    };
+    assert!(of_damage(looking.findings().await.unwrap()).is_empty());
+    namespace.put(&key(&namespace, 'j', ids[0]), b"nonsense");
+    redis::cmd("DEL").arg(key(&namespace, 'p', ids[1])).exec(&mut namespace.redis()).unwrap();
+    redis::cmd("DEL").arg(key(&namespace, 'j', ids[2])).exec(&mut namespace.redis()).unwrap();
+    let keys = namespace.keys();
+    let found = of_damage(looking.findings().await.unwrap());
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("3 of the newest 5 jobs cannot be read, such as: "), "{found:?}");
+    assert!(namespace.new_keys(&keys).is_empty());
+}
+
+#[tokio::test]
 async fn where_nobody_answers_it_is_unavailable() {
     let error = refused("redis://:s3cret@127.0.0.1:1").await;
     assert!(matches!(&error, StorageError::Unavailable(text) if text.contains("127.0.0.1:1")), "{error:?}");
@@ -171,6 +217,11 @@ async fn an_export_names_each_record_that_is_damaged_and_holds_the_others() {
         namespace.put(&key(&namespace, 'j', *id), b"nonsense");
     }
     namespace.put(&key(&namespace, 'p', ids[9]), b"\0\0\0\0\0\x02{}{broken");
+    // What eviction leaves behind: lists that name a job whose record is gone.
+    ask("DEL", &[&key(&namespace, 'j', ids[10])]);
+    let error = storage.job(ids[10]).await.unwrap_err();
+    assert!(matches!(&error, StorageError::Damaged(text) if text.contains("its record is not there")), "{error:?}");
+    assert_eq!(storage.job(job().id).await.unwrap(), None);
     ask("HSET", &[&named("recurring"), b"b", b"5 nonsense"]);
     ask("HSET", &[&[&named("f:a:")[..], &[b'a'; 32]].concat(), b"handlers", b"nonsense"]);
     ask("DEL", &[&[&named("b:")[..], &[b'c'; 32]].concat()]);
@@ -182,6 +233,7 @@ async fn an_export_names_each_record_that_is_damaged_and_holds_the_others() {
         format!("job {}: ", ids[5]),
         format!("job {}: ", ids[6]),
         format!("job {}: ", ids[9]),
+        format!("job {}: its record is not there", ids[10]),
         "the counters for the minute of ".to_owned(),
         "the queue `no queue`: ".to_owned(),
         "the recurring job b: ".to_owned(),
@@ -196,7 +248,7 @@ async fn an_export_names_each_record_that_is_damaged_and_holds_the_others() {
             assert!(text.starts_with(beginning), "by {limit}: {text}");
         }
         let expected = whole.iter().filter(|record| match record {
-            Record::Job(job) => !ids[4..7].contains(&job.detail.job.id) && job.detail.job.id != ids[9],
+            Record::Job(job) => !ids[4..7].contains(&job.detail.job.id) && !ids[9..11].contains(&job.detail.job.id),
             Record::Recurring(entry) => entry.name.as_str() != "b",
             Record::Version(version) => version.module.as_str() == "b",
             _ => true,

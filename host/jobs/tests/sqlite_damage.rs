@@ -135,6 +135,11 @@ fn damage(path: &Path, text: &str) -> usize {
 
 /// Overwrites the middle leaf of a table.
 fn damage_leaf(path: &Path, table: &str) {
+    damage_leaves(path, table, 1);
+}
+
+/// Overwrites so many leaves in the middle of a table or an index.
+fn damage_leaves(path: &Path, table: &str, count: usize) {
     const PAGE_BYTES: u64 = 4096;
     let pages = {
         let db = Connection::open(path).unwrap();
@@ -142,10 +147,12 @@ fn damage_leaf(path: &Path, table: &str) {
             db.prepare("SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = 'leaf' ORDER BY path").unwrap();
         leaves.query_map([table], |row| row.get(0)).unwrap().collect::<Result<Vec<u32>, _>>().unwrap()
     };
-    assert!(pages.len() > 2, "{table} has {} leaves", pages.len());
+    assert!(pages.len() > 2 * count, "{table} has {} leaves", pages.len());
     let mut file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
-    file.seek(SeekFrom::Start(u64::from(pages[pages.len() / 2] - 1) * PAGE_BYTES)).unwrap();
-    file.write_all(&[0xff; PAGE_BYTES as usize]).unwrap();
+    for page in &pages[(pages.len() - count) / 2..][..count] {
+        file.seek(SeekFrom::Start(u64::from(page - 1) * PAGE_BYTES)).unwrap();
+        file.write_all(&[0xff; PAGE_BYTES as usize]).unwrap();
+    }
 }
 
 const JOBS: usize = 400;
@@ -372,6 +379,49 @@ async fn an_export_goes_on_past_a_damaged_page_and_names_what_stands_on_it() {
             other => panic!("should be damaged, but is {other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn an_export_goes_on_behind_a_stretch_of_which_nothing_is_left() {
+    const MANY: usize = 3_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let clock = Arc::new(TestClock::at(Timestamp(1_700_000_000_000)));
+    let open = || SqliteStorage::open(&path, SqliteOptions { clock: clock.clone(), ..SqliteOptions::host() }).unwrap();
+    let storage = open();
+    let mut ids = Vec::new();
+    for _ in 0..MANY / 100 {
+        let jobs = (0..100).map(|_| job("x")).collect::<Vec<_>>();
+        ids.extend(jobs.iter().map(|job| job.id));
+        storage.enqueue(jobs, "ann").await.unwrap();
+        clock.advance_ms(1_000);
+    }
+    storage.close().await;
+    drop(storage);
+    // Around the same jobs, so that nothing is left that names those of the damaged stretch.
+    for (name, leaves) in [("jobs", 1), ("payloads", 5), ("jobs_by_queue", 1), ("jobs_by_state", 1)] {
+        damage_leaves(&path, name, leaves);
+    }
+    let storage = open();
+    let found = storage.findings().await.unwrap();
+    assert!(found[0].what.contains("the database file is damaged: "), "{found:#?}");
+    let (mut jobs, mut skipped, mut cursor) = (Vec::new(), Vec::new(), None::<String>);
+    loop {
+        let part = storage.export_readable(cursor.as_deref(), 200).await.unwrap();
+        jobs.extend(part.items.into_iter().filter_map(|record| match record {
+            Record::Job(job) => Some(job.detail.job.id),
+            _ => None,
+        }));
+        skipped.extend(part.skipped);
+        cursor = part.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert!(jobs.len() > MANY / 2, "{} of {MANY}: {skipped:#?}", jobs.len());
+    assert!(jobs.contains(&ids[0]) && jobs.contains(&ids[MANY - 1]));
+    assert_eq!(jobs.iter().collect::<HashSet<_>>().len(), jobs.len(), "each comes once");
+    assert!(skipped.iter().any(|text| text.contains("of which nothing is left to be named")), "{skipped:#?}");
 }
 
 #[tokio::test]

@@ -49,6 +49,9 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
             return Ok(());
         }
     };
+    // Beside the start, since looking at a large file takes a moment.
+    let looking = storage.clone();
+    tokio::spawn(async move { storage::say_findings(&*looking).await });
     let metrics = Arc::new(Metrics::default());
     let storage = Measured::around(storage, metrics.clone());
     let client = Client::new(storage.clone()).acting_as("api");

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use windlass_jobs::storage::{self, OpenOptions, Role, Storage, StorageError, StorageUrl, sqlite};
+use windlass_jobs::storage::{self, Finding, OpenOptions, Role, Severity, Storage, StorageError, StorageUrl, sqlite};
 
 use crate::{
     config::{Settings, Synchronous},
@@ -49,6 +49,33 @@ pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Arc<dyn Storage>
 pub(crate) async fn open_beside(settings: &Settings, prepare: bool) -> anyhow::Result<Arc<dyn Storage>> {
     let options = OpenOptions { prepare, ..options(settings, Role::Client) };
     storage::open(&settings.storage, options).await.map_err(|error| not_opened(&settings.storage, error))
+}
+
+/// Opens the storage without making or changing anything.
+///
+/// # Errors
+/// Where it cannot be opened now; [`StorageError::Absent`] where there is none yet.
+pub(crate) async fn open_to_look(settings: &Settings) -> anyhow::Result<Arc<dyn Storage>> {
+    let options = OpenOptions { read_only: true, prepare: false, ..options(settings, Role::Client) };
+    storage::open(&settings.storage, options).await.map_err(|error| not_opened(&settings.storage, error))
+}
+
+/// Says once what `windlass check` would say of how the storage is set up: who forgets that command must still learn that
+/// acknowledged jobs may be lost. Notes are left to it.
+pub(crate) async fn say_findings(storage: &dyn Storage) {
+    match storage.findings().await {
+        Ok(findings) => findings.iter().for_each(say_finding),
+        Err(error) => tracing::warn!(%error, "failed to look at how the storage is set up"),
+    }
+}
+
+fn say_finding(finding: &Finding) {
+    let Finding { severity, what, mend } = finding;
+    match severity {
+        Severity::Error => tracing::error!(mend, "storage: {what}"),
+        Severity::Warning => tracing::warn!(mend, "storage: {what}"),
+        Severity::Note => tracing::debug!(mend, "storage: {what}"),
+    }
 }
 
 fn options(settings: &Settings, role: Role) -> OpenOptions {

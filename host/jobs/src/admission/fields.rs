@@ -7,7 +7,7 @@ use windlass_api::{JobRequest, RetryPolicy, Timestamp};
 use super::{AdmissionError, MAX_BULK_BYTES, MAX_BULK_JOBS, MAX_PAYLOAD_BYTES};
 
 pub(super) const DEFAULT_PRIORITY: u8 = 5;
-pub(super) const MAX_PRIORITY: u8 = 9;
+pub(crate) const MAX_PRIORITY: u8 = 9;
 pub(super) const DEFAULT_ATTEMPTS: u32 = 10;
 pub(super) const MAX_ATTEMPTS: u32 = 1000;
 

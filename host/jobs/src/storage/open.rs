@@ -28,6 +28,9 @@ pub struct OpenOptions {
     pub role: Role,
     /// Whether to make a storage that is not there, and to bring one of an older version to this one; yes by default.
     pub prepare: bool,
+    /// Whether nothing is written at all, not even what SQLite keeps beside its file; no by default. Whatever would write is
+    /// refused then, and nothing is prepared.
+    pub read_only: bool,
     /// How long ended jobs and logs are kept.
     pub retention: Retention,
     /// When a write of SQLite's counts as done; on the disk by default. The others are set up where they run.
@@ -40,6 +43,7 @@ impl Default for OpenOptions {
         Self {
             role: Role::Client,
             prepare: true,
+            read_only: false,
             retention: Retention::default(),
             #[cfg(feature = "sqlite")]
             synchronous: super::sqlite::Synchronous::default(),
@@ -89,7 +93,8 @@ pub struct Migration {
 ///
 /// # Errors
 /// [`StorageError::Unavailable`] where it cannot be reached now: another try may help. [`StorageError::Unusable`] where it
-/// cannot be used as it is, which the text explains: a wrong password, a missing database, a newer version, another host
+/// cannot be used as it is, [`StorageError::Absent`] where there is none and [`OpenOptions::prepare`] is off; the text
+/// explains it: a wrong password, a missing database, a newer version, another host
 /// on the same SQLite file, or a kind of storage that this program was built without.
 pub async fn open(url: &StorageUrl, options: OpenOptions) -> Result<Arc<dyn Storage>, StorageError> {
     match url.kind() {

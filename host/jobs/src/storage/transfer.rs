@@ -11,6 +11,7 @@ use windlass_api::{
 };
 
 use super::{RecurringEntry, StorageError};
+use crate::admission::MAX_PRIORITY;
 
 /// One thing that a storage holds. Servers are not among them: they belong to the processes that run. It is written as a
 /// JSON object whose `kind` says what it is, and read back by [`Record::from_json`].
@@ -112,7 +113,9 @@ impl Record {
             "counter" => read(text).map(Self::Counter),
             "job" => {
                 let JobParts { losses, checkpoints, logs } = read(text)?;
-                Ok(Self::Job(Box::new(JobRecord { detail: read(text)?, losses, checkpoints, logs })))
+                let job = JobRecord { detail: read(text)?, losses, checkpoints, logs };
+                job.check()?;
+                Ok(Self::Job(Box::new(job)))
             }
             other => Err(InvalidRecord(format!(
                 "kind: `{}` is not one of version, queue, recurring, counter, job",
@@ -134,6 +137,26 @@ impl VersionRecord {
              file was changed or damaged; export it again",
             self.module, self.digest
         )))
+    }
+}
+
+impl JobRecord {
+    /// Whether it could have been enqueued, and come as far as it says.
+    fn check(&self) -> Result<(), InvalidRecord> {
+        let job = &self.detail.job;
+        let wrong = |field: &str, given: u32, expected: String| {
+            Err(InvalidRecord(format!("job.{field}: {given} is not {expected}")))
+        };
+        if job.priority > MAX_PRIORITY {
+            return wrong("priority", job.priority.into(), format!("0, the first to be taken, to {MAX_PRIORITY}"));
+        }
+        if job.max_attempts < 1 {
+            return wrong("max_attempts", job.max_attempts, "1 or more".to_owned());
+        }
+        if job.attempt > job.max_attempts {
+            return wrong("attempt", job.attempt, format!("at most `max_attempts`, which is {}", job.max_attempts));
+        }
+        Ok(())
     }
 }
 
@@ -314,6 +337,9 @@ mod tests {
         assert!(error.starts_with("job.state: unknown variant `gone`"), "{error}");
         let error = with("/logs/0/run", json!("two"));
         assert!(error.starts_with("logs[0].run: invalid type: string \"two\""), "{error}");
+        assert_eq!(with("/job/priority", json!(55)), "job.priority: 55 is not 0, the first to be taken, to 9");
+        assert_eq!(with("/job/max_attempts", json!(0)), "job.max_attempts: 0 is not 1 or more");
+        assert_eq!(with("/job/attempt", json!(99)), "job.attempt: 99 is not at most `max_attempts`, which is 3");
         let error = with("/kind", json!("jobs"));
         assert_eq!(error, "kind: `jobs` is not one of version, queue, recurring, counter, job");
         let error = Record::from_json("{ \"kind\": \"queue\", \"name\": \"a b\"").unwrap_err().to_string();

@@ -9,6 +9,8 @@ pub(super) enum Exit {
     Fine,
     /// The thing asked about failed, and this has been said: 1.
     Failed,
+    /// A part was done, and what was left out has been said: 3.
+    Partly,
 }
 
 /// A command that was given something it cannot use: 2.
@@ -25,12 +27,14 @@ impl std::error::Error for Usage {}
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
+const PARTLY: u8 = 3;
 
 /// Says what went wrong, and gives the exit code.
 pub(super) fn code(outcome: anyhow::Result<Exit>) -> ExitCode {
     match outcome {
         Ok(Exit::Fine) => ExitCode::SUCCESS,
         Ok(Exit::Failed) => ExitCode::from(FAILED),
+        Ok(Exit::Partly) => ExitCode::from(PARTLY),
         // Whoever read the output has read enough, as `head` does.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

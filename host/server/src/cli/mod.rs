@@ -2,7 +2,7 @@
 //!
 //! Results go to standard output, as tables or, with `--json`, as the types of the API. Everything said about them goes
 //! to standard error. The exit code is 0 where all went well, 1 where the thing asked for failed, 2 where it was asked
-//! for wrongly.
+//! for wrongly, 3 where it was done in part and what was left out is said.
 
 mod arguments;
 mod check;

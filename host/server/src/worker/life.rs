@@ -44,10 +44,23 @@ pub(super) async fn work(
         match serve_as(server, &parts, &options, &guests, stage.clone()).await {
             Ended::ShutDown => return Ok(()),
             Ended::Refused => {
-                tracing::warn!(%server, "given up as lost by the others; starting anew under another id");
+                tracing::warn!(%server, "the storage knows this server no more: given up as lost by the others, or forgotten by the storage; starting anew under another id");
+                say_if_empty(&parts).await;
                 server = reregister(&parts, &options, &stage).await?;
             }
         }
+    }
+}
+
+/// A storage that came back without what it held forgets its servers too.
+async fn say_if_empty(parts: &Parts) {
+    let jobs = parts.storage.counts().await.map(|counts| counts.0.values().sum::<u64>());
+    let modules = parts.storage.modules().await.map(|modules| modules.len());
+    if let (Ok(0), Ok(0)) = (jobs, modules) {
+        tracing::error!(
+            "the storage is empty: it knows none of the jobs, modules and servers that it held; see whether it was flushed, \
+             or came back without its files, and restore it from a backup"
+        );
     }
 }
 

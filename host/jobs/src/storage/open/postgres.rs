@@ -25,5 +25,5 @@ fn own(options: &OpenOptions) -> PostgresOptions {
         Role::Host => PostgresOptions::host(),
         Role::Client => PostgresOptions::default(),
     };
-    PostgresOptions { migrate: options.prepare, retention: options.retention, ..of_role }
+    PostgresOptions { migrate: options.prepare && !options.read_only, retention: options.retention, ..of_role }
 }

@@ -22,5 +22,9 @@ pub(super) async fn migrate(url: &StorageUrl) -> Result<Migration, StorageError>
 }
 
 fn own(options: &OpenOptions) -> RedisOptions {
-    RedisOptions { prepare: options.prepare, retention: options.retention, ..RedisOptions::default() }
+    RedisOptions {
+        prepare: options.prepare && !options.read_only,
+        retention: options.retention,
+        ..RedisOptions::default()
+    }
 }

@@ -23,7 +23,8 @@ const USER_VERSION: usize = 60;
 const HEADER: usize = 100;
 
 pub(super) async fn open(url: &StorageUrl, options: OpenOptions) -> Result<Arc<dyn Storage>, StorageError> {
-    let OpenOptions { role, prepare, retention, synchronous } = options;
+    let OpenOptions { role, prepare, read_only, retention, synchronous } = options;
+    let prepare = prepare && !read_only;
     let role = match role {
         Role::Host => sqlite::Role::Host,
         Role::Client => sqlite::Role::Client,
@@ -33,11 +34,11 @@ pub(super) async fn open(url: &StorageUrl, options: OpenOptions) -> Result<Arc<d
     on_thread(move || {
         if look(&path)?.is_none() && !prepare {
             let path = path.display();
-            return Err(StorageError::Unusable(format!(
+            return Err(StorageError::Absent(format!(
                 "there is no storage in {path} yet: correct the path, or let `windlass serve` make it"
             )));
         }
-        let options = SqliteOptions { role, prepare, synchronous, retention, ..SqliteOptions::default() };
+        let options = SqliteOptions { role, prepare, read_only, synchronous, retention, ..SqliteOptions::default() };
         let storage: Arc<dyn Storage> = SqliteStorage::open(path, options)?;
         Ok(storage)
     })

@@ -31,7 +31,15 @@ pub(super) enum Position {
     Recurring(String),
     Counters(i16, i64, i32),
     Jobs(i64),
+    /// Jobs that wait, run or have ended, and whose own record is not there.
+    Lost(i64),
 }
+
+/// The first one after a number.
+pub(super) const LOST: &str = "
+SELECT s.seq, s.id FROM (
+    SELECT seq, id FROM @live WHERE seq > $1 UNION ALL SELECT seq, NULL FROM @ended WHERE seq > $1) s
+WHERE NOT EXISTS (SELECT 1 FROM @jobs j WHERE j.seq = s.seq) ORDER BY s.seq LIMIT 1";
 
 impl Position {
     pub(super) const FIRST: Self = Self::Versions(0);
@@ -49,6 +57,7 @@ impl Position {
                     Self::Counters(grain, at, numbers.next()?.parse().ok()?)
                 }
                 "jobs" => Self::Jobs(rest.parse().ok()?),
+                "lost" => Self::Lost(rest.parse().ok()?),
                 _ => return None,
             })
         };
@@ -62,6 +71,7 @@ impl Position {
             Self::Recurring(name) => format!("recurring:{name}"),
             Self::Counters(grain, at, handler) => format!("counters:{grain}:{at}:{handler}"),
             Self::Jobs(n) => format!("jobs:{n}"),
+            Self::Lost(n) => format!("lost:{n}"),
         }
     }
 
@@ -72,7 +82,8 @@ impl Position {
             Self::Queues(_) => Some(Self::Recurring(String::new())),
             Self::Recurring(_) => Some(Self::Counters(-1, 0, 0)),
             Self::Counters(..) => Some(Self::Jobs(-1)),
-            Self::Jobs(_) => None,
+            Self::Jobs(_) => Some(Self::Lost(-1)),
+            Self::Lost(_) => None,
         }
     }
 
@@ -85,6 +96,7 @@ impl Position {
             Self::Recurring(name) => format!("the recurring jobs after {name}"),
             Self::Counters(..) => "the rest of the counters".to_owned(),
             Self::Jobs(n) => format!("the jobs that were made after {}", number::instant_of((*n).max(0))),
+            Self::Lost(_) => "jobs whose own record is not there, if there are any".to_owned(),
         }
     }
 }
@@ -121,6 +133,7 @@ pub(super) async fn export(tx: &mut Tx<'_>, cursor: Option<&str>, limit: usize) 
             Position::Recurring(after) => entries(tx, after, &mut part).await?,
             Position::Counters(grain, at, handler) => counters(tx, (*grain, *at, *handler), &mut part).await?,
             Position::Jobs(after) => jobs(tx, *after, &mut part).await?,
+            Position::Lost(after) => none_is_lost(tx, *after).await?,
         };
         // Where the part is full, the next one finds out whether there is more of this kind.
         match reached.or_else(|| position.next_kind()) {
@@ -244,6 +257,14 @@ async fn jobs(tx: &mut Tx<'_>, after: i64, part: &mut Part) -> Result<Option<Pos
         }
         last = seqs.last().copied().unwrap_or(last);
     }
+}
+
+/// Fails where there is a job whose own record is not there, as after a restore of some of the tables.
+async fn none_is_lost(tx: &mut Tx<'_>, after: i64) -> Result<Option<Position>, Fault> {
+    let query = tx.query(LOST).bind(after);
+    let Some(row) = tx.first(query).await? else { return Ok(None) };
+    let name = number::name(row.try_get(0)?, row.try_get(1)?);
+    Err(Fault::damaged(name, "its record is not there, although it is known that it was stored"))
 }
 
 async fn checkpoints(tx: &mut Tx<'_>, seqs: &[i64]) -> Result<HashMap<i64, BTreeMap<String, Json>>, Fault> {

@@ -61,8 +61,15 @@ impl Fault {
     }
 
     fn code(&self) -> Option<&str> {
+        self.said().map(|(code, _)| code)
+    }
+
+    /// The code and the text of what the server said.
+    fn said(&self) -> Option<(&str, &str)> {
         match self {
-            Self::Sql(Error::Database(error)) => error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::code),
+            Self::Sql(Error::Database(error)) => {
+                error.try_downcast_ref::<PgDatabaseError>().map(|error| (error.code(), error.message()))
+            }
             _ => None,
         }
     }
@@ -92,12 +99,9 @@ impl Fault {
     /// The same where it kept the database from being opened. `name` names it.
     pub(super) fn on_open(self, name: &str) -> StorageError {
         let unusable = |why: &str| StorageError::Unusable(format!("{name} cannot be used: {why}"));
-        match self.code() {
-            Some("28P01") => unusable("the password is wrong, or there is no such user"),
-            Some("28000") => unusable("the server does not let this user in; see its `pg_hba.conf`"),
-            Some("3D000") => unusable("there is no such database; create it first"),
-            Some("42501") => unusable("the user may not create or use the namespace's schema; grant it `CREATE`"),
-            _ => match StorageError::from(self) {
+        match self.said().and_then(|(code, message)| lasting(code, message)) {
+            Some(why) => unusable(why),
+            None => match StorageError::from(self) {
                 StorageError::Unavailable(why) => StorageError::Unavailable(format!("{name} cannot be reached: {why}")),
                 StorageError::Damaged(why) => unusable(&why),
                 error => error,
@@ -128,6 +132,29 @@ impl From<Fault> for StorageError {
     }
 }
 
+/// What keeps a database from being opened and does not pass by itself; nothing where it may.
+fn lasting(code: &str, message: &str) -> Option<&'static str> {
+    const PASSWORD: &str = "the password is wrong, or there is no such user";
+    const DATABASE: &str = "there is no such database; create it first";
+    match code {
+        "28P01" => Some(PASSWORD),
+        "28000" => Some("the server does not let this user in; see its `pg_hba.conf`"),
+        "3D000" => Some(DATABASE),
+        "42501" => Some("the user may not create or use the namespace's schema; grant it `CREATE`"),
+        // PgBouncer has one code for whatever it refuses, and says of what passes that the login failed on its server.
+        "08P01" => match message {
+            _ if message.starts_with("password authentication failed") => Some(PASSWORD),
+            _ if message.starts_with("SASL authentication failed") => Some(PASSWORD),
+            _ if message.starts_with("no such user") => Some(PASSWORD),
+            _ if message.starts_with("no such database") => {
+                Some("PgBouncer knows no such database; add it to its `[databases]`, or correct the name")
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// What PostgreSQL itself says went wrong. What it would say again and again is not called unavailable, so that nobody tries it
 /// for ever.
 fn of_database(code: &str, message: &str) -> StorageError {
@@ -135,7 +162,10 @@ fn of_database(code: &str, message: &str) -> StorageError {
     match code {
         "XX001" | "XX002" => StorageError::Damaged(format!("{message}; restore the database")),
         "42P01" | "3F000" => {
-            StorageError::Unusable(format!("{message}: the namespace was removed while it is in use"))
+            StorageError::Unusable(format!(
+                "{message}: the namespace, or a part of it, was removed while it is in use; `windlass check` names missing \
+                 tables"
+            ))
         }
         "53100" => unavailable("the disk of the database is full; make room on it"),
         "53300" => unavailable("the server has no connection left; raise `max_connections`"),
@@ -161,5 +191,26 @@ fn of_database(code: &str, message: &str) -> StorageError {
             StorageError::TooLarge(format!("the database cannot keep it: {message} ({code})"))
         }
         _ => unavailable(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_pooler_refuses_for_good_is_not_waited_for() {
+        for message in ["password authentication failed", "SASL authentication failed", "no such user: ann"] {
+            assert_eq!(lasting("08P01", message), lasting("28P01", ""), "{message}");
+        }
+        assert!(lasting("08P01", "no such database: nope").unwrap().contains("PgBouncer knows no such database"));
+        for message in [
+            "server login failed: FATAL password authentication failed",
+            "client_login_timeout",
+            "pgbouncer is shutting down",
+        ] {
+            assert_eq!(lasting("08P01", message), None, "{message}");
+        }
+        assert_eq!(lasting("57P03", "the database system is starting up"), None);
     }
 }

@@ -5,10 +5,10 @@ use std::cmp::Reverse;
 use sqlx::Row;
 use windlass_api::Timestamp;
 
-use super::{fault::Fault, tx::Tx};
+use super::{fault::Fault, show, tx::Tx};
 use crate::{
     Clock, SystemClock,
-    storage::{Finding, Severity},
+    storage::{Finding, Severity, StorageError},
 };
 
 /// A clock that differs more shows in what people see.
@@ -98,6 +98,43 @@ pub(super) async fn findings(tx: &mut Tx<'_>, ways: &Ways) -> Result<Vec<Finding
     findings.extend(waking(ways));
     findings.sort_by_key(|finding| Reverse(finding.severity));
     Ok(findings)
+}
+
+/// How many of the newest jobs are read to see whether they can be.
+const SAMPLE: i64 = 100;
+
+/// The statements that make the schema, for the names of its tables.
+const SCHEMA: &str = include_str!("schema/1.sql");
+
+/// What is damaged of the tables and of the newest jobs.
+pub(super) async fn sample(tx: &mut Tx<'_>) -> Result<Vec<Finding>, Fault> {
+    let names = tables().map(|table| tx.texts.write(&format!("@{table}"))).collect::<Vec<_>>();
+    let query = tx.query("SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL").bind(names);
+    let missing = tx.all(query).await?.iter().map(|row| row.try_get::<String, _>(0)).collect::<Result<Vec<_>, _>>()?;
+    let mend =
+        "restore the database from a backup, or move what can be read with `windlass storage export --skip-damaged`";
+    if !missing.is_empty() {
+        let what = format!("tables that belong to windlass are not there: {}", missing.join(", "));
+        return Ok(vec![finding(Severity::Error, what, mend)]);
+    }
+    let query = tx.query("SELECT seq FROM @jobs ORDER BY seq DESC LIMIT $1").bind(SAMPLE);
+    let seqs = tx.all(query).await?.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i64>, _>>()?;
+    let mut unread = Vec::new();
+    for seq in &seqs {
+        match show::details(tx, &[*seq]).await {
+            Err(fault) if fault.is_of_a_record() => unread.push(StorageError::from(fault).to_string()),
+            read => drop(read?),
+        }
+    }
+    let Some(first) = unread.first() else { return Ok(Vec::new()) };
+    let what = format!("{} of the newest {} jobs cannot be read, such as: {first}", unread.len(), seqs.len());
+    Ok(vec![finding(Severity::Error, what, mend)])
+}
+
+/// The names of the tables.
+fn tables() -> impl Iterator<Item = &'static str> {
+    let after = SCHEMA.split("TABLE @").skip(1);
+    after.filter_map(|text| text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_').next())
 }
 
 fn durability(fsync: &str, synchronous_commit: &str, full_page_writes: &str) -> Vec<Finding> {
@@ -211,6 +248,15 @@ mod tests {
         assert_eq!(holder(None, None), None);
         let found = holder(Some("the replication slot old".to_owned()), Some(2_000_000)).unwrap();
         assert!(found.what.contains("the replication slot old") && found.what.contains("2000000"), "{}", found.what);
+    }
+
+    #[test]
+    fn the_tables_are_those_of_the_schema() {
+        let tables = tables().collect::<Vec<_>>();
+        for table in ["queues", "jobs", "live", "ended", "wishes"] {
+            assert!(tables.contains(&table), "{table}: {tables:?}");
+        }
+        assert_eq!(tables.len(), SCHEMA.matches("CREATE TABLE").count() + SCHEMA.matches("UNLOGGED TABLE").count());
     }
 
     #[test]

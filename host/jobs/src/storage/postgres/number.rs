@@ -1,7 +1,8 @@
 //! The numbers of jobs: the millisecond in which a job was made, then a count within it. So jobs stand in the order of
 //! their making wherever they are ordered by number, and every index that ends in it answers a span of time.
 
-use windlass_api::Timestamp;
+use uuid::Uuid;
+use windlass_api::{JobId, Timestamp};
 
 /// How many bits count: the sequence of the database goes on through them over and over, so that two jobs of one
 /// millisecond stand the wrong way round once in a million.
@@ -18,6 +19,14 @@ pub(super) fn first_of(at: Timestamp) -> i64 {
 /// The instant at which a job of this number was made.
 pub(super) fn instant_of(number: i64) -> Timestamp {
     Timestamp(number >> COUNT_BITS)
+}
+
+/// What a job is called of which nothing is known but its number, and maybe its id.
+pub(super) fn name(number: i64, id: Option<Uuid>) -> String {
+    match id {
+        Some(id) => format!("job {}", JobId(id)),
+        None => format!("a job that was made at {}", instant_of(number)),
+    }
 }
 
 /// A number in SQL, for a job that is made at the instant that an expression gives.

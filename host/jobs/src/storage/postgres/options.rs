@@ -15,6 +15,9 @@ const NAMESPACE: &str = "windlass";
 /// PostgreSQL cuts names off beyond 63 bytes; some are left for the names that are made of it.
 const MAX_NAMESPACE: usize = 48;
 
+/// What `sslmode` may be.
+const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+
 /// What this process does with the database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
@@ -95,6 +98,10 @@ impl Target {
                 "false" | "no" | "off" => Ok(false),
                 _ => Err(unusable(format!("says `{key}={value}`: expected `true` or `false`"))),
             };
+            if matches!(key, "sslmode" | "ssl-mode") && !SSL_MODES.contains(&value) {
+                let value = value.chars().take(40).collect::<String>();
+                return Err(unusable(format!("says `{key}={value}`: expected one of {}", SSL_MODES.join(", "))));
+            }
             match key {
                 "namespace" => value.clone_into(&mut namespace),
                 "pooled" => pooled = Pooling::Said(yes_or_no()?),
@@ -103,7 +110,11 @@ impl Target {
                 | "sslkey" | "ssl-key" | "host" | "hostaddr" | "port" | "dbname" | "user" | "password"
                 | "application_name" | "options" => rest.push(pair),
                 _ => {
-                    return Err(unusable(format!("has the parameter `{key}`, which is not known")));
+                    return Err(unusable(format!(
+                        "has the parameter `{key}`, which is not known: there are namespace, pooled, listen, sslmode, \
+                         sslrootcert, sslcert, sslkey, host, hostaddr, port, dbname, user, password, application_name and \
+                         options"
+                    )));
                 }
             }
         }
@@ -158,6 +169,8 @@ mod tests {
             ("postgres://ann:secret@db/jobs?namespace=a\"b", "lowercase letters"),
             ("postgres://ann:secret@db/jobs?namespace=pg_catalog", "not begin with `pg_`"),
             ("postgres://ann:secret@db/jobs?nmaespace=a", "`nmaespace`, which is not known"),
+            ("postgres://ann:secret@db/jobs?connect_timeout=3", "there are namespace, pooled"),
+            ("postgres://ann:secret@db/jobs?sslmode=bogus", "`sslmode=bogus`: expected one of disable"),
             ("postgres://ann:secret@db/jobs?pooled=maybe", "expected `true` or `false`"),
             ("postgres://ann:secret@db:port/jobs", "cannot be read"),
         ];

@@ -6,7 +6,7 @@ use windlass_api::{Grain, JobId, Page, Timestamp};
 
 use super::{
     core::{Core, step},
-    export::{MAX_RECORDS, Position, export},
+    export::{LOST, MAX_RECORDS, Position, export},
     fault::Fault,
     number,
     tx::{Kind, Tx},
@@ -105,6 +105,12 @@ async fn next_key(tx: &mut Tx<'_>, position: &Position) -> Result<Option<(Positi
             let Some(row) = tx.first(query).await? else { return Ok(None) };
             Ok(Some((Position::Jobs(row.try_get(0)?), format!("job {}", JobId(row.try_get::<Uuid, _>(1)?)))))
         }
+        Position::Lost(after) => {
+            let query = tx.query(LOST).bind(*after);
+            let Some(row) = tx.first(query).await? else { return Ok(None) };
+            let seq = row.try_get(0)?;
+            Ok(Some((Position::Lost(seq), number::name(seq, row.try_get(1)?))))
+        }
     }
 }
 
@@ -124,9 +130,6 @@ async fn detour(tx: &mut Tx<'_>, position: &Position) -> Result<Option<(Position
         .bind(*after);
     let Some(row) = tx.first(query).await? else { return Ok(None) };
     let seq = row.try_get(0)?;
-    let name = match row.try_get::<Option<Uuid>, _>(1)? {
-        Some(id) => format!("job {}", JobId(id)),
-        None => format!("a job that was made at {}", number::instant_of(seq)),
-    };
+    let name = number::name(seq, row.try_get(1)?);
     Ok(Some((Position::Jobs(seq), name)))
 }

@@ -61,6 +61,13 @@ async fn prepare_or_fail(
         )));
     }
     let mut version = stored_version(tx, namespace).await.map_err(on_open)?;
+    if let Some((unknown @ ..1, _)) = version {
+        return Ok(Err(format!(
+            "{name} has a table `schema_versions` in the namespace `{namespace}` that names no version of windlass ({}): \
+             restore it from a backup, or give windlass another namespace",
+            if unknown == 0 { "it is empty, or says 0".to_owned() } else { format!("it says {unknown}") }
+        )));
+    }
     let mut from = version;
     if version.is_none_or(|version| version.0 < known()) && may_migrate {
         // Held until the commit, so that of several hosts that start at once one does it and the others find it done.
@@ -70,12 +77,19 @@ async fn prepare_or_fail(
         migrate(tx, namespace, from.map_or(0, |version| version.0)).await.map_err(on_open)?;
         version = stored_version(tx, namespace).await.map_err(on_open)?;
     }
+    let may_be_made = if version.is_none() { may_be_made(tx, namespace).await.map_err(on_open)? } else { true };
     tx.commit().await.map_err(on_open)?;
     let known = known();
     Ok(match version {
+        None if may_be_made => {
+            return Err(StorageError::Absent(format!(
+                "{name} has no windlass schema in the namespace `{namespace}` yet: start a host on it, or run `windlass \
+                 storage migrate`"
+            )));
+        }
         None => Err(format!(
-            "{name} has no windlass schema in the namespace `{namespace}` yet: start a host on it, or run `windlass \
-             storage migrate`"
+            "{name} has no windlass schema in the namespace `{namespace}` yet, and this user may not make it: grant it \
+             `CREATE` on the database, or run `windlass storage migrate` as a user who may"
         )),
         Some((version, _)) if version < known => Err(format!(
             "{name} has schema version {version} in the namespace `{namespace}`, and this windlass needs {known}: start \
@@ -113,8 +127,20 @@ async fn stored_version(tx: &mut Tx<'_>, namespace: &str) -> Result<Option<(i32,
         return Ok(None);
     }
     let query = tx.query("SELECT version, readable_by FROM @schema_versions ORDER BY version DESC LIMIT 1");
-    let Some(row) = tx.first(query).await? else { return Ok(None) };
+    // No version is 0: the table is made with its first row.
+    let Some(row) = tx.first(query).await? else { return Ok(Some((0, 0))) };
     Ok(Some((row.try_get(0)?, row.try_get(1)?)))
+}
+
+/// Whether the user may make the schema, or fill one that is there.
+async fn may_be_made(tx: &mut Tx<'_>, namespace: &str) -> Result<bool, Fault> {
+    let query = tx
+        .query(
+            "SELECT CASE WHEN to_regnamespace($1) IS NULL THEN has_database_privilege(current_database(), 'CREATE')
+             ELSE has_schema_privilege(to_regnamespace($1)::oid, 'CREATE') END",
+        )
+        .bind(format!("\"{namespace}\""));
+    Ok(tx.first(query).await?.ok_or(Fault::Again)?.try_get(0)?)
 }
 
 async fn migrate(tx: &mut Tx<'_>, namespace: &str, from: i32) -> Result<(), Fault> {

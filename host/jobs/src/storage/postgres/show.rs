@@ -129,7 +129,16 @@ fn usage(row: &PgRow, first: usize) -> Result<Usage, Fault> {
 
 pub(super) async fn job(tx: &mut Tx<'_>, id: JobId) -> Result<Option<JobDetail>, Fault> {
     let query = tx.query("SELECT seq FROM @jobs WHERE id = $1").bind(id.0);
-    let Some(row) = tx.first(query).await? else { return Ok(None) };
+    let Some(row) = tx.first(query).await? else {
+        let query = tx.query("SELECT 1 FROM @live WHERE id = $1").bind(id.0);
+        return match tx.first(query).await? {
+            Some(_) => Err(Fault::damaged(
+                format_args!("job {id}"),
+                "its record is not there, although it is known that it was stored",
+            )),
+            None => Ok(None),
+        };
+    };
     Ok(details(tx, &[row.try_get(0)?]).await?.pop().map(|whole| whole.detail))
 }
 

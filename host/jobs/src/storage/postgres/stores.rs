@@ -1,6 +1,7 @@
 //! The storage traits, each method a step on one of the connections.
 
 use std::{
+    cmp::Reverse,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
@@ -144,7 +145,10 @@ impl Storage for PostgresStorage {
             connections: self.connections + u32::from(self.role == Role::Host),
             uses_its_clock: self.core.clock.is_none(),
         };
-        work!(self, Single, |tx| findings::findings(tx, &ways))
+        let mut found = work!(self, Single, |tx| findings::findings(tx, &ways))?;
+        found.extend(work!(self, LongLook, |tx| findings::sample(tx))?);
+        found.sort_by_key(|finding| Reverse(finding.severity));
+        Ok(found)
     }
 
     fn wake(&self) -> Option<&dyn Wake> {

@@ -17,6 +17,9 @@ const CLOCK_DIFFERENCE_MS: i64 = 2_000;
 /// Memory is nearly full where more than this share of it is used.
 const NEARLY_FULL: f64 = 0.9;
 
+/// How many of the newest jobs are read to see whether they can be.
+const SAMPLE: usize = 100;
+
 fn finding(severity: Severity, what: impl Into<String>, mend: impl Into<String>) -> Finding {
     Finding { severity, what: what.into(), mend: mend.into() }
 }
@@ -55,6 +58,7 @@ impl RedisStorage {
         self.look_at_durability(&mut found).await?;
         self.look_at_memory(&mut found).await?;
         self.look_at_clock(&mut found).await?;
+        self.look_at_sample(&mut found).await?;
         found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         Ok(found)
     }
@@ -132,6 +136,28 @@ impl RedisStorage {
         if most > 0.0 && used > most * NEARLY_FULL {
             let what = format!("{:.0} % of the memory that Redis may have is used", used / most * 100.0);
             found.push(finding(Severity::Warning, what, "raise `maxmemory`, or keep ended jobs for a shorter time"));
+        }
+        Ok(())
+    }
+
+    /// Reads the newest jobs, and sees whether the modules have what belongs to them.
+    async fn look_at_sample(&self, found: &mut Vec<Finding>) -> Result<(), StorageError> {
+        let damage = |what: String| {
+            let mend = "restore Redis from a backup, or move what can be read with `windlass storage export --skip-damaged`; \
+                        `maxmemory-policy` must be noeviction";
+            finding(Severity::Error, what, mend)
+        };
+        let newest = self.newest_ids(SAMPLE).await?;
+        let (looked_at, mut unread) = (newest.len(), Vec::new());
+        for job in newest {
+            match self.whole(job).await {
+                Err(StorageError::Damaged(why)) => unread.push(why),
+                read => drop(read?),
+            }
+        }
+        if let Some(first) = unread.first() {
+            let count = unread.len();
+            found.push(damage(format!("{count} of the newest {looked_at} jobs cannot be read, such as: {first}")));
         }
         Ok(())
     }

@@ -315,6 +315,15 @@ impl Link {
                     self.name
                 ))
             }
+            ErrorKind::Server(ServerErrorKind::ResponseError)
+                if error.detail().is_some_and(|detail| detail.contains("DB index is out of range")) =>
+            {
+                StorageError::Unusable(format!(
+                    "{} has no database {}: give a lower number at the end of the address, or raise `databases` in the \
+                     configuration of Redis",
+                    self.name, self.address.db
+                ))
+            }
             _ => storage_error(error, &self.name),
         }
     }

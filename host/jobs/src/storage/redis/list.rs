@@ -177,6 +177,20 @@ impl RedisStorage {
         Ok(None)
     }
 
+    /// The ids of the newest jobs as they are listed, whether their records can be read or not.
+    pub(super) async fn newest_ids(&self, most: usize) -> Result<Vec<JobId>, StorageError> {
+        let filter = JobFilter::default();
+        let mut search = Search { newest_first: true, ..Search::of_all(&filter, None) };
+        let slice = self.slice(&mut search, most, "ids").await?;
+        let mut ids = slice.broken.clone();
+        let mut rest = slice.into_rest();
+        while !rest.is_empty() {
+            ids.push(id(&rest.bytes()?)?);
+        }
+        ids.truncate(most);
+        Ok(ids)
+    }
+
     /// Looks at the next jobs of a search, and moves its cursor on.
     pub(super) async fn slice(
         &self,

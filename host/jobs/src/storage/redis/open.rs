@@ -110,12 +110,19 @@ impl RedisStorage {
         }
     }
 
+    /// Writes the version where it is not there, as after the namespace was flushed under a host.
+    pub(super) async fn mark(&self) -> Result<(), StorageError> {
+        let mut call = self.call(&script::OPEN);
+        call.arg(FORMAT).arg(1);
+        self.run(call).await.map(drop)
+    }
+
     fn namespace(&self) -> &str {
         self.prefix.trim_end_matches(':')
     }
 
     fn not_there(&self) -> StorageError {
-        StorageError::Unusable(format!(
+        StorageError::Absent(format!(
             "{} has no windlass storage in the namespace {} yet: start a host on it, or run `windlass storage migrate`",
             self.link.name(),
             self.namespace()

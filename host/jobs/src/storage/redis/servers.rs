@@ -26,6 +26,7 @@ struct Known {
 
 impl RedisStorage {
     pub(super) async fn make_known(&self, server: &NewServer) -> Result<(), StorageError> {
+        self.mark().await?;
         let queues = serde_json::to_string(&server.queues).map_err(|error| damaged("a server's queues", error))?;
         let mut call = self.call(&script::REGISTER);
         call.arg(server.id.0.as_bytes())

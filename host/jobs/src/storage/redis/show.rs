@@ -88,6 +88,11 @@ impl RedisStorage {
             let mut command = cmd("EXISTS");
             command.arg(self.key('j', id));
             return match answer::number::<i64>(self.link.ask(&command).await?)? {
+                // One that was removed stands in no list either.
+                0 if self.number_of(id).await?.is_some() => Err(damaged(
+                    format_args!("job {id}"),
+                    "its record is not there, although it is listed: Redis lost it",
+                )),
                 0 => Ok(None),
                 _ => Err(damaged(format_args!("job {id}"), "its key holds another kind of value than a record")),
             };

@@ -344,16 +344,56 @@ fn jobs(db: &Connection, retention: &Retention, after: i64, part: &mut Part) -> 
     let keys = "SELECT seq FROM jobs WHERE seq > ?1 ORDER BY seq LIMIT ?2";
     let mut keys = Keys::<i64>::read(db, keys, (after, amount(part.room())), read)?;
     if keys.keys.is_empty() && keys.damage.is_some() {
-        // Their numbers stand in each index as well, though in another order.
-        let detour = "SELECT seq FROM jobs INDEXED BY jobs_by_queue WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-        let found = Keys::read(db, detour, (after, amount(part.room().min(DETOUR))), read)?;
-        if found.damage.is_none() {
+        // Their numbers stand in each index as well, though in another order, and with the payloads in their own.
+        let detours = [
+            "SELECT seq FROM jobs INDEXED BY jobs_by_queue WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            "SELECT seq FROM jobs INDEXED BY jobs_by_state WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            "SELECT seq FROM payloads WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+        ];
+        let mut found = None;
+        for detour in detours {
+            let way = Keys::read(db, detour, (after, amount(part.room().min(DETOUR))), read)?;
+            // What comes sorted by another order comes whole or not at all.
+            if way.damage.is_none() || !way.keys.is_empty() {
+                found = Some(way);
+                break;
+            }
+        }
+        if let Some(found) = found {
             keys = found;
+        } else if let Some(next) = beyond(db, after)? {
+            let (from, to) = (number::instant_of(after.max(0)), number::instant_of(next));
+            let between =
+                format!("the jobs that were made between {from} and {to}, of which nothing is left to be named");
+            part.skip(&between, Fault::Damaged(format!("{between}: the database file is damaged where they stand")));
+            return Ok(Some(Position::Jobs(next - 1)));
         }
     }
     let rest = format!("the jobs that were made after {}", number::instant_of(after.max(0)));
     let last = keys.add_to(part, &rest, |seq| job_name(db, *seq), |seq| job(db, retention, *seq))?;
     Ok(last.map(Position::Jobs))
+}
+
+/// The first job behind a damaged stretch of their table that begins after a number; nothing where none can be reached.
+fn beyond(db: &Connection, after: i64) -> Result<Option<i64>, Fault> {
+    let after = after.max(-1);
+    let first = |after: i64| {
+        let sql = "SELECT seq FROM jobs WHERE seq > ?1 ORDER BY seq LIMIT 1";
+        Keys::<i64>::read(db, sql, [after], |row| row.get(0))
+    };
+    // In steps that double, so that a stretch of any length is passed in at most 63 of them.
+    for doubled in 0..63 {
+        let at = after.saturating_add(1 << doubled);
+        let found = first(at)?;
+        if found.damage.is_some() && found.keys.is_empty() {
+            continue;
+        }
+        // The last step may have gone too far: from there back to where the damage ends.
+        let back = "SELECT seq FROM jobs WHERE seq > ?1 AND seq <= ?2 ORDER BY seq DESC";
+        let before = Keys::<i64>::read(db, back, (after, at), |row| row.get(0))?;
+        return Ok(before.keys.last().or(found.keys.first()).copied());
+    }
+    Ok(None)
 }
 
 fn job(db: &Connection, retention: &Retention, seq: i64) -> Result<Option<Record>, Fault> {

@@ -1,6 +1,15 @@
 //! What an operator should know of how a database is set up.
 
-use std::{cmp::Reverse, fs, path::Path};
+use std::{
+    cmp::Reverse,
+    fs,
+    path::Path,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode};
 
 use super::options::Synchronous;
 use crate::storage::{Finding, Severity};
@@ -14,8 +23,69 @@ const TOO_LOW_BYTES: u64 = 64 * 1024 * 1024;
 /// A log of so many bytes, eight times what it is folded at, is held open by somebody who reads.
 const LONG_LOG_BYTES: u64 = 8 * 4096 * 4096;
 
+/// For so long SQLite looks through the file: some 100,000 pages, 400 MB.
+const LOOKS_FOR: Duration = Duration::from_secs(2);
+
 /// What is found, the worst first. `path` is absent for a database in memory.
-pub(super) fn findings(path: Option<&Path>, synchronous: Synchronous) -> Vec<Finding> {
+pub(super) fn findings(db: &Connection, path: Option<&Path>, synchronous: Synchronous) -> Vec<Finding> {
+    let mut findings = of_the_setting(path, synchronous);
+    findings.extend(path.and_then(|path| of_the_pages(db, path, LOOKS_FOR)));
+    findings.sort_by_key(|finding| Reverse(finding.severity));
+    findings
+}
+
+/// What SQLite finds wrong with the pages of the file within a time.
+fn of_the_pages(db: &Connection, path: &Path, within: Duration) -> Option<Finding> {
+    let (done, waits) = mpsc::channel::<()>();
+    let interrupts = db.get_interrupt_handle();
+    let timer = thread::Builder::new().spawn(move || {
+        if waits.recv_timeout(within) == Err(RecvTimeoutError::Timeout) {
+            interrupts.interrupt();
+        }
+    });
+    // Without a timer it might take for hours.
+    let timer = timer.ok()?;
+    let (said, end) = quick_check(db);
+    drop(done);
+    // It does nothing that could panic.
+    let _ = timer.join();
+    let damage = said.into_iter().find(|line| line != "ok");
+    let code = end.as_ref().and_then(rusqlite::Error::sqlite_error_code);
+    let path = path.display();
+    match (damage, code) {
+        (None, None) => None,
+        (None, Some(ErrorCode::OperationInterrupted)) => Some(finding(
+            Severity::Note,
+            format!("only a part of the file was looked through for damage ({} s); none was met", within.as_secs()),
+            format!("`sqlite3 {path} 'PRAGMA integrity_check'` looks at all of it"),
+        )),
+        (damage, _) => Some(finding(
+            Severity::Error,
+            format!(
+                "the database file is damaged: {}",
+                damage.or(end.map(|error| error.to_string())).unwrap_or_default().chars().take(200).collect::<String>()
+            ),
+            "stop the host and restore the file from a backup, or move what can be read into a new one with `windlass \
+             storage export --skip-damaged`",
+        )),
+    }
+}
+
+/// What it said, and why it stopped early.
+fn quick_check(db: &Connection) -> (Vec<String>, Option<rusqlite::Error>) {
+    let mut said = Vec::new();
+    let checked = db.prepare("PRAGMA quick_check(3)").and_then(|mut query| {
+        let mut rows = query.query([])?;
+        while let Some(row) = rows.next()? {
+            said.push(row.get(0)?);
+        }
+        Ok(())
+    });
+    (said, checked.err())
+}
+
+/// What is found without looking into the file.
+fn of_the_setting(path: Option<&Path>, synchronous: Synchronous) -> Vec<Finding> {
     let mut findings = Vec::new();
     match path {
         Some(path) => {
@@ -32,7 +102,6 @@ pub(super) fn findings(path: Option<&Path>, synchronous: Synchronous) -> Vec<Fin
             "give the host a file, such as `sqlite:windlass.db`",
         )),
     }
-    findings.sort_by_key(|finding| Reverse(finding.severity));
     findings
 }
 
@@ -72,7 +141,7 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn log_of(path: &Path) -> std::path::PathBuf {
+pub(super) fn log_of(path: &Path) -> std::path::PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
     name.into()
@@ -160,11 +229,29 @@ mod tests {
     }
 
     #[test]
+    fn a_look_that_takes_too_long_is_cut_short_and_said_to_be() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(
+            "CREATE TABLE t (a); INSERT INTO t WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 200000)
+             SELECT hex(zeroblob(50)) FROM n",
+        )
+        .unwrap();
+        let found = of_the_pages(&db, Path::new("jobs.db"), Duration::ZERO);
+        // A fast machine may be through with it before the timer runs.
+        if let Some(found) = found {
+            assert_eq!(found.severity, Severity::Note);
+            assert!(found.what.contains("only a part of the file"), "{}", found.what);
+        }
+        assert_eq!(of_the_pages(&db, Path::new("jobs.db"), Duration::from_secs(600)), None);
+    }
+
+    #[test]
     fn the_worst_comes_first() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("jobs.db");
         fs::write(log_of(&path), "").unwrap();
-        let findings = findings(Some(&path), Synchronous::Normal);
+        let db = Connection::open(&path).unwrap();
+        let findings = findings(&db, Some(&path), Synchronous::Normal);
         assert!(findings.iter().any(|finding| finding.what.contains("power cut")));
         assert!(findings.is_sorted_by_key(|finding| Reverse(finding.severity)));
         assert!(findings.iter().all(|finding| !finding.what.ends_with('.')));

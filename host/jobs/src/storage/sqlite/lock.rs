@@ -1,7 +1,7 @@
 //! The lock that makes a process the only host of a database.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, Metadata, OpenOptions},
     io::{Read, Seek, Write},
     path::{Path, PathBuf},
 };
@@ -13,7 +13,10 @@ use crate::storage::StorageError;
 /// Held as long as this lives; the operating system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct HostLock {
-    _file: File,
+    file: File,
+    path: PathBuf,
+    /// Whether nobody had held it before.
+    is_new: bool,
 }
 
 impl HostLock {
@@ -39,10 +42,26 @@ impl HostLock {
             }
             Err(TryLockError::Error(error)) => return Err(failed(&error)),
         }
+        let is_new = file.metadata().is_ok_and(|metadata| metadata.len() == 0);
         let pid = std::process::id();
         // Only a help for whoever meets the lock: failing to say who holds it does no harm.
         let _ = file.set_len(0).and_then(|()| write!(file, "{pid}")).and_then(|()| file.flush());
-        Ok(Self { _file: file })
+        Ok(Self { file, path, is_new })
+    }
+
+    /// Where the lock file stands.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is held, wherever it stands by now.
+    pub(super) fn metadata(&self) -> Option<Metadata> {
+        self.file.metadata().ok()
+    }
+
+    /// Whether the file was not there, or nobody had held it before: then it tells nothing of earlier hosts.
+    pub(super) fn is_new(&self) -> bool {
+        self.is_new
     }
 }
 

@@ -20,6 +20,8 @@ mod enqueue;
 mod export;
 mod fault;
 mod findings;
+mod forerunner;
+mod ground;
 mod hub;
 mod import;
 mod list;

@@ -1,6 +1,7 @@
 //! Opening a database.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     time::Duration,
@@ -14,6 +15,8 @@ use super::{
     SqliteStorage,
     damage::{Extent, MAX_SUSPECTS, set_suspect_aside},
     fault::READ_ONLY,
+    findings, forerunner,
+    ground::{self, Ground},
     hub::Hub,
     lock::HostLock,
     operation::Operation,
@@ -50,13 +53,19 @@ const IN_MEMORY: &str = "the database in memory";
 
 impl SqliteStorage {
     /// Opens a database, which is made where it is not there. A host takes the lock beside it, and gives up all servers
-    /// that it finds there as lost: their process is gone.
+    /// that it finds there as lost: their process is gone. Where the lock file was removed, it waits up to 20 seconds until
+    /// that is sure.
     ///
     /// # Errors
-    /// [`StorageError::Unusable`] where another host holds it, where it comes from a newer version, where it is not a
-    /// Windlass database, where it may not be prepared and is not, or where it cannot be opened.
+    /// [`StorageError::Unusable`] where another host holds it, where it has several names (hard links), where it comes from a
+    /// newer version, where it is not a Windlass database, where it may not be prepared and is not, or where it cannot be
+    /// opened.
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Arc<Self>, StorageError> {
         let path = path.as_ref();
+        ground::refuse_second_name(path)?;
+        if options.read_only && options.role == Role::Client {
+            return Self::look(path, options);
+        }
         let lock = (options.role == Role::Host).then(|| HostLock::take(path)).transpose()?;
         let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         flags.set(OpenFlags::SQLITE_OPEN_CREATE, options.prepare);
@@ -72,7 +81,21 @@ impl SqliteStorage {
                 Ok(db)
             })
             .collect::<Result<_, StorageError>>()?;
+        // A host that was killed leaves servers behind as well, but its lock file too.
+        if lock.as_ref().is_some_and(HostLock::is_new) {
+            forerunner::wait_until_silent(&writer, options.clock.as_ref(), &name)?;
+        }
         Self::start(writer, Some((Readers::start(readers)?, path.to_owned())), lock, options)
+    }
+
+    /// Opens a database that is not to be touched.
+    fn look(path: &Path, options: SqliteOptions) -> Result<Arc<Self>, StorageError> {
+        let name = path.display().to_string();
+        let open = || connect(&name, || untouched(path));
+        let mut db = open()?;
+        schema::prepare(&mut db, &name, false)?;
+        let readers = (0..READERS).map(|_| open()).collect::<Result<_, StorageError>>()?;
+        Self::start(db, Some((Readers::start(readers)?, path.to_owned())), None, options)
     }
 
     /// A database in memory, gone with the last handle: for tests and trials.
@@ -93,6 +116,8 @@ impl SqliteStorage {
     ) -> Result<Arc<Self>, StorageError> {
         let hub = Arc::new(Hub::new());
         let (operations, queue) = mpsc::channel::<Box<dyn Operation>>();
+        let ground = file.as_ref().map(|(_, path)| Ground::of(path, lock.as_ref())).unwrap_or_default();
+        let ground = Arc::new(ground);
         let (role, retention) = (options.role, options.retention);
         let mut writer = Writer {
             db,
@@ -101,6 +126,8 @@ impl SqliteStorage {
             retention,
             synchronous: options.synchronous,
             hub: Arc::clone(&hub),
+            ground: Arc::clone(&ground),
+            folds: !options.read_only,
             watches: file.is_some() && role == Role::Host,
         };
         if role == Role::Host {
@@ -116,6 +143,7 @@ impl SqliteStorage {
             pen,
             readers,
             hub,
+            ground,
             retention,
             clock: options.clock,
             synchronous: options.synchronous,
@@ -176,11 +204,27 @@ fn connect(name: &str, open: impl FnOnce() -> rusqlite::Result<Connection>) -> R
     open().and_then(set_up).map_err(|error| cannot_open(name, error))
 }
 
+/// A connection that leaves a file and what stands beside it as they are.
+fn untouched(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let has_log = fs::metadata(findings::log_of(path)).is_ok_and(|log| log.len() > 0);
+    match path.to_str() {
+        // Whoever uses the database has a log, so that nobody does. SQLite would make one for whoever only reads, too.
+        Some(path) if !has_log => {
+            let name = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+            Connection::open_with_flags(format!("file:{name}?immutable=1"), flags | OpenFlags::SQLITE_OPEN_URI)
+        }
+        _ => Connection::open_with_flags(path, flags),
+    }
+}
+
 fn set_up_writer(db: &Connection, name: &str) -> Result<(), StorageError> {
     let set_up = || {
         let mode = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
         db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         db.pragma_update_and_check(None, "journal_size_limit", MAX_LOG_BYTES, |_| Ok(()))?;
+        // The first look opens the log, so that it can be watched from here on.
+        db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
         Ok(mode)
     };
     match set_up() {

@@ -30,6 +30,9 @@ pub struct SqliteOptions {
     pub role: Role,
     /// Whether to make a database that is not there, and to bring one of an older version to this one; yes by default.
     pub prepare: bool,
+    /// Whether nothing is written at all: no log is made or folded, and whatever would write is refused. No by default; a
+    /// host always writes.
+    pub read_only: bool,
     /// When a write counts as done; on the disk by default.
     pub synchronous: Synchronous,
     /// What time it is; the system's by default.
@@ -43,6 +46,7 @@ impl Default for SqliteOptions {
         Self {
             role: Role::Client,
             prepare: true,
+            read_only: false,
             synchronous: Synchronous::default(),
             clock: Arc::new(SystemClock),
             retention: Retention::default(),

@@ -22,6 +22,7 @@ use super::{
     enqueue, export,
     fault::{DAMAGED_FILE, Fault},
     findings,
+    ground::Ground,
     hub::Hub,
     import, list, modules, notes,
     operation::{Durability, Fold, Step},
@@ -56,6 +57,7 @@ pub struct SqliteStorage {
     /// Absent for a database in memory, which has one connection only.
     pub(super) readers: Option<Readers>,
     pub(super) hub: Arc<Hub>,
+    pub(super) ground: Arc<Ground>,
     pub(super) retention: Retention,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) synchronous: Synchronous,
@@ -156,6 +158,8 @@ impl SqliteStorage {
         &self,
         look: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StorageError> {
+        // What is read of a file that is gone would hide that from whoever looks.
+        self.ground.look_at_times()?;
         match &self.readers {
             Some(readers) => readers.look(look).await.map_err(|error| self.named(error)),
             None => self.write(Durability::Relaxed, move |tx| look(tx.db)).await,
@@ -167,7 +171,7 @@ impl SqliteStorage {
 impl Storage for SqliteStorage {
     async fn findings(&self) -> Result<Vec<Finding>, StorageError> {
         let (path, synchronous) = (self.path.clone(), self.synchronous);
-        self.read(move |_| Ok(findings::findings(path.as_deref(), synchronous))).await
+        self.read(move |db| Ok(findings::findings(db, path.as_deref(), synchronous))).await
     }
 
     fn wake(&self) -> Option<&dyn Wake> {
@@ -347,6 +351,10 @@ impl ServerStore for SqliteStorage {
         sync_slots: SlotUse,
         async_slots: SlotUse,
     ) -> Result<Heartbeat, StorageError> {
+        // Without its lock another host may start, so the server must not go on for as long as its lease would let it.
+        if self.ground.look().is_err() {
+            return Ok(Heartbeat::Refused);
+        }
         self.write(Durability::Relaxed, move |tx| servers::heartbeat(tx, server, sync_slots, async_slots)).await
     }
 

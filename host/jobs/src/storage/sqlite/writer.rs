@@ -18,6 +18,7 @@ use windlass_api::State;
 use super::{
     counters,
     fault::Fault,
+    ground::Ground,
     hub::Hub,
     operation::{Applied, Durability, Operation, Step},
     options::Synchronous,
@@ -46,6 +47,9 @@ pub(super) struct Writer {
     pub(super) retention: Retention,
     pub(super) synchronous: Synchronous,
     pub(super) hub: Arc<Hub>,
+    pub(super) ground: Arc<Ground>,
+    /// Whether the log is folded into the database in the end.
+    pub(super) folds: bool,
     /// Whether to look for what other processes write.
     pub(super) watches: bool,
 }
@@ -78,6 +82,8 @@ impl Writer {
                 batch.extend(self.operations.try_iter().take(MAX_BATCH - 1));
                 self.commit(batch, &mut cache, &mut synced);
             }
+            // Also where nothing is written: the log says so soon, and not only when somebody enqueues.
+            let _ = self.ground.look_at_times();
             if self.watches && looked_at.elapsed() >= LOOK_EVERY {
                 looked_at = Instant::now();
                 let version = self.data_version();
@@ -91,6 +97,9 @@ impl Writer {
 
     /// Folds the log into the database file, so that what a host leaves behind is one file that can be copied.
     fn fold_log(&self) {
+        if !self.folds {
+            return;
+        }
         let folded = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
         match folded {
             Ok(false) => {}
@@ -114,25 +123,28 @@ impl Writer {
         synced: &mut Option<bool>,
     ) -> Vec<Box<dyn Operation>> {
         let mut rest = Vec::new();
-        let must_sync = self.synchronous == Synchronous::Full
-            && batch.iter().any(|operation| operation.durability() == Durability::Promised);
+        if let Err(error) = self.ground.look_at_times() {
+            let why = reason(error);
+            batch.into_iter().for_each(|operation| operation.answer(Some(&why)));
+            return rest;
+        }
+        let promises = batch.iter().any(|operation| operation.durability() == Durability::Promised);
+        let must_sync = self.synchronous == Synchronous::Full && promises;
         let outcome = self.carry_out(&mut batch, cache, must_sync, synced);
         let broken = match outcome {
             Ok(told) => {
                 rest = batch.split_off(told.operations.min(batch.len()));
                 self.hub.tell(told.signals, &told.ends);
-                None
+                // What is promised must stand where the next host finds it.
+                let stands = if promises { self.ground.look() } else { Ok(()) };
+                stands.err().map(reason)
             }
             Err(error) => {
                 cache.clear();
                 // Rolling back fails only where there is nothing left to roll back.
                 let _ = self.db.execute_batch("ROLLBACK");
                 tracing::error!(%error, operations = batch.len(), "a transaction was rolled back");
-                Some(match error {
-                    // Each operation is answered that the storage is unavailable, and why.
-                    StorageError::Unavailable(reason) => reason,
-                    error => error.to_string(),
-                })
+                Some(reason(error))
             }
         };
         if batch.iter().any(|operation| operation.folds()) {
@@ -195,6 +207,14 @@ impl Writer {
     }
 }
 
+/// Each operation is answered that the storage is unavailable, and why.
+fn reason(error: StorageError) -> String {
+    match error {
+        StorageError::Unavailable(reason) => reason,
+        error => error.to_string(),
+    }
+}
+
 struct Told {
     /// How many operations were carried out.
     operations: usize,
@@ -234,6 +254,8 @@ mod tests {
             retention: Retention::default(),
             synchronous: Synchronous::Full,
             hub: Arc::new(Hub::new()),
+            ground: Arc::default(),
+            folds: true,
             watches: false,
         }
     }

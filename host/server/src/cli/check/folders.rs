@@ -78,6 +78,11 @@ pub(super) fn may_run(file: &Path) -> bool {
     access(file, Access::EXEC_OK).is_ok()
 }
 
+/// Whether this user may write to a file, and its file system lets it.
+pub(super) fn may_write(file: &Path) -> bool {
+    access(file, Access::WRITE_OK).is_ok()
+}
+
 /// Whether a folder is there and can be written to, or could be made.
 pub(super) fn can_be_made(folder: &Path) -> Result<(), String> {
     let there = folder.ancestors().map(|above| if above == Path::new("") { Path::new(".") } else { above });

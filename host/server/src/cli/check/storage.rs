@@ -4,7 +4,7 @@ use std::{fs, io, path::Path, time::Duration};
 
 use tokio::time::timeout;
 use windlass_api::ModuleName;
-use windlass_jobs::storage::Storage;
+use windlass_jobs::storage::{Storage, StorageError, StorageKind};
 
 use super::{super::format, folders, report::Report};
 use crate::{config::Settings, storage};
@@ -19,8 +19,14 @@ pub(super) async fn look(settings: &Settings, report: &mut Report) {
     if let Some(file) = url.file().filter(|file| is_absent(file)) {
         return absent(file, report);
     }
-    let storage = match timeout(LONGEST, storage::open_beside(settings, false)).await {
+    if let Some(file) = url.file() {
+        writable(file, report);
+    }
+    let storage = match timeout(LONGEST, storage::open_to_look(settings)).await {
         Ok(Ok(storage)) => storage,
+        Ok(Err(error)) if matches!(error.downcast_ref(), Some(StorageError::Absent(_))) => {
+            return report.note(ABOUT, format!("nothing is there yet; `windlass serve` will make it: {url}"), "");
+        }
         Ok(Err(error)) => return report.error(ABOUT, format!("{error:#}"), ""),
         Err(_) => {
             return report.error(
@@ -39,11 +45,11 @@ pub(super) async fn look(settings: &Settings, report: &mut Report) {
 async fn ask(storage: &dyn Storage, settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
     let jobs: u64 = storage.counts().await?.0.values().sum();
     let servers = storage.servers().await?.len();
-    let what = format!("{} answers: {} jobs, {servers} servers", settings.storage, format::count(jobs));
+    let what = format!("{} answers: jobs: {}, servers: {servers}", settings.storage, format::count(jobs));
     report.ok(ABOUT, what);
     let findings = storage.findings().await?;
     if findings.is_empty() {
-        report.ok(ABOUT, "it is set up so that it loses nothing");
+        report.ok(ABOUT, format!("it is set up so that it loses nothing; {}", looked_at(settings)));
     }
     for finding in findings {
         report.finding(ABOUT, finding);
@@ -57,6 +63,35 @@ async fn ask(storage: &dyn Storage, settings: &Settings, report: &mut Report) ->
         report.warning(&format!("[module.{name}]"), "no module of this name is deployed", &mend);
     }
     Ok(())
+}
+
+/// What of the contents was read, so that nobody takes this for a look at all of them.
+fn looked_at(settings: &Settings) -> &'static str {
+    match settings.storage.kind() {
+        StorageKind::Sqlite => "no damage was found in its pages",
+        StorageKind::Postgres => {
+            "its tables are there and its newest 100 jobs can be read; older ones were not looked at"
+        }
+        StorageKind::Redis => "its newest 100 jobs can be read; older ones and modules were not looked at",
+    }
+}
+
+/// A host writes to the file and beside it, also where looking needs neither.
+fn writable(file: &Path, report: &mut Report) {
+    let mend = "let the user that windlass runs as write there, or correct `storage`";
+    if !folders::may_write(file) {
+        report.error(ABOUT, format!("{} cannot be written to", file.display()), mend);
+    } else if let Err(problem) = folders::can_be_made(folder_of(file)) {
+        report.error(
+            ABOUT,
+            format!("the log and the lock of {} cannot be kept beside it: {problem}", file.display()),
+            mend,
+        );
+    }
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn nearest<'a>(name: &ModuleName, known: &'a [ModuleName]) -> Option<&'a ModuleName> {
@@ -74,7 +109,7 @@ fn is_absent(file: &Path) -> bool {
 }
 
 fn absent(file: &Path, report: &mut Report) {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(file);
     let shown = file.display();
     if !folder.is_dir() {
         let what = format!("{shown} cannot be made, since there is no folder {}", folder.display());

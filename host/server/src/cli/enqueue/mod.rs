@@ -63,7 +63,8 @@ struct JobArguments {
     /// What to attach to the job; may be repeated.
     #[arg(long = "header", value_name = "KEY=VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
-    /// The job's id, a UUID: asking twice with the same one makes one job.
+    /// The job's id, a UUID: asking twice with the same one makes one job, whatever else is asked the second time, as long as
+    /// the first one is kept (`[retention]`; by default a day after it succeeded).
     #[arg(long)]
     id: Option<JobId>,
     /// Wait until the job has ended.

@@ -86,6 +86,9 @@ pub(super) async fn run(command: Import, global: &Global) -> anyhow::Result<Exit
     bar.finish_and_clear();
     storage.close().await;
     reading.lines.check_end().map_err(|error| stopped(error, &totals))?;
+    if reading.lines.is_incomplete {
+        say("the export was made with --skip-damaged: what was damaged there is not in it, and so not here");
+    }
     let elapsed = format::span(u64::try_from(begun_at.elapsed().as_millis()).unwrap_or(u64::MAX));
     global.output().show(&Imported { storage: url.to_string(), new, totals }, |imported| text(imported, &elapsed))?;
     Ok(Exit::Fine)

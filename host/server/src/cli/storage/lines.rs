@@ -41,6 +41,9 @@ struct End {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct EndOfExport {
     records: u64,
+    /// Whether something could not be read and is left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    incomplete: bool,
 }
 
 impl Header {
@@ -59,9 +62,9 @@ pub(super) fn write(record: &Record, out: &mut dyn Write) -> anyhow::Result<()> 
     line(out, record)
 }
 
-/// Writes the last line.
-pub(super) fn write_end(records: u64, out: &mut dyn Write) -> anyhow::Result<()> {
-    line(out, &End { end: EndOfExport { records } })
+/// Writes the last line. `incomplete` says that something is left out because it was damaged.
+pub(super) fn write_end(records: u64, incomplete: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    line(out, &End { end: EndOfExport { records, incomplete } })
 }
 
 fn line<T: Serialize>(mut out: &mut dyn Write, value: &T) -> anyhow::Result<()> {
@@ -79,6 +82,8 @@ pub(super) struct Lines<R> {
     pub(super) read_bytes: u64,
     records: u64,
     ended: bool,
+    /// Whether its last line says that something was left out.
+    pub(super) is_incomplete: bool,
 }
 
 /// A record with its place.
@@ -91,7 +96,8 @@ pub(super) struct Line {
 impl<R: BufRead> Lines<R> {
     /// Reads the first line, which says whether the rest can be read.
     pub(super) fn open(name: &str, reader: R) -> anyhow::Result<(Self, Header)> {
-        let mut lines = Self { name: name.to_owned(), reader, line: 0, read_bytes: 0, records: 0, ended: false };
+        let name = name.to_owned();
+        let mut lines = Self { name, reader, line: 0, read_bytes: 0, records: 0, ended: false, is_incomplete: false };
         let text = lines.text()?.unwrap_or_default();
         let header: Option<Header> = serde_json::from_str(text.trim_end()).ok();
         let Some(header) = header.filter(|header| header.format == FORMAT) else {
@@ -124,7 +130,9 @@ impl<R: BufRead> Lines<R> {
                     return Ok(Some(Line { number: self.line, bytes: text.len(), record }));
                 }
                 Err(error) => match serde_json::from_str::<End>(text) {
-                    Ok(End { end }) if end.records == self.records => self.ended = true,
+                    Ok(End { end }) if end.records == self.records => {
+                        (self.ended, self.is_incomplete) = (true, end.incomplete);
+                    }
                     Ok(End { end }) => {
                         let problem = format!("the export had {} records, and {} are here", end.records, self.records);
                         return Err(self.wrong(&problem));
@@ -194,7 +202,7 @@ mod tests {
         let mut text = header().into_bytes();
         write(&record, &mut text).unwrap();
         write(&record, &mut text).unwrap();
-        write_end(2, &mut text).unwrap();
+        write_end(2, true, &mut text).unwrap();
         assert_eq!(read(std::str::from_utf8(&text).unwrap()), Ok(vec![(2, record.clone()), (3, record)]));
     }
 
