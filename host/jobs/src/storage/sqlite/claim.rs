@@ -21,7 +21,21 @@ use crate::{
 /// What stands in a line: priority, since when, number. Ordered as it is taken.
 type Standing = (i64, i64, i64);
 
-pub(super) fn claim(tx: &mut Tx<'_>, request: &ClaimRequest, suspect: &Suspect) -> Result<Vec<Claimed>, Fault> {
+/// How a claim goes about jobs whose records may be damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Care {
+    /// Nothing is expected to be damaged, and the first that is fails the claim.
+    None,
+    /// Each job is dealt with by itself, which costs a savepoint each.
+    EachJob,
+}
+
+pub(super) fn claim(
+    tx: &mut Tx<'_>,
+    request: &ClaimRequest,
+    care: Care,
+    suspect: &Suspect,
+) -> Result<Vec<Claimed>, Fault> {
     // A server that was given up must not get jobs that nobody would ever sweep.
     let Some(server) = tx.server(request.server)? else { return Ok(Vec::new()) };
     if !super::servers::is_alive(tx.db, server)? {
@@ -32,9 +46,11 @@ pub(super) fn claim(tx: &mut Tx<'_>, request: &ClaimRequest, suspect: &Suspect) 
     for (mode, free) in [(Mode::Sync, request.sync_free), (Mode::Async, request.async_free)] {
         let free = usize::try_from(free).unwrap_or(usize::MAX);
         for seq in choose(tx, mode, &request.queues, free)? {
-            let handed_over = suspect.watch_beside(seq, tx, |tx| {
-                unless_damaged(tx, seq, |tx| hand_over(tx, seq, server, request, &mut versions, suspect))
-            })?;
+            let mut step = |tx: &mut Tx<'_>| hand_over(tx, seq, server, request, &mut versions, suspect);
+            let handed_over = match care {
+                Care::None => Some(step(tx)?),
+                Care::EachJob => suspect.watch_beside(seq, tx, |tx| unless_damaged(tx, seq, &mut step))?,
+            };
             match handed_over {
                 Some(job) => claimed.push(job),
                 None => {

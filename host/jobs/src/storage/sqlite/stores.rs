@@ -17,7 +17,8 @@ use windlass_api::{
 };
 
 use super::{
-    claim, commands, counters,
+    claim::{self, Care},
+    commands, counters,
     damage::{Extent, MAX_SUSPECTS, Suspect, set_suspect_aside},
     enqueue, export,
     fault::{DAMAGED_FILE, Fault},
@@ -196,12 +197,19 @@ impl JobStore for SqliteStorage {
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError> {
-        let request = request.clone();
-        // A claim that a power cut takes back leaves the job in its line, and the server that held it is gone too.
         let suspect = Arc::new(Suspect::default());
-        for _ in 0..MAX_SUSPECTS {
+        let attempt = |care| {
             let (request, met) = (request.clone(), Arc::clone(&suspect));
-            let claimed = self.write(Durability::Relaxed, move |tx| claim::claim(tx, &request, &met)).await;
+            // A claim that a power cut takes back leaves the job in its line, and the server that held it is gone too.
+            self.write(Durability::Relaxed, move |tx| claim::claim(tx, &request, care, &met))
+        };
+        let claimed = attempt(Care::None).await;
+        if !matches!(claimed, Err(StorageError::Damaged(_))) {
+            return claimed;
+        }
+        suspect.take();
+        for _ in 0..MAX_SUSPECTS {
+            let claimed = attempt(Care::EachJob).await;
             match suspect.take() {
                 Some(seq) if claimed.is_err() => self.set_aside(seq, State::Enqueued).await?,
                 _ => return claimed,
