@@ -196,10 +196,7 @@ fn job(request: JobRequest, handler: &ActiveHandler) -> NewJob {
     NewJob {
         mode: spec.mode,
         queue: request.queue.or_else(|| spec.queue.clone()).unwrap_or_default(),
-        priority: request
-            .priority
-            .or(spec.priority)
-            .map_or(fields::DEFAULT_PRIORITY, |it| it.min(fields::MAX_PRIORITY)),
+        priority: request.priority.or(spec.priority).map_or(fields::DEFAULT_PRIORITY, |it| it.min(MAX_PRIORITY)),
         max_attempts: request
             .max_attempts
             .or(spec.max_attempts)

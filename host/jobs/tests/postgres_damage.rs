@@ -140,7 +140,9 @@ async fn an_export_goes_on_past_a_damaged_page_and_names_what_stands_on_it() {
     storage.enqueue(jobs, "ann").await.unwrap();
     damage(&mut own, "'windlass.jobs'::regclass", 3).await;
     in_the_end(|| storage.counts()).await;
-    let (records, skipped) = exported(&storage, 1_000).await;
+    let (records, mut skipped) = exported(&storage, 1_000).await;
+    // Whether jobs lack their own record cannot be told where those records cannot be read.
+    skipped.retain(|text| !text.starts_with("jobs whose own record is not there, if there are any: "));
     let read = records.iter().filter_map(|record| match record {
         Record::Job(job) => Some(job.detail.job.id),
         _ => None,

@@ -74,7 +74,7 @@ async fn what_is_missing_or_damaged_is_found() {
     storage.enqueue(vec![whole, bad], "ann").await.unwrap();
     let errors = async || {
         let found = storage.findings().await.unwrap();
-        let errors = found.into_iter().filter(|found| found.severity == windlass_jobs::storage::Severity::Error);
+        let errors = found.into_iter().filter(|found| found.severity == Severity::Error);
         errors.map(|found| found.what).collect::<Vec<_>>()
     };
     assert!(errors().await.is_empty());

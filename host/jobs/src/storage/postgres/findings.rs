@@ -133,8 +133,8 @@ pub(super) async fn sample(tx: &mut Tx<'_>) -> Result<Vec<Finding>, Fault> {
 
 /// The names of the tables.
 fn tables() -> impl Iterator<Item = &'static str> {
-    let after = SCHEMA.split("TABLE @").skip(1);
-    after.filter_map(|text| text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_').next())
+    let after = SCHEMA.lines().filter_map(|line| line.strip_prefix("CREATE ")?.split_once("TABLE @"));
+    after.filter_map(|(_, text)| text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_').next())
 }
 
 fn durability(fsync: &str, synchronous_commit: &str, full_page_writes: &str) -> Vec<Finding> {
