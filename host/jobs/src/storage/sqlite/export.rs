@@ -366,7 +366,8 @@ fn jobs(db: &Connection, retention: &Retention, after: i64, part: &mut Part) -> 
             let between =
                 format!("the jobs that were made between {from} and {to}, of which nothing is left to be named");
             part.skip(&between, Fault::Damaged(format!("{between}: the database file is damaged where they stand")));
-            return Ok(Some(Position::Jobs(next - 1)));
+            // By its own number: whoever looks for what comes after one before it is led to the damaged page again.
+            keys = Keys { keys: vec![next], damage: None };
         }
     }
     let rest = format!("the jobs that were made after {}", number::instant_of(after.max(0)));
