@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::{
-    browser, build,
+    browser, build, python,
     services::Shared,
     shell::{cargo, say, step, works},
     workspace::Workspace,
@@ -29,6 +29,8 @@ pub(crate) enum Suite {
     E2e,
     /// The dashboard in a real browser
     Browser,
+    /// The Python package, from its wheel, against the real binary, and its examples
+    Python,
     /// What kills hosts and storages, cuts networks, fills disks and sets clocks: ten minutes of it, where `e2e` has a
     /// short form
     Chaos,
@@ -57,11 +59,13 @@ pub(crate) fn run(workspace: &Workspace, suite: Option<Suite>) -> Result<()> {
         Some(Suite::Storage) => storage(workspace, &services)?,
         Some(Suite::E2e) => end_to_end(workspace, &services, END_TO_END)?,
         Some(Suite::Browser) => in_browser(workspace, &services)?,
+        Some(Suite::Python) => in_python(workspace)?,
         Some(Suite::Chaos) => chaos(workspace, &services)?,
         None => {
             unit(workspace, &services)?;
             end_to_end(workspace, &services, END_TO_END)?;
             in_browser(workspace, &services)?;
+            in_python(workspace)?;
         }
     }
     say("all tests passed");
@@ -91,6 +95,11 @@ fn storage(workspace: &Workspace, services: &Shared) -> Result<()> {
 fn in_browser(workspace: &Workspace, services: &Shared) -> Result<()> {
     browser::set_up(workspace)?;
     end_to_end(workspace, services, BROWSER)
+}
+
+fn in_python(workspace: &Workspace) -> Result<()> {
+    build::everything(workspace)?;
+    python::test(workspace)
 }
 
 fn end_to_end(workspace: &Workspace, services: &Shared, package: &str) -> Result<()> {
