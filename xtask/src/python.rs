@@ -1,5 +1,6 @@
-//! The Python package: checked, built as a wheel, installed from it, and tested against the host that is built here. All of
-//! that happens in an environment of its own in the target directory, with packages of fixed versions.
+//! What is written in Python: the package for applications, the one for handlers, and the examples of both. They are checked,
+//! built as wheels, installed from them, and tested against the host that is built here. All of that happens in an environment
+//! of its own in the target directory, with packages of fixed versions.
 
 use std::{
     fs,
@@ -15,26 +16,35 @@ use crate::{
     workspace::Workspace,
 };
 
-/// Where the package is.
+/// The package for applications. Its settings of lints and types are those of all.
 const PACKAGE: &str = "integrations/python";
 
-/// The applications that show it, as seen from there.
-const EXAMPLES: [&str; 2] = ["../../examples/fastapi", "../../examples/litestar"];
+/// The package for handlers, seen from there.
+const GUEST: &str = "../../guest-sdk/python";
+
+/// The examples of both, seen from there.
+const EXAMPLES: [&str; 3] = ["../../examples/fastapi", "../../examples/litestar", HANDLERS];
+
+/// The example that becomes a component.
+const HANDLERS: &str = "../../examples/python-text";
 
 /// What checks and tests need, with all that this needs, each in one version.
 const REQUIREMENTS: &str = "tests/requirements.txt";
 
-/// Checks and tests it. The host and the components must be built.
+/// Checks and tests all of it. The host and the components must be built.
 pub(crate) fn test(workspace: &Workspace) -> Result<()> {
     browser::chromium()?;
     let environment = Environment::set_up(workspace)?;
     environment.check()?;
-    environment.install()?;
+    for package in [".", GUEST] {
+        environment.install(package)?;
+    }
+    environment.componentize(workspace)?;
     environment.test(workspace)
 }
 
 struct Environment {
-    /// The package.
+    /// The package for applications: where everything is run.
     package: PathBuf,
     /// The virtual environment and what is built.
     folder: PathBuf,
@@ -52,59 +62,67 @@ impl Environment {
         if fs::read(&done).is_ok_and(|made_for| made_for == wanted) && works(environment.python().arg("--version")) {
             return Ok(environment);
         }
-        let venv = environment.folder.join("venv");
         let mut make = Command::new(interpreter()?);
-        make.args(["-m", "venv", "--clear"]).arg(&venv);
+        make.args(["-m", "venv", "--clear"]).arg(environment.folder.join("venv"));
         if !works(&mut make) {
             install_venv()?;
             step("making an environment for Python", &mut make)?;
         }
         let mut install = environment.pip(&["install", "--requirement"]);
-        step("installing what the Python package's tests need", install.arg(&requirements))?;
+        step("installing what the Python packages' tests need", install.arg(&requirements))?;
         fs::write(&done, wanted).with_context(|| format!("failed to write {}", done.display()))?;
         Ok(environment)
     }
 
     /// Formatting, lints and types.
     fn check(&self) -> Result<()> {
-        let ruff_cache = self.folder.join("ruff");
-        let mut format = self.module("ruff", &["format", "--config", "pyproject.toml", "--check", "--quiet", "."]);
-        format.args(EXAMPLES);
-        step("checking the formatting of the Python package", format.env("RUFF_CACHE_DIR", &ruff_cache))?;
-        let mut lint = self.module("ruff", &["check", "--config", "pyproject.toml", "--quiet", "."]);
-        lint.args(EXAMPLES);
-        step("linting the Python package", lint.env("RUFF_CACHE_DIR", &ruff_cache))?;
-        step("checking the types of the Python package", &mut self.types())?;
-        // One by one: each is a module of the same name.
-        for example in EXAMPLES {
-            step(&format!("checking the types of {example}"), self.types().arg(format!("{example}/app.py")))?;
+        for (what, arguments) in [("formatting", &["format", "--check"][..]), ("linting", &["check"])] {
+            let mut ruff = self.module("ruff", arguments);
+            ruff.args(["--quiet", "--config", "pyproject.toml", ".", GUEST]).args(EXAMPLES);
+            step(&format!("{what}: Python"), ruff.env("RUFF_CACHE_DIR", self.folder.join("ruff")))?;
+        }
+        // One by one, since each example is a module of the same name. Without anything to check it is the package itself.
+        let apps = EXAMPLES.map(|example| vec![format!("{example}/app.py")]);
+        let guest = ["src", "tests"].map(|folder| format!("{GUEST}/{folder}")).to_vec();
+        for checked in [vec![], guest].into_iter().chain(apps) {
+            let mut types = self.module("mypy", &["--cache-dir"]);
+            types.arg(self.folder.join("mypy")).args(&checked);
+            // The packages as they are here, whichever are installed.
+            types.env("MYPYPATH", format!("src:{GUEST}/src"));
+            step(&format!("types: Python {}", checked.join(" ")), &mut types)?;
         }
         Ok(())
     }
 
-    fn types(&self) -> Command {
-        let mut command = self.module("mypy", &["--cache-dir"]);
-        command.arg(self.folder.join("mypy"));
-        command
-    }
-
-    /// Builds the wheel and installs it, in place of one that was there.
-    fn install(&self) -> Result<()> {
+    /// Builds a package's wheel and installs it, in place of one that was there.
+    fn install(&self, package: &str) -> Result<()> {
         let wheels = self.folder.join("wheels");
         if wheels.exists() {
             fs::remove_dir_all(&wheels).with_context(|| format!("failed to empty {}", wheels.display()))?;
         }
         // The build's own needs are among the fixed packages.
         let mut build = self.pip(&["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir"]);
-        step("building the wheel of the Python package", build.arg(&wheels).arg(&self.package))?;
+        step(&format!("building the wheel of {package}"), build.arg(&wheels).arg(package))?;
         let wheel = only_file(&wheels)?;
         let mut install = self.pip(&["install", "--no-deps", "--force-reinstall"]);
         step("installing the wheel", install.arg(wheel))
     }
 
+    /// Makes a component of the handlers in Python.
+    fn componentize(&self, workspace: &Workspace) -> Result<()> {
+        let component = workspace.components().join("python-text.wasm");
+        let mut command = Command::new(self.folder.join("venv/bin/componentize-py"));
+        command.current_dir(&self.package).args(["-d", "../../wit", "-w", "sync-module", "componentize", "app"]);
+        command.args(["-p", HANDLERS, "-p", &format!("{GUEST}/src"), "-o"]).arg(component);
+        // Else it would look at all packages that are installed.
+        command.env_remove("VIRTUAL_ENV").env("PYTHONDONTWRITEBYTECODE", "1");
+        step("building the handlers in Python", &mut command)
+    }
+
     fn test(&self, workspace: &Workspace) -> Result<()> {
         let mut tests = self.module("pytest", &["-p", "no:cacheprovider", "--durations", "5"]);
         tests
+            .args(["tests", &format!("{GUEST}/tests")])
             .env("WINDLASS_BIN", workspace.host_binary())
             .env("WINDLASS_COMPONENTS", workspace.components())
             .env("WINDLASS_CHECKOUT", &workspace.root)
@@ -142,9 +160,7 @@ fn interpreter() -> Result<&'static str> {
         return Ok("python3");
     }
     let there = capture(Command::new("python3").arg("--version")).unwrap_or_else(|_| "none".to_owned());
-    bail!(
-        "the Python package needs Python 3.10 or newer as `python3` (Debian: `apt-get install python3-venv`), not {there}"
-    );
+    bail!("the tests need Python 3.10 or newer as `python3` (Debian: `apt-get install python3-venv`), not {there}");
 }
 
 /// Debian has what makes environments in a package of its own.
