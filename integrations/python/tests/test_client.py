@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from conftest import PATIENCE, component
+from conftest import PATIENCE, component, until
 from windlass import Client, JobRequest, Retry, State, errors
 
 BIG = 2**53 + 1
@@ -105,8 +105,7 @@ def test_a_job_that_fails_says_why_and_is_requeued(client: Client) -> None:
 
 def test_a_job_is_cancelled_while_it_runs_and_deleted_afterwards(client: Client) -> None:
     job = client.enqueue("faults/sleepy", {"ms": 3_600_000}).id
-    while client.get(job).state is not State.PROCESSING:
-        pass
+    until("a run", lambda: client.get(job).state is State.PROCESSING)
     with pytest.raises(errors.WaitTimeout, match=r"processing after 0\.05 s"):
         client.wait(job, 0.05)
     assert client.cancel(job).id == job

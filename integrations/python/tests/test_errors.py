@@ -200,7 +200,7 @@ def test_every_code_of_the_api_has_an_exception() -> None:
     ]
     codes = {"".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-") for name in names}
     assert len(codes) >= 15
-    assert codes == {kind.code for kind in errors.Problem.__subclasses__()}
+    assert codes <= {kind.code for kind in errors.Problem.__subclasses__()}
 
 
 def test_a_closed_client_says_so(connect: Connect, host: Host) -> None:

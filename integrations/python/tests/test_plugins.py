@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import traceback
 import uuid
@@ -17,7 +16,7 @@ from litestar.testing import TestClient as LitestarClient
 from starlette.testclient import TestClient as StarletteClient
 
 from apps import KEY, MAKERS, PREFIX, Make
-from conftest import PATIENCE, Host, component, served
+from conftest import PATIENCE, Host, component, served, until
 from windlass import AsyncClient, Client, errors
 from windlass._proxy import is_foreign, refusal
 from windlass.fastapi import Windlass, WindlassClient
@@ -104,10 +103,7 @@ def test_events_stream_through_the_proxy(application: str, host: Host) -> None:
             client.delete(job)
             assert any(json.loads(line.removeprefix("data:")) == {"id": str(job)} for line in lines if "data:" in line)
         # The host knows that nobody listens any more.
-        for _ in itertools.count():
-            text = browser.get("metrics").text
-            if "windlass_event_readers 0" in text:
-                break
+        until("that the stream has ended there too", lambda: "windlass_event_readers 0" in browser.get("metrics").text)
 
 
 def test_requests_of_other_sites_change_nothing(application: str, host: Host) -> None:

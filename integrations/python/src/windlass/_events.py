@@ -91,7 +91,7 @@ class Following:
         if now - self._lost_at + pause > self._manner.patience:
             if isinstance(error, errors.WindlassError):
                 raise error
-            raise _flow._unavailable(self.call, self._manner, error)
+            raise _flow.unavailable(self.call, self._manner, error)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
         return pause
 

@@ -79,9 +79,9 @@ def exchange(call: Call[T], manner: Manner) -> Flow[T]:
             assert answer is not None, "whoever runs a flow answers what is sent"
             return understand(call, answer, manner.url)
         except NotSent as error:
-            failure = _unavailable(call, manner, error)
+            failure = unavailable(call, manner, error)
         except Lost as error:
-            failure = _unavailable(call, manner, error)
+            failure = unavailable(call, manner, error)
             if not call.repeatable:
                 raise failure from error
         except (errors.Busy, errors.StorageUnavailable) as error:
@@ -148,7 +148,8 @@ def _strange(answer: Answer) -> str:
     )
 
 
-def _unavailable(call: Call[Any], manner: Manner, error: Exception) -> errors.HostUnavailable:
+def unavailable(call: Call[Any], manner: Manner, error: Exception) -> errors.HostUnavailable:
+    """Say that nobody answers, for how long that was tried, and what to do."""
     return errors.HostUnavailable(
         f"failed to {call.what}: no host answers at {manner.url} ({error}), tried for {manner.patience:g} s; start one with "
         "`windlass serve`, or give the right address as url=… or WINDLASS_URL"
