@@ -84,7 +84,10 @@ fn unit(workspace: &Workspace, services: &Shared) -> Result<()> {
     if has_nextest(workspace) {
         // Built with the others but not run: without them some dependencies have other features, and so wasmtime would be
         // compiled once more.
-        tests.args(["--filterset", &format!("not (package({END_TO_END}) | package({BROWSER}) | package({DOCS}))")]);
+        tests.args([
+            "--filterset",
+            &format!("not (package({END_TO_END}) | package({BROWSER}) | (package({DOCS}) & kind(test)))"),
+        ]);
     } else {
         tests.args(["--exclude", END_TO_END, "--exclude", BROWSER, "--exclude", DOCS]);
     }
@@ -111,8 +114,8 @@ fn documentation(workspace: &Workspace, services: &Shared) -> Result<()> {
 fn pages(workspace: &Workspace, services: &Shared) -> Result<()> {
     let mut tests = runner(workspace, services);
     if has_nextest(workspace) {
-        // All are built, for the reason that the unit tests have.
-        tests.args(["--workspace", "--exclude", "windlass-test-guests", "--filterset", &format!("package({DOCS})")]);
+        // Of the whole workspace, for the reason that the unit tests have.
+        tests.args(["--workspace", "--exclude", "windlass-test-guests", "--test", "pages", "--test", "packaging"]);
     } else {
         tests.args(["--package", DOCS]);
     }
