@@ -5,8 +5,8 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    check::Check, deploy::Deploy, enqueue::Enqueue, jobs, modules, queues, recurring, run::Run, serve::Serve, storage,
-    token,
+    check::Check, completions::Completions, deploy::Deploy, documentation, enqueue::Enqueue, jobs, modules, queues,
+    recurring, run::Run, serve::Serve, storage, token,
 };
 
 /// A background-job runner whose job handlers are WebAssembly components.
@@ -105,6 +105,13 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: storage::Command,
     },
+    Completions(Completions),
+    /// Write what the documentation takes from the program itself, or read settings that it shows.
+    #[command(hide = true)]
+    Documentation {
+        #[command(subcommand)]
+        command: documentation::Command,
+    },
     /// Compile the component on standard input; what the host starts to compile under limits.
     #[command(hide = true)]
     CompileComponent {
@@ -179,6 +186,10 @@ mod tests {
             "servers --token wl_00",
             "token new --role operator --name ci",
             "token new --role viewer --name prometheus --expires never --json",
+            "completions zsh",
+            "documentation pages /tmp/pages",
+            "documentation man /tmp/man",
+            "documentation settings a.toml b.toml",
             "compile-component /tmp/out 1000 10",
         ] {
             let words = std::iter::once("windlass").chain(line.split_whitespace());

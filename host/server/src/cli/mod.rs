@@ -7,7 +7,9 @@
 mod arguments;
 mod check;
 mod compile_component;
+mod completions;
 mod deploy;
+mod documentation;
 mod enqueue;
 mod exit;
 mod format;
@@ -82,6 +84,8 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Token { command } => token::run(command, &global),
         Command::Check(command) => check::run(command, &global).await,
         Command::Storage { command } => storage::run(command, &global).await,
+        Command::Completions(command) => completions::run(&command, &global),
+        Command::Documentation { command } => documentation::run(command),
         // It never gets a runtime: `main` has run it.
         Command::CompileComponent { .. } => Ok(Exit::Fine),
     }

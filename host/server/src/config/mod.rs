@@ -18,7 +18,7 @@ mod sources;
 mod sqlite;
 mod values;
 
-pub(crate) use self::access::check_name;
+pub(crate) use self::{access::check_name, keys::schema, sources::variable};
 pub use self::{
     access::{AccessSettings, TokenSettings},
     compile::CompileSettings,

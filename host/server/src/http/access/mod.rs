@@ -1,6 +1,8 @@
 //! Who calls, and whether they may: tokens, the sessions of browsers, and the one table of routes and roles.
 
 mod caller;
+#[cfg(test)]
+mod documented;
 mod failures;
 mod sessions;
 mod table;
