@@ -101,12 +101,14 @@ class Host:
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """A host for all tests that do not mind each other, with the modules `faults` and `mixed`."""
     host = Host(tmp_path_factory.mktemp("host"))
-    host.start()
-    with Client(host.url) as client:
-        client.deploy(component("faults"), "faults")
-        client.deploy(component("guests/mixed"), "mixed")
-    yield host
-    host.stop()
+    try:
+        host.start()
+        with Client(host.url) as client:
+            client.deploy(component("faults"), "faults")
+            client.deploy(component("guests/mixed"), "mixed")
+        yield host
+    finally:
+        host.stop()
 
 
 @pytest.fixture

@@ -75,7 +75,9 @@ def test_the_dashboard_finds_its_files_and_its_api_below_the_prefix(application:
 
 def test_the_dashboards_api_works_through_the_proxy(application: str) -> None:
     with dashboard(application) as browser:
-        job = browser.post("api/v1/jobs", json={"handler": "faults/flaky", "max_attempts": 1}).json()["id"]
+        job = browser.post("api/v1/jobs", json={"handler": "faults/flaky", "payload": {}, "max_attempts": 1}).json()[
+            "id"
+        ]
         ended = browser.get(f"api/v1/jobs/{job}/wait", params={"timeout_ms": "30000"}).json()
         assert ended["job"]["state"] == "failed"
         assert browser.post(f"api/v1/jobs/{job}/requeue").json()["state"] == "enqueued"
