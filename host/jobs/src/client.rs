@@ -41,6 +41,16 @@ impl From<AdmissionError> for ClientError {
     }
 }
 
+/// Tells what a storage refused as what the request lacked.
+fn refused(error: StorageError, total: usize) -> ClientError {
+    match error {
+        StorageError::Refused { position, refusal } => {
+            ClientError::Admission(AdmissionError::refused(position, total, refusal))
+        }
+        error => ClientError::Storage(error),
+    }
+}
+
 /// Enqueues jobs and looks after them, over any storage. Cheap to clone.
 ///
 /// ```
@@ -120,8 +130,8 @@ impl Client {
     pub async fn enqueue(&self, request: JobRequest) -> Result<Enqueued, ClientError> {
         let job = self.admission.admit(request).await?;
         let id = job.id;
-        let enqueued = self.storage.enqueue(vec![job], &self.by).await?;
-        Ok(enqueued.into_iter().next().unwrap_or(Enqueued { id, existing: false }))
+        let enqueued = self.storage.enqueue(vec![job], &self.by).await.map_err(|error| refused(error, 1))?;
+        Ok(enqueued.into_iter().next().unwrap_or(Enqueued { id, existing: false, replaced: false }))
     }
 
     /// Enqueues jobs, all or none: at most 10,000, and 16 MiB.
@@ -130,7 +140,8 @@ impl Client {
     /// Where one of them is not acceptable, or the storage does not answer.
     pub async fn enqueue_many(&self, requests: Vec<JobRequest>) -> Result<Vec<Enqueued>, ClientError> {
         let jobs = self.admission.admit_all(requests).await?;
-        Ok(self.storage.enqueue(jobs, &self.by).await?)
+        let total = jobs.len();
+        self.storage.enqueue(jobs, &self.by).await.map_err(|error| refused(error, total))
     }
 
     /// Enqueues a job in a transaction of the application's own on the database that the storage is in: the job is there
@@ -167,8 +178,9 @@ impl Client {
     ) -> Result<Enqueued, ClientError> {
         let job = self.admission.admit(request).await?;
         let id = job.id;
-        let enqueued = self.postgres()?.enqueue_in(connection, &[job], &self.by).await?;
-        Ok(enqueued.into_iter().next().unwrap_or(Enqueued { id, existing: false }))
+        let enqueued = self.postgres()?.enqueue_in(connection, &[job], &self.by).await;
+        let enqueued = enqueued.map_err(|error| refused(error, 1))?;
+        Ok(enqueued.into_iter().next().unwrap_or(Enqueued { id, existing: false, replaced: false }))
     }
 
     /// Enqueues jobs in a transaction of the application's own, as [`Self::enqueue_in`] does: at most 10,000, and 16 MiB.
@@ -183,7 +195,8 @@ impl Client {
         requests: Vec<JobRequest>,
     ) -> Result<Vec<Enqueued>, ClientError> {
         let jobs = self.admission.admit_all(requests).await?;
-        Ok(self.postgres()?.enqueue_in(connection, &jobs, &self.by).await?)
+        let enqueued = self.postgres()?.enqueue_in(connection, &jobs, &self.by).await;
+        enqueued.map_err(|error| refused(error, jobs.len()))
     }
 
     #[cfg(feature = "postgres")]

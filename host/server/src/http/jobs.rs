@@ -53,6 +53,7 @@ pub(super) async fn enqueue_many(
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     state: Option<JobState>,
+    reason: Option<String>,
     queue: Option<windlass_api::QueueName>,
     module: Option<windlass_api::ModuleName>,
     handler: Option<windlass_api::HandlerName>,
@@ -68,9 +69,20 @@ pub(super) async fn list(
     State(api): State<Api>,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> ApiResult<Json<Page<JobSummary>>> {
-    let Query(ListQuery { state, queue, module, handler, tag, created_from, created_before, text, cursor, limit }) =
-        query?;
-    let filter = checked(JobFilter { state, queue, module, handler, tag, created_from, created_before, text })?;
+    let Query(ListQuery {
+        state,
+        reason,
+        queue,
+        module,
+        handler,
+        tag,
+        created_from,
+        created_before,
+        text,
+        cursor,
+        limit,
+    }) = query?;
+    let filter = checked(JobFilter { state, reason, queue, module, handler, tag, created_from, created_before, text })?;
     Ok(Json(api.client.list(&filter, cursor.as_deref(), page_limit(limit)?).await?))
 }
 
@@ -178,6 +190,10 @@ fn reply(id: JobId, what: &str, outcome: &Commanded) -> ApiResult<Json<CommandRe
         Commanded::Refused(state) => {
             Err(ApiError::new(ProblemCode::Conflict, format!("job {id} is {state} and so cannot be {what}")))
         }
+        Commanded::Conflict(holder) => Err(ApiError::new(
+            ProblemCode::Conflict,
+            format!("job {id} is unique, and job {holder} is there already: wait for that one, or delete it first"),
+        )),
         Commanded::NotFound => Err(not_found(id)),
     }
 }
