@@ -55,6 +55,7 @@ impl Shown {
         let text = Some(value.trim()).filter(|value| !value.is_empty());
         match key {
             "state" => filter.state = parse(text)?,
+            "reason" => filter.reason = text.map(str::to_owned),
             "queue" => filter.queue = parse(text)?,
             "module" => filter.module = parse(text)?,
             "handler" => filter.handler = parse(text)?,
@@ -82,6 +83,7 @@ impl Shown {
         let instant = |value: Option<Timestamp>| value.map(|value| value.to_string());
         let parts = [
             ("state", filter.state.map(|state| state.as_str().to_owned())),
+            ("reason", filter.reason.clone()),
             ("queue", text(filter.queue.as_ref().map(|name| name as _))),
             ("module", text(filter.module.as_ref().map(|name| name as _))),
             ("handler", text(filter.handler.as_ref().map(|name| name as _))),

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Result, ensure};
 use uuid::Uuid;
 use windlass_jobs::{
-    Claimed, NewJob, Next, Settlement, Start,
+    Claimed, Conditions, NewJob, Next, Settlement, Start,
     api::{JobId, Json, Mode, QueueName, RetryPolicy, ServerId, Usage},
     storage::{ClaimRequest, NewServer, Storage},
 };
@@ -148,5 +148,6 @@ fn job(queue: &QueueName) -> Result<NewJob> {
         max_attempts: 3,
         retry: RetryPolicy::default(),
         timeout_ms: None,
+        conditions: Conditions::default(),
     })
 }

@@ -273,6 +273,7 @@ pub(crate) mod tests {
             server: None,
             version: None,
             cancel_requested: false,
+            held_by: None,
             progress: None,
             usage: None,
             failure: None,
@@ -372,7 +373,11 @@ pub(crate) mod tests {
             retry: Default::default(),
             timeout_ms: None,
             result: None,
+            after: None,
+            unique: None,
             expires_at: None,
+            limit_key: None,
+            removed_at: None,
             history: life(),
         };
         let mut model = JobModel::default();

@@ -49,6 +49,8 @@ words! {
         OtherState = "other-state",
         /// Its state does not allow the command.
         NotAllowed = "not-allowed",
+        /// It is unique, and another job is there that it must not stand beside.
+        NotUnique = "not-unique",
         /// It is no longer there.
         Gone = "gone",
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Digest, HandlerName, HandlerPath, JobId, Json, ModuleName, QueueName, RetryPolicy, ServerId, Timestamp,
-    words::words,
+    After, Digest, HandlerName, HandlerPath, JobId, Json, LimitKey, LimitTarget, ModuleName, QueueName, RetryPolicy,
+    ServerId, Timestamp, Unique, UniqueRule, words::words,
 };
 
 words! {
@@ -154,6 +154,18 @@ pub struct JobRequest {
     /// Whether to wait for a handler that no module has yet, rather than refuse the job.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub wait_for_handler: bool,
+    /// The jobs that it continues: it waits for them, and `run_at` or `delay_ms` count from when they are done.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub after: Option<After>,
+    /// What it must be the only one of.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unique: Option<Unique>,
+    /// If it has not been started by then, it is deleted, reason `expired`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expires_at: Option<Timestamp>,
+    /// What it counts under where an operator limits keys.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub limit_key: Option<LimitKey>,
 }
 
 impl JobRequest {
@@ -174,6 +186,10 @@ impl JobRequest {
             tags: Vec::new(),
             headers: BTreeMap::new(),
             wait_for_handler: false,
+            after: None,
+            unique: None,
+            expires_at: None,
+            limit_key: None,
         }
     }
 }
@@ -183,9 +199,12 @@ impl JobRequest {
 pub struct Enqueued {
     /// The job's id.
     pub id: JobId,
-    /// Whether a job of this id was there before, and nothing was done.
+    /// Whether this job was there before, by its id or as the one that a unique job must not stand beside, and none was made.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub existing: bool,
+    /// Whether it was there before and got the payload and the time of the request.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub replaced: bool,
 }
 
 /// How to requeue a job.
@@ -339,6 +358,9 @@ pub struct JobSummary {
     /// Whether somebody asked for it to be cancelled.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub cancel_requested: bool,
+    /// The limit that it waits for, while it is enqueued and that is full.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub held_by: Option<LimitTarget>,
     /// How far it is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub progress: Option<Progress>,
@@ -368,9 +390,22 @@ pub struct JobDetail {
     /// What it gave, once it has succeeded.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub result: Option<Json>,
-    /// When it will be removed, once it has ended.
+    /// The jobs that it continues.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub after: Option<After>,
+    /// How it is unique.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unique: Option<UniqueRule>,
+    /// If it has not been started by then, it is deleted; absent once it was started or requeued.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expires_at: Option<Timestamp>,
+    /// What it counts under where an operator limits keys.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub limit_key: Option<LimitKey>,
+    /// When it will be removed, once it has ended. One that has succeeded is kept longer while a job that continues it is
+    /// unfinished.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub removed_at: Option<Timestamp>,
     /// Its life so far, oldest first.
     pub history: Vec<HistoryLine>,
 }
@@ -398,6 +433,9 @@ pub struct JobFilter {
     /// In this state.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub state: Option<State>,
+    /// For this reason, to the letter: with `scheduled`, `retry` are those that are tried again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
     /// In this queue.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub queue: Option<QueueName>,

@@ -6,12 +6,15 @@
 //! kebab-case.
 
 mod access;
+mod audit;
 mod bulk_action;
 mod counters;
 mod event;
+mod flow;
 mod ids;
 mod job;
 mod json;
+mod limit;
 mod module;
 mod names;
 mod page;
@@ -19,18 +22,22 @@ mod problem;
 mod recurring;
 mod server;
 mod time;
+mod unique;
 mod words;
 
 pub use access::{Role, SessionRequest, SessionView};
+pub use audit::AuditEntry;
 pub use bulk_action::{BulkAction, BulkActionRequest, BulkState, BulkVerb, SkipReason};
 pub use counters::{CounterQuery, CounterRow, Grain};
 pub use event::{Event, StatesChanged, WatchedJob};
+pub use flow::{After, ContinueOn, Relations, Relative};
 pub use ids::{BulkActionId, Digest, InvalidId, JobId, ServerId};
 pub use job::{
     Cause, CommandReply, Counts, DeleteReason, Enqueued, Failure, HistoryLine, JobDetail, JobFilter, JobRequest,
     JobSummary, LogLevel, LogLine, Mode, Progress, RequeueRequest, State, Usage,
 };
 pub use json::{InvalidJson, Json};
+pub use limit::{InvalidLimit, LimitKey, LimitRule, LimitTarget, LimitView, Rate};
 pub use module::{ActivateRequest, Deployed, HandlerSpec, Misfire, ModuleView, RetryPolicy, ScheduleSpec, VersionView};
 pub use names::{HandlerName, HandlerPath, InvalidName, ModuleName, QueueName, RecurringName};
 pub use page::{FilteredCount, Page};
@@ -38,3 +45,4 @@ pub use problem::{Problem, ProblemCode};
 pub use recurring::{RecurringJob, RecurringOutcome, RecurringRequest};
 pub use server::{QueueView, ServerView, SlotUse};
 pub use time::{InvalidTimestamp, Timestamp};
+pub use unique::{OnConflict, Unique, UniqueRule};

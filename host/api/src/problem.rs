@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::words::words;
+use crate::{JobId, words::words};
 
 /// An error as the API gives it: a problem document after RFC 9457, sent as `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct Problem {
     pub status: u16,
     /// What was wrong, with what, and what to do.
     pub detail: String,
+    /// The job that stands in the way, with `not-unique`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub job: Option<JobId>,
 }
 
 words! {
@@ -37,6 +40,8 @@ words! {
         NotFound = "not-found",
         /// The thing is not in a state that allows this.
         Conflict = "conflict",
+        /// The job is to be unique, and another one is there that it must not stand beside.
+        NotUnique = "not-unique",
         /// The component was refused.
         ModuleRefused = "module-refused",
         /// The request came from where none is served.
@@ -65,7 +70,7 @@ impl ProblemCode {
             Self::Unauthenticated => 401,
             Self::Forbidden | Self::RoleTooLow => 403,
             Self::NotFound => 404,
-            Self::Conflict => 409,
+            Self::Conflict | Self::NotUnique => 409,
             Self::TooLarge => 413,
             Self::InvalidField | Self::UnknownHandler | Self::PayloadMismatch | Self::ModuleRefused => 422,
             Self::TooManyAttempts => 429,
@@ -83,6 +88,7 @@ impl ProblemCode {
             Self::TooLarge => "over a limit",
             Self::NotFound => "not found",
             Self::Conflict => "not in a state that allows this",
+            Self::NotUnique => "another job is there already",
             Self::ModuleRefused => "the component was refused",
             Self::Forbidden => "not served here",
             Self::Unauthenticated => "a token is needed",
@@ -99,7 +105,7 @@ impl Problem {
     /// A problem of this kind; `detail` says what was wrong, with what, and what to do.
     #[must_use]
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { code, title: code.title().to_owned(), status: code.status(), detail: detail.into() }
+        Self { code, title: code.title().to_owned(), status: code.status(), detail: detail.into(), job: None }
     }
 }
 

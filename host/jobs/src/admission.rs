@@ -4,6 +4,7 @@
 //! filled in here too. Nothing here stores a job.
 
 mod catalog;
+mod conditions;
 mod expansion;
 mod fields;
 mod payload;
@@ -15,8 +16,8 @@ use uuid::Uuid;
 use windlass_api::{HandlerPath, JobId, JobRequest, Mode, ProblemCode};
 
 use crate::{
-    NewJob, Start,
-    storage::{Storage, StorageError},
+    Conditions, NewJob, Start,
+    storage::{Refusal, Storage, StorageError},
 };
 
 use catalog::Catalog;
@@ -72,6 +73,12 @@ pub enum AdmissionError {
     /// Something is over its limit; the text names both.
     #[error("{0}")]
     TooLarge(String),
+    /// It is to be unique, and another job is there that it must not stand beside.
+    #[error("job {holder} is there already, and this one is to be unique")]
+    NotUnique {
+        /// The other one.
+        holder: JobId,
+    },
     /// One job of several was not accepted, and so none was.
     #[error("job {position} of {total}: {error}")]
     OneOfMany {
@@ -97,10 +104,35 @@ impl AdmissionError {
             Self::PayloadMismatch { .. } => ProblemCode::PayloadMismatch,
             Self::InvalidField { .. } => ProblemCode::InvalidField,
             Self::TooLarge(_) => ProblemCode::TooLarge,
+            Self::NotUnique { .. } => ProblemCode::NotUnique,
             Self::OneOfMany { error, .. } => error.code(),
             Self::Storage(StorageError::Unavailable(_)) => ProblemCode::StorageUnavailable,
             Self::Storage(_) => ProblemCode::Internal,
         }
+    }
+
+    /// The job that stands in the way, where one does.
+    #[must_use]
+    pub fn holder(&self) -> Option<JobId> {
+        match self {
+            Self::NotUnique { holder } => Some(*holder),
+            Self::OneOfMany { error, .. } => error.holder(),
+            _ => None,
+        }
+    }
+
+    /// What a storage says of a job of a call of so many.
+    pub(crate) fn refused(position: usize, total: usize, refusal: Refusal) -> Self {
+        let error = match refusal {
+            Refusal::Conflict { holder } => Self::NotUnique { holder },
+            Refusal::UnknownParent { parent } => Self::InvalidField {
+                field: "after",
+                message: format!(
+                    "names job {parent}, which is not here, or no longer: enqueue a job after those that it continues"
+                ),
+            },
+        };
+        if total == 1 { error } else { Self::OneOfMany { position: position + 1, total, error: Box::new(error) } }
     }
 }
 
@@ -143,10 +175,11 @@ impl Admission {
     /// storage does not answer.
     pub async fn admit(&self, request: JobRequest) -> Result<NewJob, AdmissionError> {
         fields::check(&request)?;
+        let conditions = conditions::of(&request)?;
         let handler = self.catalog.handler(&request.handler).await?;
         let Some(handler) = handler else {
             if request.wait_for_handler {
-                return Ok(waiting(request));
+                return Ok(waiting(request, conditions));
             }
             let hint = self.catalog.nearest(&request.handler).await?;
             return Err(AdmissionError::UnknownHandler { handler: request.handler, hint });
@@ -156,7 +189,7 @@ impl Admission {
         } else {
             self.check_on_a_thread(&handler, &request).await?;
         }
-        Ok(job(request, &handler))
+        Ok(job(request, &handler, conditions))
     }
 
     /// Makes jobs of requests, all or none: at most 10,000, and 16 MiB of payloads and headers.
@@ -166,10 +199,11 @@ impl Admission {
     pub async fn admit_all(&self, requests: Vec<JobRequest>) -> Result<Vec<NewJob>, AdmissionError> {
         fields::check_bulk(&requests)?;
         let total = requests.len();
+        let one_of_many = |at, error| AdmissionError::OneOfMany { position: at + 1, total, error: Box::new(error) };
+        conditions::check_order(&requests).map_err(|(at, error)| one_of_many(at, error))?;
         let mut jobs = Vec::with_capacity(total);
         for (at, request) in requests.into_iter().enumerate() {
-            let one = |error| AdmissionError::OneOfMany { position: at + 1, total, error: Box::new(error) };
-            jobs.push(self.admit(request).await.map_err(one)?);
+            jobs.push(self.admit(request).await.map_err(|error| one_of_many(at, error))?);
             if at % 32 == 31 {
                 tokio::task::yield_now().await;
             }
@@ -190,7 +224,7 @@ impl Admission {
     }
 }
 
-fn job(request: JobRequest, handler: &ActiveHandler) -> NewJob {
+fn job(request: JobRequest, handler: &ActiveHandler, conditions: Conditions) -> NewJob {
     let spec = handler.spec();
     let start = start(&request).unwrap_or(Start::Now);
     NewJob {
@@ -213,12 +247,13 @@ fn job(request: JobRequest, handler: &ActiveHandler) -> NewJob {
         headers: request.headers,
         tags: request.tags,
         timeout_ms: request.timeout_ms,
+        conditions,
     }
 }
 
 /// A job whose handler is not there yet. Its mode is a guess that the handler's arrival puts right; one that may only
 /// start later is scheduled like any other, and waits for its handler from then on.
-fn waiting(request: JobRequest) -> NewJob {
+fn waiting(request: JobRequest, conditions: Conditions) -> NewJob {
     let start = start(&request).unwrap_or(Start::WithHandler);
     NewJob {
         mode: Mode::Sync,
@@ -234,6 +269,7 @@ fn waiting(request: JobRequest) -> NewJob {
         headers: request.headers,
         tags: request.tags,
         timeout_ms: request.timeout_ms,
+        conditions,
     }
 }
 

@@ -91,6 +91,7 @@ mod tests {
             retry: RetryPolicy::Fixed { delay_ms: 50 },
             timeout_ms: None,
             created_at: Timestamp(0),
+            parents: Vec::new(),
         }
     }
 

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use windlass_api::{Digest, HandlerName, JobId, Json, Mode, ModuleName, QueueName, RetryPolicy, ServerId, Timestamp};
+use windlass_api::{
+    After, Digest, HandlerName, HandlerPath, JobId, Json, LimitKey, Mode, ModuleName, QueueName, RetryPolicy, ServerId,
+    Timestamp, UniqueRule,
+};
 
 /// When a new job may start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +50,40 @@ pub struct NewJob {
     pub retry: RetryPolicy,
     /// How long a run may take, where the job says.
     pub timeout_ms: Option<u64>,
+    /// What it depends on besides its turn.
+    #[serde(default)]
+    pub conditions: Conditions,
+}
+
+impl NewJob {
+    /// Where it goes.
+    #[must_use]
+    pub fn path(&self) -> HandlerPath {
+        HandlerPath { module: self.module.clone(), handler: self.handler.clone() }
+    }
+}
+
+/// What a job depends on besides its turn. Most jobs have none of it, and pay nothing for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conditions {
+    /// The jobs that it continues: it is `awaiting`, reason `parents`, until they ended as asked, and only then its
+    /// [`Start`] begins to count.
+    pub after: Option<After>,
+    /// What it must be the only one of.
+    pub unique: Option<UniqueRule>,
+    /// If its first run has not begun by then, it is deleted, reason `expired`.
+    pub expires_at: Option<Timestamp>,
+    /// What it counts under where an operator limits keys.
+    pub limit_key: Option<LimitKey>,
+}
+
+impl Conditions {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { after, unique, expires_at, limit_key } = self;
+        after.is_none() && unique.is_none() && expires_at.is_none() && limit_key.is_none()
+    }
 }
 
 /// What proves that a run is still the job's current one. Every write on behalf of a run carries it, and is refused
@@ -91,4 +128,6 @@ pub struct Claimed {
     pub timeout_ms: Option<u64>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The jobs that it continues, in the order in which they were given.
+    pub parents: Vec<JobId>,
 }

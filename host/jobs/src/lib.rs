@@ -19,6 +19,6 @@ pub mod storage;
 pub use client::{Client, ClientError};
 pub use clock::{Clock, SystemClock, TestClock};
 pub use decide::{Verdict, decide};
-pub use job::{Claimed, Fence, NewJob, Start};
+pub use job::{Claimed, Conditions, Fence, NewJob, Start};
 pub use settlement::{Next, Settlement};
 pub use windlass_api as api;

@@ -4,7 +4,9 @@
 //! error, not at all, except that [`StorageError::Unavailable`] leaves open whether it did. What a run may still write
 //! is settled by its [`Fence`]: a late writer changes nothing.
 
+mod audit;
 mod finding;
+mod limits;
 mod open;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod past;
@@ -19,19 +21,23 @@ pub mod sqlite;
 mod transfer;
 mod url;
 
+pub use audit::{AuditStore, MAX_AUDIT_ENTRIES};
 pub use finding::{Finding, Severity};
+pub use limits::{LimitStore, MAX_LIMITS, MAX_LINES_LOOKED_AT, PARKED_PER_CLAIM};
 pub use open::{Migration, OpenOptions, Role, migrate, open};
 pub use recurring::{Due, RecurringEntry, RecurringStore};
 pub use retention::Retention;
-pub use transfer::{CounterRecord, ExportPart, InvalidRecord, JobRecord, QueueRecord, Record, Transfer, VersionRecord};
+pub use transfer::{
+    CounterRecord, ExportPart, InvalidRecord, JobRecord, LimitRecord, QueueRecord, Record, Transfer, VersionRecord,
+};
 pub use url::{InvalidStorageUrl, StorageKind, StorageUrl};
 
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 use windlass_api::{
     CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, HandlerSpec, JobDetail, JobFilter, JobId,
-    JobSummary, Json, LogLine, ModuleName, ModuleView, Page, Progress, QueueName, QueueView, RequeueRequest, ServerId,
-    ServerView, SlotUse, State, VersionView,
+    JobSummary, Json, LogLine, ModuleName, ModuleView, Page, Progress, QueueName, QueueView, Relations, RequeueRequest,
+    ServerId, ServerView, SlotUse, State, VersionView,
 };
 
 use crate::{Claimed, Fence, NewJob, Settlement};
@@ -64,7 +70,9 @@ fn too_many_rows(most: usize) -> String {
 
 /// Everything that a host needs from its storage.
 #[async_trait]
-pub trait Storage: JobStore + ModuleStore + ServerStore + QueueStore + RecurringStore + Transfer {
+pub trait Storage:
+    JobStore + ModuleStore + ServerStore + QueueStore + LimitStore + RecurringStore + AuditStore + Transfer
+{
     /// What is wrong with how the storage is set up, the worst first; empty where all is well. Reads only.
     async fn findings(&self) -> Result<Vec<Finding>, StorageError>;
 
@@ -108,6 +116,31 @@ pub enum StorageError {
     /// What was to be kept or given is over a limit; the text names it and says what to do.
     #[error("{0}")]
     TooLarge(String),
+    /// One of the jobs cannot stand beside what is there, and so none was stored.
+    #[error("job {} of the call: {refusal}", position + 1)]
+    Refused {
+        /// Which of the jobs of the call, from 0: the first that is refused.
+        position: usize,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// Why a job cannot stand beside what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Another job is there that it must not stand beside.
+    #[error("job {holder} is there already, and this one is to be unique")]
+    Conflict {
+        /// The other one.
+        holder: JobId,
+    },
+    /// There is no such job that it could continue.
+    #[error("there is no job {parent} that it could continue")]
+    UnknownParent {
+        /// The missing one.
+        parent: JobId,
+    },
 }
 
 /// What a server has room for.
@@ -152,6 +185,8 @@ pub enum Commanded {
     Requested(Fence),
     /// The job is in a state that does not allow it.
     Refused(State),
+    /// This other job is there, which it must not stand beside.
+    Conflict(JobId),
     /// There is no such job.
     NotFound,
 }
@@ -165,11 +200,32 @@ pub struct Superseded;
 pub trait JobStore: Send + Sync + 'static {
     /// Stores new jobs, all or none, and wakes those who wait for them. A job whose id is known already is left as it
     /// is. `by` goes into the history.
+    ///
+    /// A job that is to be unique ([`Conditions::unique`](crate::Conditions)) meets the entry of its key, which names the last
+    /// job that was stored with it: its holder, a job of the same call included. Where the holder
+    /// [counts](windlass_api::UniqueRule::counts) for the new job's rule, the new job is refused with
+    /// [`StorageError::Refused`], or the holder given instead (`existing`); with `replace`, a holder that is scheduled, awaiting
+    /// or enqueued and was never claimed also gets the new job's payload and start (`replaced`). One that waits for its parents
+    /// goes on waiting; one that is enqueued keeps its place where the new start is now too; any other takes the step that a
+    /// job with this start would be made in, by `by`, reason `replaced`. Otherwise the new job becomes the holder. Removing a job removes its entry. Follow-ups of a run and jobs of
+    /// recurring entries that would be refused are left out instead, and fail nothing.
+    ///
+    /// A job with parents ([`Conditions::after`](crate::Conditions)) is stored as `awaiting`, reason `parents`, unless they
+    /// have all ended as asked, and then as any other; where one can no longer end as asked, as `deleted`, reason `parent-gone`.
+    /// A parent that is neither there nor earlier in the call is refused; for a follow-up and for a recurring entry's job it
+    /// counts as one that was removed. When a parent comes into a final state, or is removed, what becomes of its children is
+    /// done in the same step for some and otherwise by [`Self::promote`]: by `scheduler`, reason `parent-gone` where a child is
+    /// deleted, none where it goes on. A child that goes on starts as its [`Start`](crate::Start) says, counted from then. What a
+    /// child once found met stays met.
     async fn enqueue(&self, jobs: Vec<NewJob>, by: &str) -> Result<Vec<Enqueued>, StorageError>;
 
     /// Hands over jobs that are ready, no more than there are free slots of each kind: by queue in the order asked for,
     /// then by priority, then the one that waits longest. Each becomes `processing` with its run and attempt counted
     /// up, and pinned to its module's active version unless it is pinned already.
+    ///
+    /// One whose [expiry](crate::Conditions::expires_at) has passed and that never ran is deleted instead, by `scheduler`,
+    /// reason `expired`. One for which a limit is full is moved to that limit's own line instead, and keeps its state: see
+    /// [`LimitStore`].
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError>;
 
     /// Ends runs. Each one whose fence holds takes effect with its follow-up jobs; the others change nothing. Gives
@@ -191,7 +247,9 @@ pub trait JobStore: Send + Sync + 'static {
         value: &Json,
     ) -> Result<Result<(), Superseded>, StorageError>;
 
-    /// Moves jobs whose instant has come to their lines, at most `limit` of them.
+    /// Moves jobs whose instant has come to their lines, at most `limit` of them. Goes on with what is left to do, within the
+    /// same bound, for the children of jobs that ended, for jobs that expired before their first run, and for jobs that
+    /// wait at a limit where there is room now. [`Promoted::next_in_ms`] tells of the next of all these.
     async fn promote(&self, limit: usize) -> Result<Promoted, StorageError>;
 
     /// Asks for a job to be cancelled: one that runs is stopped first, one that waits is deleted at once, one that has
@@ -202,15 +260,28 @@ pub trait JobStore: Send + Sync + 'static {
     async fn delete(&self, job: JobId, by: &str) -> Result<Commanded, StorageError>;
 
     /// Enqueues a job anew, with its attempts and losses counted from the start and its log empty. Refused for one that
-    /// is enqueued or processing.
+    /// is enqueued or processing. It no longer waits for its parents, nor expires. One that is unique is refused with
+    /// [`Commanded::Conflict`] where another job holds its key and counts for its rule, and becomes the holder otherwise.
     async fn requeue(&self, job: JobId, how: RequeueRequest, by: &str) -> Result<Commanded, StorageError>;
 
     /// Removes jobs that ended longer ago than they are kept, and old log lines: at most `limit` jobs, and no more at
     /// once than keeps the step short. Gives how many jobs; `limit` also where there is more to do than was done.
+    ///
+    /// A job that succeeded stays while a job that continues it is unfinished. With a job that failed, those that still wait
+    /// for it to succeed are deleted.
     async fn prune(&self, limit: usize) -> Result<usize, StorageError>;
 
     /// One job with all that is known of it.
     async fn job(&self, job: JobId) -> Result<Option<JobDetail>, StorageError>;
+
+    /// The jobs that a job continues, and those that continue it: in the order of their making, at most `limit` (1,000 at
+    /// most). `cursor` is the `next` of the children's page. Nothing where there is no such job.
+    async fn relations(
+        &self,
+        job: JobId,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Option<Relations>, StorageError>;
 
     /// Jobs that pass the filter, newest first: by when they were made, and then by the order of storing. `cursor` is a page's `next`. State, queue, module, handler, tag and time
     /// are each answered by an index; what a filter asks beyond the index that serves it best is looked for job by job,

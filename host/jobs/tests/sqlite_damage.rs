@@ -13,7 +13,7 @@ use std::{
 use rusqlite::Connection;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use windlass_jobs::{
-    NewJob, Start, TestClock,
+    Conditions, NewJob, Start, TestClock,
     api::{JobId, Json, Mode, QueueName, RetryPolicy, ServerId, State, Timestamp},
     storage::{
         ClaimRequest, ExportPart, JobStore, NewServer, QueueStore, Record, ServerStore, Storage, StorageError,
@@ -37,6 +37,7 @@ fn job(payload: &str) -> NewJob {
         max_attempts: 9,
         retry: RetryPolicy::default(),
         timeout_ms: None,
+        conditions: Conditions::default(),
     }
 }
 

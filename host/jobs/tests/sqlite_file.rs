@@ -13,7 +13,7 @@ use std::{
 
 use rusqlite::Connection;
 use windlass_jobs::{
-    Clock, NewJob, Next, Settlement, Start, SystemClock,
+    Clock, Conditions, NewJob, Next, Settlement, Start, SystemClock,
     api::{
         CounterQuery, Grain, JobFilter, JobId, Json, LogLevel, LogLine, Mode, QueueName, RequeueRequest, RetryPolicy,
         ServerId, State, Timestamp, Usage,
@@ -40,6 +40,7 @@ fn job() -> NewJob {
         max_attempts: 9,
         retry: RetryPolicy::default(),
         timeout_ms: None,
+        conditions: Conditions::default(),
     }
 }
 

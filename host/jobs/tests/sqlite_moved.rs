@@ -12,7 +12,7 @@ use std::{
 };
 
 use windlass_jobs::{
-    NewJob, Start,
+    Conditions, NewJob, Start,
     api::{JobId, Json, Mode, QueueName, RetryPolicy, ServerId, SlotUse, State},
     storage::{
         Heartbeat, JobStore, NewServer, ServerStore, Storage, StorageError,
@@ -35,6 +35,7 @@ fn job() -> NewJob {
         max_attempts: 9,
         retry: RetryPolicy::default(),
         timeout_ms: None,
+        conditions: Conditions::default(),
     }
 }
 

@@ -175,14 +175,14 @@ fn Logs(model: RwSignal<JobModel>, is_running: Memo<bool>) -> impl IntoView {
 }
 
 fn facts(detail: JobDetail) -> impl IntoView {
-    let JobDetail { job, headers, timeout_ms, expires_at, .. } = detail;
+    let JobDetail { job, headers, timeout_ms, removed_at, .. } = detail;
     let path = HandlerPath { module: job.module.clone(), handler: job.handler.clone() };
     let timing = [
         ("Made", Some(job.created_at)),
         ("Runs at", job.run_at),
         ("Started", job.started_at),
         ("Ended", job.finished_at),
-        ("Removed", expires_at),
+        ("Removed", removed_at),
     ];
     let timing =
         timing.into_iter().filter_map(|(name, at)| at.map(|at| view! { <Fact name=name><Instant at=at /></Fact> }));

@@ -18,7 +18,7 @@ const MAX_HEADER_BYTES: usize = 8 * 1024;
 const MAX_RETRY_DELAYS: usize = 100;
 const MAX_TIMEOUT_MS: u64 = 7 * 24 * 3_600_000;
 /// 10 years: as long as a job may wait, and as a retry may take.
-const MAX_DELAY_MS: u64 = 10 * 365 * 24 * 3_600_000;
+pub(super) const MAX_DELAY_MS: u64 = 10 * 365 * 24 * 3_600_000;
 
 pub(super) fn check_bulk(requests: &[JobRequest]) -> Result<(), AdmissionError> {
     if requests.len() > MAX_BULK_JOBS {
@@ -119,7 +119,7 @@ fn header_bytes(headers: &BTreeMap<String, String>) -> usize {
     headers.iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
-fn invalid(field: &'static str, message: String) -> Result<(), AdmissionError> {
+pub(super) fn invalid<T>(field: &'static str, message: String) -> Result<T, AdmissionError> {
     Err(AdmissionError::InvalidField { field, message })
 }
 

@@ -102,7 +102,7 @@ pub async fn a_requeue_starts_the_count_anew(world: World) {
     let detail = world.detail(id).await;
     let shown = &detail.job;
     assert_eq!((shown.attempt, shown.run, &shown.failure, &shown.usage), (0, 1, &None, &None));
-    assert_eq!((shown.finished_at, &detail.result, detail.expires_at), (None, &None, None));
+    assert_eq!((shown.finished_at, &detail.result, detail.removed_at), (None, &None, None));
     let last = detail.history.last().unwrap();
     assert_eq!((last.from, last.to, last.by.as_str()), (Some(State::Failed), State::Enqueued, "ann"));
     let again = world.claim_one(server).await;

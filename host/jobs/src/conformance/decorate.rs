@@ -18,6 +18,7 @@ macro_rules! decorate {
                 requeue(job: JobId, how: RequeueRequest, by: &str) -> Commanded;
                 prune(limit: usize) -> usize;
                 job(job: JobId) -> Option<JobDetail>;
+                relations(job: JobId, cursor: Option<&str>, limit: usize) -> Option<Relations>;
                 jobs(filter: &JobFilter, cursor: Option<&str>, limit: usize) -> Page<JobSummary>;
                 count(filter: &JobFilter) -> FilteredCount;
                 counts() -> Counts;
@@ -44,12 +45,21 @@ macro_rules! decorate {
                 set_paused(queue: &QueueName, paused: bool) -> ();
                 counters(query: &CounterQuery) -> Vec<CounterRow>;
             }
+            LimitStore {
+                limits() -> Vec<LimitView>;
+                put_limit(target: &LimitTarget, rule: LimitRule) -> ();
+                remove_limit(target: &LimitTarget) -> bool;
+            }
             RecurringStore {
                 put_recurring(entry: RecurringEntry, expected: Option<u64>, jobs: Vec<NewJob>) -> Option<u64>;
                 remove_recurring(name: &RecurringName, expected: Option<u64>) -> bool;
                 recurring(name: &RecurringName) -> Option<RecurringEntry>;
                 recurring_entries(cursor: Option<&str>, limit: usize) -> Page<RecurringEntry>;
                 due_recurring(limit: usize) -> Due;
+            }
+            AuditStore {
+                record_audit(entries: Vec<AuditEntry>) -> ();
+                audit(cursor: Option<&str>, limit: usize) -> Page<AuditEntry>;
             }
             Transfer {
                 export(cursor: Option<&str>, limit: usize) -> Page<Record>;
@@ -93,17 +103,17 @@ macro_rules! decorated_names {
     () => {
         use async_trait::async_trait;
         use windlass_api::{
-            CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobSummary,
-            Json, LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RecurringName, RequeueRequest, ServerId,
-            ServerView, SlotUse, State, VersionView,
+            AuditEntry, CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId,
+            JobSummary, Json, LimitRule, LimitTarget, LimitView, LogLine, ModuleName, ModuleView, Page, QueueName,
+            QueueView, RecurringName, Relations, RequeueRequest, ServerId, ServerView, SlotUse, State, VersionView,
         };
 
         use crate::{
             Claimed, Fence, NewJob, Settlement,
             storage::{
-                ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, ModuleStore, NewServer,
-                NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore,
-                Storage, StorageError, Superseded, Transfer, Wake,
+                AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore,
+                ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry,
+                RecurringStore, ServerStore, Storage, StorageError, Superseded, Transfer, Wake,
             },
         };
     };

@@ -5,9 +5,10 @@
 //!
 //! | verb | after a lost answer |
 //! | --- | --- |
-//! | all that only read; `heartbeat`, `leave`, `set_paused`, `activate`, `put_checkpoint` | repeat it: the same effect and the same answer |
+//! | all that only read; `heartbeat`, `leave`, `set_paused`, `activate`, `put_checkpoint`, `put_limit` | repeat it: the same effect and the same answer |
 //! | `enqueue` | repeat it with the same ids: no job is made twice, but those that were stored are said to exist already |
-//! | `add_version`, `import`, `remove_recurring` | repeat it: the same effect; the answer says that it was done already |
+//! | `record_audit` | repeat it: an entry may be there twice |
+//! | `add_version`, `import`, `remove_recurring`, `remove_limit` | repeat it: the same effect; the answer says that it was done already |
 //! | `promote`, `prune`, `sweep` | repeat it: the rest is done, and only the rest is counted |
 //! | `cancel`, `delete`, `requeue` | repeat it: it is refused with the state that it has led to, if it did; with an expected state nothing that came in between is undone |
 //! | `settle` | repeat it: a run that was settled is [`Superseded`](crate::storage::Superseded), which its server must take as "no longer mine" |
@@ -83,6 +84,8 @@ pub fn answers_alike(verb: &str) -> bool {
             | "add_version"
             | "import"
             | "remove_recurring"
+            | "remove_limit"
+            | "record_audit"
             | "promote"
             | "prune"
             | "sweep"

@@ -15,7 +15,7 @@ pub async fn a_success_keeps_its_result(world: World) {
     let detail = world.detail(id).await;
     assert_eq!((detail.result, detail.job.state, detail.job.server), (result, State::Succeeded, None));
     assert_eq!(detail.job.finished_at.unwrap().ms_since(detail.job.started_at.unwrap()), 30);
-    assert!(detail.expires_at > detail.job.finished_at);
+    assert!(detail.removed_at > detail.job.finished_at);
 }
 
 pub async fn a_retry_counts_and_comes_back_after_its_delay(world: World) {

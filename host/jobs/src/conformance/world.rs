@@ -15,7 +15,7 @@ use super::{
     persistent::Persistent,
 };
 use crate::{
-    Claimed, Clock, NewJob, Next, Settlement, Start, TestClock,
+    Claimed, Clock, Conditions, NewJob, Next, Settlement, Start, TestClock,
     storage::{ClaimRequest, Heartbeat, NewServer, NewVersion, Promoted, Pulse, Signal, Storage, Superseded},
 };
 
@@ -126,6 +126,7 @@ pub(super) fn job() -> NewJob {
         max_attempts: 3,
         retry: RetryPolicy::default(),
         timeout_ms: None,
+        conditions: Conditions::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use windlass_api::{State, Timestamp};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// How long jobs that have ended are kept, and their logs.
+/// How long jobs that have ended are kept, their logs, and the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// From the end of a job that succeeded; 1 day by default.
@@ -17,13 +17,22 @@ pub struct Retention {
     pub deleted: Duration,
     /// From the writing of a log line; 7 days by default.
     pub logs: Duration,
+    /// From the writing of an entry of the audit log; 90 days by default.
+    pub audit: Duration,
     /// The most that is kept of what the runs of one job logged, in bytes; 4 MiB by default. What comes after is dropped.
     pub log_bytes_per_job: u64,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { succeeded: DAY, failed: 30 * DAY, deleted: DAY, logs: 7 * DAY, log_bytes_per_job: 4 * 1024 * 1024 }
+        Self {
+            succeeded: DAY,
+            failed: 30 * DAY,
+            deleted: DAY,
+            logs: 7 * DAY,
+            audit: 90 * DAY,
+            log_bytes_per_job: 4 * 1024 * 1024,
+        }
     }
 }
 

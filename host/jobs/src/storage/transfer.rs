@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use windlass_api::{
-    CounterRow, Digest, Grain, HandlerSpec, JobDetail, Json, LogLine, ModuleName, Page, QueueName, Timestamp,
+    AuditEntry, CounterRow, Digest, Grain, HandlerSpec, JobDetail, JobId, Json, LimitRule, LimitTarget, LogLine,
+    ModuleName, Page, QueueName, Timestamp,
 };
 
 use super::{RecurringEntry, StorageError};
-use crate::admission::MAX_PRIORITY;
+use crate::{Start, admission::MAX_PRIORITY};
 
 /// One thing that a storage holds. Servers are not among them: they belong to the processes that run. It is written as a
 /// JSON object whose `kind` says what it is, and read back by [`Record::from_json`].
@@ -22,10 +23,14 @@ pub enum Record {
     Version(VersionRecord),
     /// A queue that somebody has set something for.
     Queue(QueueRecord),
+    /// A limit.
+    Limit(LimitRecord),
     /// A recurring job.
     Recurring(RecurringEntry),
     /// What happened in a span.
     Counter(CounterRecord),
+    /// An entry of the audit log.
+    Audit(AuditEntry),
     /// A job.
     Job(Box<JobRecord>),
 }
@@ -61,6 +66,16 @@ pub struct QueueRecord {
     pub paused: bool,
 }
 
+/// A limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitRecord {
+    /// What it is on.
+    pub target: LimitTarget,
+    /// The limit.
+    #[serde(flatten)]
+    pub rule: LimitRule,
+}
+
 /// What happened to a handler's jobs in one span.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CounterRecord {
@@ -86,6 +101,15 @@ pub struct JobRecord {
     /// What its runs logged, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub logs: Vec<LogLine>,
+    /// Which of its parents it still waits for; all of them ended as asked where absent.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub waits_for: Vec<JobId>,
+    /// How it starts once its parents are done, while it waits for them; at once where absent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub start: Option<Start>,
+    /// Whether it is the holder of its key, where it is unique.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub holds_key: bool,
 }
 
 /// Text that is no record; it names the field and what was expected there.
@@ -109,16 +133,23 @@ impl Record {
                 Ok(Self::Version(version))
             }
             "queue" => read(text).map(Self::Queue),
+            "limit" => {
+                let limit = read::<LimitRecord>(text)?;
+                limit.rule.check().map_err(InvalidRecord)?;
+                Ok(Self::Limit(limit))
+            }
             "recurring" => read(text).map(Self::Recurring),
             "counter" => read(text).map(Self::Counter),
+            "audit" => read(text).map(Self::Audit),
             "job" => {
-                let JobParts { losses, checkpoints, logs } = read(text)?;
-                let job = JobRecord { detail: read(text)?, losses, checkpoints, logs };
+                let JobParts { losses, checkpoints, logs, waits_for, start, holds_key } = read(text)?;
+                let detail = read(text)?;
+                let job = JobRecord { detail, losses, checkpoints, logs, waits_for, start, holds_key };
                 job.check()?;
                 Ok(Self::Job(Box::new(job)))
             }
             other => Err(InvalidRecord(format!(
-                "kind: `{}` is not one of version, queue, recurring, counter, job",
+                "kind: `{}` is not one of version, queue, limit, recurring, counter, audit, job",
                 other.chars().take(40).collect::<String>()
             ))),
         }
@@ -174,6 +205,12 @@ struct JobParts {
     checkpoints: BTreeMap<String, Json>,
     #[serde(default)]
     logs: Vec<LogLine>,
+    #[serde(default)]
+    waits_for: Vec<JobId>,
+    #[serde(default)]
+    start: Option<Start>,
+    #[serde(default)]
+    holds_key: bool,
 }
 
 fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, InvalidRecord> {
@@ -211,8 +248,8 @@ pub struct ExportPart {
 /// Writes and reads all that a storage holds.
 #[async_trait]
 pub trait Transfer: Send + Sync + 'static {
-    /// What the storage holds, at most `limit` records and some megabytes at a time: versions, queues, recurring jobs,
-    /// counters, then jobs, those made first coming first. `cursor` is a page's `next`. What changes meanwhile may be
+    /// What the storage holds, at most `limit` records and some megabytes at a time: versions, queues, limits, recurring jobs,
+    /// counters, the audit log from its oldest entry on, then jobs, those made first coming first. `cursor` is a page's `next`. What changes meanwhile may be
     /// missing or be there as it was or is; stop the hosts first where that matters. What cannot be read is refused with
     /// [`StorageError::Damaged`].
     async fn export(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Record>, StorageError>;
@@ -233,7 +270,12 @@ pub trait Transfer: Send + Sync + 'static {
     /// history that brought them there: one back from a server keeps its place, as ever. A job that awaits a handler which
     /// is here already is enqueued at once. A version becomes active where it was and this storage has no active one for
     /// its module; a queue becomes paused where it was; all else that is known stays as it is, counters included: what is
-    /// imported is not counted.
+    /// imported is not counted. An audit log is taken only where this storage has none yet; a limit's past starts are not
+    /// moved.
+    ///
+    /// A job that waits for parents waits for them here, or goes on where they have ended as asked here, or is deleted where they
+    /// cannot, or are not here: as an enqueue would have it, by `import`. It becomes the holder of its key where it was and the key
+    /// has none.
     async fn import(&self, records: Vec<Record>) -> Result<usize, StorageError>;
 }
 
@@ -341,7 +383,7 @@ mod tests {
         assert_eq!(with("/job/max_attempts", json!(0)), "job.max_attempts: 0 is not 1 or more");
         assert_eq!(with("/job/attempt", json!(99)), "job.attempt: 99 is not at most `max_attempts`, which is 3");
         let error = with("/kind", json!("jobs"));
-        assert_eq!(error, "kind: `jobs` is not one of version, queue, recurring, counter, job");
+        assert_eq!(error, "kind: `jobs` is not one of version, queue, limit, recurring, counter, audit, job");
         let error = Record::from_json("{ \"kind\": \"queue\", \"name\": \"a b\"").unwrap_err().to_string();
         assert!(error.contains("at column"), "{error}");
         let error = Record::from_json("{ \"kind\": \"queue\", \"name\": \"a\" }").unwrap_err().to_string();

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 use windlass_jobs::{
-    Claimed, NewJob, Next, Settlement, Start,
+    Claimed, Conditions, NewJob, Next, Settlement, Start,
     api::{JobId, Json, Mode, QueueName, RetryPolicy, ServerId, Usage},
     storage::{
         ClaimRequest, JobStore as _, NewServer, ServerStore as _, Storage as _, StorageError,
@@ -105,6 +105,7 @@ pub(crate) fn job() -> NewJob {
         max_attempts: 3,
         retry: RetryPolicy::default(),
         timeout_ms: None,
+        conditions: Conditions::default(),
     }
 }
 

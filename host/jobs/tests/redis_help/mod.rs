@@ -7,7 +7,7 @@ use std::{
 };
 
 use windlass_jobs::{
-    Claimed, NewJob, Next, Settlement, Start,
+    Claimed, Conditions, NewJob, Next, Settlement, Start,
     api::{JobId, Json, Mode, QueueName, RetryPolicy, ServerId, State, Usage},
     storage::{ClaimRequest, NewServer, Storage, StorageError, Superseded},
 };
@@ -120,6 +120,7 @@ pub(crate) fn job() -> NewJob {
         max_attempts: 3,
         retry: RetryPolicy::default(),
         timeout_ms: None,
+        conditions: Conditions::default(),
     }
 }
 

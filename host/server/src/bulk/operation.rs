@@ -243,6 +243,7 @@ impl Operation {
                 Outcome::Skipped(SkipReason::OtherState)
             }
             Commanded::Refused(_) => Outcome::Skipped(SkipReason::NotAllowed),
+            Commanded::Conflict(_) => Outcome::Skipped(SkipReason::NotUnique),
             Commanded::NotFound => Outcome::Skipped(SkipReason::Gone),
         })
     }

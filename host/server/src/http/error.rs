@@ -74,7 +74,9 @@ impl From<AdmissionError> for ApiError {
         if let AdmissionError::Storage(error) = error {
             return error.into();
         }
-        Self::new(error.code(), error.to_string())
+        let mut told = Self::new(error.code(), error.to_string());
+        told.0.job = error.holder();
+        told
     }
 }
 

@@ -14,7 +14,7 @@ use axum::{
 use serde::Deserialize;
 use windlass_api::{
     CommandReply, Counts, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobRequest, JobSummary, LogLine, Page,
-    ProblemCode, RequeueRequest, State as JobState, Timestamp,
+    ProblemCode, Relations, RequeueRequest, State as JobState, Timestamp,
 };
 use windlass_jobs::storage::Commanded;
 
@@ -53,6 +53,7 @@ pub(super) async fn enqueue_many(
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     state: Option<JobState>,
+    reason: Option<String>,
     queue: Option<windlass_api::QueueName>,
     module: Option<windlass_api::ModuleName>,
     handler: Option<windlass_api::HandlerName>,
@@ -68,9 +69,20 @@ pub(super) async fn list(
     State(api): State<Api>,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> ApiResult<Json<Page<JobSummary>>> {
-    let Query(ListQuery { state, queue, module, handler, tag, created_from, created_before, text, cursor, limit }) =
-        query?;
-    let filter = checked(JobFilter { state, queue, module, handler, tag, created_from, created_before, text })?;
+    let Query(ListQuery {
+        state,
+        reason,
+        queue,
+        module,
+        handler,
+        tag,
+        created_from,
+        created_before,
+        text,
+        cursor,
+        limit,
+    }) = query?;
+    let filter = checked(JobFilter { state, reason, queue, module, handler, tag, created_from, created_before, text })?;
     Ok(Json(api.client.list(&filter, cursor.as_deref(), page_limit(limit)?).await?))
 }
 
@@ -108,17 +120,27 @@ pub(super) async fn show(State(api): State<Api>, id: Id) -> ApiResult<Json<JobDe
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct LogsQuery {
+pub(super) struct PageQuery {
     cursor: Option<String>,
     limit: Option<usize>,
+}
+
+pub(super) async fn relations(
+    State(api): State<Api>,
+    id: Id,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> ApiResult<Json<Relations>> {
+    let (Path(id), Query(PageQuery { cursor, limit })) = (id?, query?);
+    let relations = api.client.relations(id, cursor.as_deref(), page_limit(limit)?).await?;
+    relations.map(Json).ok_or_else(|| not_found(id))
 }
 
 pub(super) async fn logs(
     State(api): State<Api>,
     id: Id,
-    query: Result<Query<LogsQuery>, QueryRejection>,
+    query: Result<Query<PageQuery>, QueryRejection>,
 ) -> ApiResult<Json<Page<LogLine>>> {
-    let (id, Query(LogsQuery { cursor, limit })) = (id?.0, query?);
+    let (id, Query(PageQuery { cursor, limit })) = (id?.0, query?);
     if api.client.get(id).await?.is_none() {
         return Err(not_found(id));
     }
@@ -178,6 +200,10 @@ fn reply(id: JobId, what: &str, outcome: &Commanded) -> ApiResult<Json<CommandRe
         Commanded::Refused(state) => {
             Err(ApiError::new(ProblemCode::Conflict, format!("job {id} is {state} and so cannot be {what}")))
         }
+        Commanded::Conflict(holder) => Err(ApiError::new(
+            ProblemCode::Conflict,
+            format!("job {id} is unique, and job {holder} is there already: wait for that one, or delete it first"),
+        )),
         Commanded::NotFound => Err(not_found(id)),
     }
 }

@@ -23,6 +23,7 @@ fn job(handler: &str, run: u32) -> Claimed {
         retry: RetryPolicy::default(),
         timeout_ms: None,
         created_at: Timestamp(1_000),
+        parents: Vec::new(),
     }
 }
 

@@ -295,5 +295,6 @@ fn read_known(row: &PgRow, fence: Fence) -> Result<Claimed, Fault> {
         retry: retry.map_err(|error| damaged(&error))?.unwrap_or_default(),
         timeout_ms: row.try_get::<Option<i64>, _>(14)?.map(unsigned),
         created_at: Timestamp(row.try_get(13)?),
+        parents: Vec::new(),
     })
 }

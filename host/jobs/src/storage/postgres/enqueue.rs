@@ -192,8 +192,11 @@ pub(super) async fn enqueue_known(
     }
     store_tags(tx, &first, &made).await?;
     // Of twins, the first one is the new one.
-    let told =
-        |incoming: &Incoming<'_>| Enqueued { id: incoming.job.id, existing: made.remove(&incoming.job.id.0).is_none() };
+    let told = |incoming: &Incoming<'_>| Enqueued {
+        id: incoming.job.id,
+        existing: made.remove(&incoming.job.id.0).is_none(),
+        replaced: false,
+    };
     Ok(Some(incoming.iter().map(told).collect()))
 }
 

@@ -60,6 +60,7 @@ mod stores;
 mod tally;
 mod texts;
 mod tx;
+mod unready;
 mod words;
 
 pub use options::{PostgresOptions, Role};

@@ -11,8 +11,8 @@ use sqlx::PgConnection;
 use tokio::{sync::oneshot, task::JoinHandle};
 use windlass_api::{
     CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobSummary, Json,
-    LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RecurringName, RequeueRequest, ServerId, ServerView,
-    SlotUse, State, VersionView,
+    LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RecurringName, Relations, RequeueRequest, ServerId,
+    ServerView, SlotUse, State, VersionView,
 };
 
 use super::{
@@ -26,6 +26,7 @@ use super::{
     options::Role,
     promote, prune, queues, salvage, schedule, search, servers, settle, show,
     tx::Kind,
+    unready::{refuse_conditions, unready},
     words::Ask,
 };
 use crate::{
@@ -168,6 +169,7 @@ impl Storage for PostgresStorage {
 #[async_trait]
 impl JobStore for PostgresStorage {
     async fn enqueue(&self, jobs: Vec<NewJob>, by: &str) -> Result<Vec<Enqueued>, StorageError> {
+        refuse_conditions(&jobs)?;
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
@@ -258,6 +260,15 @@ impl JobStore for PostgresStorage {
 
     async fn job(&self, job: JobId) -> Result<Option<JobDetail>, StorageError> {
         work!(self, Look, |tx| show::job(tx, job))
+    }
+
+    async fn relations(
+        &self,
+        _job: JobId,
+        _cursor: Option<&str>,
+        _limit: usize,
+    ) -> Result<Option<Relations>, StorageError> {
+        Err(unready())
     }
 
     async fn jobs(

@@ -117,7 +117,7 @@ impl RedisStorage {
         if letters.contains(&b'n') {
             self.hub.tell(Signal::Work);
         }
-        let told = |(job, letter): (&NewJob, &u8)| Enqueued { id: job.id, existing: *letter == b'e' };
+        let told = |(job, letter): (&NewJob, &u8)| Enqueued { id: job.id, existing: *letter == b'e', replaced: false };
         Ok(jobs.iter().zip(&letters).map(told).collect())
     }
 
@@ -229,6 +229,7 @@ fn read_claimed(job: JobId, record: &[u8], wide: &[u8], server: ServerId) -> Res
         retry: wide.about.retry.unwrap_or_default(),
         timeout_ms: wide.about.timeout_ms,
         created_at: record.created_at,
+        parents: Vec::new(),
     })
 }
 

@@ -34,6 +34,7 @@ mod script;
 mod servers;
 mod show;
 mod stores;
+mod unready;
 
 mod url;
 

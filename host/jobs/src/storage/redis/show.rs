@@ -46,6 +46,7 @@ pub(super) fn summary(
         server: record.server,
         version: record.version,
         cancel_requested: record.ask != 0,
+        held_by: None,
         progress: decode_progress(progress, record.run)
             .map_err(|why| damaged(format_args!("job {id}"), format_args!("its progress: {why}")))?,
         usage: ended.map(|run| run.map_or_else(Usage::default, |run| run.usage)),
@@ -108,7 +109,11 @@ impl RedisStorage {
         let job = summary(id, &record, wide.tags, &kept, &parts.bytes()?)?;
         let detail = JobDetail {
             result,
-            expires_at: self.retention.expires_at(record.state, record.at),
+            after: None,
+            unique: None,
+            expires_at: None,
+            limit_key: None,
+            removed_at: self.retention.expires_at(record.state, record.at),
             job,
             payload: wide.payload,
             headers: wide.about.headers,

@@ -7,8 +7,8 @@ use redis::Value;
 use tokio::task::AbortHandle;
 use windlass_api::{
     CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobSummary, Json,
-    LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RecurringName, RequeueRequest, ServerId, ServerView,
-    SlotUse, State, VersionView,
+    LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RecurringName, Relations, RequeueRequest, ServerId,
+    ServerView, SlotUse, State, VersionView,
 };
 
 use super::{
@@ -18,6 +18,7 @@ use super::{
     jobs::Claims,
     link::Link,
     script::{Call, Script},
+    unready::{refuse_conditions, unready},
 };
 use crate::{
     Claimed, Clock, Fence, NewJob, Settlement,
@@ -95,6 +96,7 @@ impl Storage for RedisStorage {
 #[async_trait]
 impl JobStore for RedisStorage {
     async fn enqueue(&self, jobs: Vec<NewJob>, by: &str) -> Result<Vec<Enqueued>, StorageError> {
+        refuse_conditions(&jobs)?;
         self.store(&jobs, by).await
     }
 
@@ -145,6 +147,15 @@ impl JobStore for RedisStorage {
 
     async fn job(&self, job: JobId) -> Result<Option<JobDetail>, StorageError> {
         Ok(self.whole(job).await?.map(|whole| whole.detail))
+    }
+
+    async fn relations(
+        &self,
+        _job: JobId,
+        _cursor: Option<&str>,
+        _limit: usize,
+    ) -> Result<Option<Relations>, StorageError> {
+        Err(unready())
     }
 
     async fn jobs(

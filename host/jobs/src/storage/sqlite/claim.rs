@@ -170,6 +170,7 @@ fn hand_over(
         retry: wide.retry,
         timeout_ms: wide.timeout_ms,
         created_at: job.created_at,
+        parents: Vec::new(),
     })
 }
 

@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        NewJob, Start, SystemClock,
+        Conditions, NewJob, Start, SystemClock,
         storage::{
             JobStore,
             sqlite::{SqliteStorage, operation::Durability},
@@ -215,6 +215,7 @@ mod tests {
             max_attempts: 1,
             retry: RetryPolicy::default(),
             timeout_ms: None,
+            conditions: Conditions::default(),
         }
     }
 

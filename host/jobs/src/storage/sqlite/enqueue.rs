@@ -17,7 +17,7 @@ pub(super) const HANDLER_MISSING: &str = "handler-missing";
 
 /// Stores jobs, and gives for each whether it was there already.
 pub(super) fn enqueue(tx: &mut Tx<'_>, jobs: &[NewJob], by: &str) -> Result<Vec<Enqueued>, Fault> {
-    jobs.iter().map(|job| Ok(Enqueued { id: job.id, existing: !store(tx, job, by)? })).collect()
+    jobs.iter().map(|job| Ok(Enqueued { id: job.id, existing: !store(tx, job, by)?, replaced: false })).collect()
 }
 
 /// Where a new job stands at first.

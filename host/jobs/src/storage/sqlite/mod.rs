@@ -46,6 +46,7 @@ mod settle;
 mod show;
 mod stores;
 mod tx;
+mod unready;
 mod words;
 mod writer;
 

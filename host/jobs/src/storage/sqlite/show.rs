@@ -77,6 +77,7 @@ fn read_summary(row: &Row<'_>, job: &Job) -> Result<JobSummary, Fault> {
         server: blob(3)?.map(|id| words::uuid(&id).map(ServerId)).transpose()?,
         version: blob(4)?.map(|digest| words::digest(&digest)).transpose()?,
         cancel_requested: job.ask.is_some(),
+        held_by: None,
         progress,
         usage: job.ended_line.map(|_| usage(row, COLUMN_COUNT + 10)).transpose()?,
         failure: failure.map_err(|error| Fault::damaged("its failure", error))?,
@@ -120,7 +121,11 @@ pub(super) fn shown(db: &Connection, retention: &Retention, seq: i64) -> Result<
     let history = history(db, &job, &wide, summary.server)?;
     let detail = JobDetail {
         result: result(db, &job)?,
-        expires_at: retention.expires_at(job.state, job.at),
+        after: None,
+        unique: None,
+        expires_at: None,
+        limit_key: None,
+        removed_at: retention.expires_at(job.state, job.at),
         job: summary,
         payload: wide.payload,
         headers: wide.headers,

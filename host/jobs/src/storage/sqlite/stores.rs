@@ -12,8 +12,8 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use windlass_api::{
     CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobSummary, Json,
-    LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RequeueRequest, ServerId, ServerView, SlotUse, State,
-    VersionView,
+    LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, Relations, RequeueRequest, ServerId, ServerView,
+    SlotUse, State, VersionView,
 };
 
 use super::{
@@ -35,6 +35,7 @@ use super::{
     servers::{self, Passing},
     settle, show,
     tx::Tx,
+    unready::{refuse_conditions, unready},
 };
 use crate::{
     Claimed, Clock, Fence, NewJob, Settlement,
@@ -192,6 +193,7 @@ impl Storage for SqliteStorage {
 #[async_trait]
 impl JobStore for SqliteStorage {
     async fn enqueue(&self, jobs: Vec<NewJob>, by: &str) -> Result<Vec<Enqueued>, StorageError> {
+        refuse_conditions(&jobs)?;
         let by = by.to_owned();
         self.write(Durability::Promised, move |tx| enqueue::enqueue(tx, &jobs, &by)).await
     }
@@ -290,6 +292,15 @@ impl JobStore for SqliteStorage {
     async fn job(&self, job: JobId) -> Result<Option<JobDetail>, StorageError> {
         let retention = self.retention;
         self.read(move |db| show::detail(db, &retention, job)).await
+    }
+
+    async fn relations(
+        &self,
+        _job: JobId,
+        _cursor: Option<&str>,
+        _limit: usize,
+    ) -> Result<Option<Relations>, StorageError> {
+        Err(unready())
     }
 
     async fn jobs(

@@ -46,6 +46,9 @@ fn after_problem(code: ProblemCode) -> &'static str {
         }
         ProblemCode::NotFound => "check the id or name; jobs that have ended are removed after their `[retention]`",
         ProblemCode::Conflict => "read the thing again and decide anew",
+        ProblemCode::NotUnique => {
+            "use the job that `job` names, wait for its end, or ask for `existing` or `replace` with `on_conflict`"
+        }
         ProblemCode::ModuleRefused => "mend the component as `detail` says, build it, deploy it again",
         ProblemCode::Forbidden => {
             "ask from the host's own machine, or give the host tokens: see [security](../security.md)"

@@ -11,6 +11,9 @@ pub(super) struct Filter {
     /// Those in this state: scheduled, awaiting, enqueued, processing, succeeded, failed or deleted.
     #[arg(long)]
     state: Option<State>,
+    /// Those that are there for this reason, such as `retry`, `snooze`, `parents` or `expired`.
+    #[arg(long)]
+    reason: Option<String>,
     /// Those in this queue.
     #[arg(long)]
     queue: Option<QueueName>,
@@ -37,7 +40,7 @@ pub(super) struct Filter {
 impl Filter {
     /// What the API takes.
     pub(super) fn read(self) -> Result<JobFilter, Usage> {
-        let Self { state, queue, module, handler, tag, text, from, before } = self;
+        let Self { state, reason, queue, module, handler, tag, text, from, before } = self;
         let (of_handler, handler) = handler.unzip();
         let of_handler = of_handler.flatten();
         if let (Some(module), Some(of_handler)) = (&module, &of_handler)
@@ -48,7 +51,7 @@ impl Filter {
             )));
         }
         let module = module.or(of_handler);
-        Ok(JobFilter { state, queue, module, handler, tag, created_from: from, created_before: before, text })
+        Ok(JobFilter { state, reason, queue, module, handler, tag, created_from: from, created_before: before, text })
     }
 }
 

@@ -138,6 +138,7 @@ mod tests {
             server: None,
             version: None,
             cancel_requested: false,
+            held_by: None,
             progress: None,
             usage: None,
             failure: None,
