@@ -103,6 +103,12 @@ async fn the_flow_of_a_job_is_drawn_walked_by_keys_and_told_as_a_list() -> Resul
         ensure!(label.as_str().is_some_and(|label| label.starts_with(name)), "{label} instead of {name}");
     }
     inspect(&browser, "flow", ".flow-job").await?;
+    // A click on a job leads to its own flow, without the page being loaded anew.
+    browser.run("window.isTheSame = true").await?;
+    browser.run(&format!("document.querySelector('#job-{} rect').dispatchEvent(new MouseEvent('click', {{ bubbles: true, cancelable: true }}))", id(3))).await?;
+    browser.sees(&format!("#job-{}.root", id(3))).await?;
+    assert_eq!(browser.path().await?, format!("flow/{}", id(3)));
+    assert_eq!(browser.run("return window.isTheSame").await?, json!(true));
     browser.is_content().await?;
     browser.close().await
 }

@@ -1,7 +1,12 @@
 //! The flow of a job: what it continues and what continues it, drawn as a graph with a list beside it that says the same.
 
-use leptos::{ev::KeyboardEvent, prelude::*};
+use leptos::{
+    ev::{KeyboardEvent, MouseEvent},
+    prelude::*,
+};
 use leptos_router::hooks::use_params_map;
+use wasm_bindgen::JsCast;
+use web_sys::Element;
 use windlass_api::{ContinueOn, JobId};
 
 use super::Head;
@@ -165,13 +170,23 @@ fn picture(graph: Memo<Graph>, drawing: Memo<Drawing>, root: JobId) -> AnyView {
             browser::focus(&format!("job-{beside}"));
         }
     };
+    // The router knows no links of pictures, and the page would be loaded anew: the same link of the list is followed.
+    let on_click = move |event: MouseEvent| {
+        let is_plain = !event.ctrl_key() && !event.meta_key() && !event.shift_key();
+        let clicked = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+        let link = clicked.and_then(|clicked| clicked.closest("a").ok().flatten()).filter(|_| is_plain);
+        if let Some(href) = link.and_then(|link| link.get_attribute("href")) {
+            event.prevent_default();
+            browser::follow(&format!(".flow-list a[href='{href}']"));
+        }
+    };
     let Drawing { jobs, lines, width, height } = drawing.get();
     let lines: Vec<_> = lines.iter().map(line).collect();
     let jobs: Vec<_> =
         graph.with(|graph| jobs.iter().filter_map(|placed| Some(job(placed, graph.node(placed.id)?, root))).collect());
     view! {
         <svg role="group" aria-label="Jobs and what they continue" width=width.to_string() height=height.to_string()
-            viewBox=format!("0 0 {width} {height}") on:keydown=on_key>
+            viewBox=format!("0 0 {width} {height}") on:keydown=on_key on:click=on_click>
             {lines}
             {jobs}
         </svg>
@@ -197,12 +212,15 @@ fn job(placed: &Placed, node: &Node, root: JobId) -> AnyView {
     let href = if id == root { format!("jobs/{id}") } else { format!("flow/{id}") };
     let text = crate::format::clip(&name, 27);
     view! {
-        <a href=href id=format!("job-{id}") class=class aria-label=format!("{name}, {state}, job {id}")>
-            <rect x=x.to_string() y=y.to_string() width=JOB_WIDTH.to_string() height=JOB_HEIGHT.to_string() rx="6"></rect>
-            <circle cx=(x + 13.0).to_string() cy=(y + 16.0).to_string() r="4"></circle>
-            <text x=(x + 24.0).to_string() y=(y + 20.0).to_string()>{text}</text>
-            <text class="flow-state" x=(x + 24.0).to_string() y=(y + 36.0).to_string()>{state}</text>
-        </a>
+        // Within another element of a picture, or else the link would be one of a page.
+        <g>
+            <a href=href id=format!("job-{id}") class=class aria-label=format!("{name}, {state}, job {id}")>
+                <rect x=x.to_string() y=y.to_string() width=JOB_WIDTH.to_string() height=JOB_HEIGHT.to_string() rx="6"></rect>
+                <circle cx=(x + 13.0).to_string() cy=(y + 16.0).to_string() r="4"></circle>
+                <text x=(x + 24.0).to_string() y=(y + 20.0).to_string()>{text}</text>
+                <text class="flow-state" x=(x + 24.0).to_string() y=(y + 36.0).to_string()>{state}</text>
+            </a>
+        </g>
     }
     .into_any()
 }

@@ -62,7 +62,7 @@ pub(super) fn LimitCard() -> impl IntoView {
         <section class="card limits">
             <h2>"Limits"</h2>
             {body}
-            {move || may_set().then(|| form(limits))}
+            {move || may_set.get().then(|| form(limits))}
         </section>
     }
 }
