@@ -18,7 +18,11 @@ pub(super) use self::{
     caller::Caller,
     table::{Need, Rule, rule},
 };
-use self::{failures::Failures, sessions::Sessions, tokens::Tokens};
+use self::{
+    failures::Failures,
+    sessions::{SessionEnd, Sessions},
+    tokens::Tokens,
+};
 use super::error::ApiError;
 use crate::config::AccessSettings;
 
@@ -54,7 +58,9 @@ impl Access {
         }
         let Some(cookie) = cookie(headers) else { return Ok(None) };
         let name = self.sessions.find(cookie, now);
-        Ok(name.and_then(|session| Some(self.tokens.named(&session.name, now)?.until(session.expires_at))))
+        Ok(name.and_then(|session| {
+            Some(self.tokens.named(&session.name, now)?.until(session.expires_at).by_session(session.end))
+        }))
     }
 
     /// Signs a browser in: gives the cookie's value and who it is now.
