@@ -23,7 +23,7 @@ from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 
-from conftest import answers, built, free_port, until
+from conftest import PATIENCE, answers, built, free_port, until
 
 
 def blocks(readme: Path) -> list[str]:
@@ -143,6 +143,8 @@ def test_an_example_works_as_its_readme_says(name: str, tmp_path: Path) -> None:
         terminal.wait(60)
         assert answers(f"http://127.0.0.1:{host}/healthz") == 0, "the host has outlived the application"
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(terminal.pid, signal.SIGKILL)
-        terminal.wait()
+        # An application that is killed leaves its host behind.
+        for how in (signal.SIGINT, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.killpg(terminal.pid, how)
+                terminal.wait(PATIENCE)
