@@ -21,7 +21,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from windlass import AsyncClient, Client
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """How long anything that should take a moment may take on a busy machine, in seconds."""
 
 
