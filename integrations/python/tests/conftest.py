@@ -21,7 +21,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from windlass import AsyncClient, Client
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """How long anything that should take a moment may take on a busy machine, in seconds."""
 
 
@@ -101,12 +101,14 @@ class Host:
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """A host for all tests that do not mind each other, with the modules `faults` and `mixed`."""
     host = Host(tmp_path_factory.mktemp("host"))
-    host.start()
-    with Client(host.url) as client:
-        client.deploy(component("faults"), "faults")
-        client.deploy(component("guests/mixed"), "mixed")
-    yield host
-    host.stop()
+    try:
+        host.start()
+        with Client(host.url) as client:
+            client.deploy(component("faults"), "faults")
+            client.deploy(component("guests/mixed"), "mixed")
+        yield host
+    finally:
+        host.stop()
 
 
 @pytest.fixture

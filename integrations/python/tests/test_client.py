@@ -168,7 +168,7 @@ def test_a_recurring_job_is_put_paused_triggered_and_removed(client: Client) -> 
     client.remove_recurring(name)
     with pytest.raises(errors.NotFound, match=name):
         client.remove_recurring(name)
-    with pytest.raises(errors.InvalidField, match=r"30 2 30 2 \*"):
+    with pytest.raises(errors.InvalidField, match="`schedule` never comes"):
         client.put_recurring(name, "30 2 30 2 *", "mixed/add")
     with pytest.raises(ValueError, match="id of its own"):
         client.put_recurring(name, "@daily", "mixed/add", id=uuid.uuid4())

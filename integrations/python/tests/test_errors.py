@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -159,16 +160,16 @@ def test_tokens_are_asked_for_and_roles_are_named(connect: Connect, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("response", "words"),
+    ("answer", "words"),
     [
-        (httpx.Response(200, text="<html>Welcome to nginx"), "200 with text/plain"),
-        (httpx.Response(404, html="<html>Not Found"), "404 with text/html"),
-        (httpx.Response(200, json={"enqueued": "many"}), "enqueued"),
-        (httpx.Response(302, headers={"location": "https://login.example"}), "302 with nothing"),
+        ({"status_code": 200, "text": "<html>Welcome to nginx"}, "200 with text/plain"),
+        ({"status_code": 404, "html": "<html>Not Found"}, "404 with text/html"),
+        ({"status_code": 200, "json": {"enqueued": "many"}}, "expected int and not 'many'"),
+        ({"status_code": 302, "headers": {"location": "https://login.example"}}, "302 with nothing"),
     ],
 )
-def test_another_program_or_version_is_told_from_a_host(connect: Connect, response: httpx.Response, words: str) -> None:
-    client = connect("http://localhost", transport=httpx.MockTransport(lambda _: response))
+def test_another_program_or_version_is_told_from_a_host(connect: Connect, answer: dict[str, Any], words: str) -> None:
+    client = connect("http://localhost", transport=httpx.MockTransport(lambda _: httpx.Response(**answer)))
     with pytest.raises(errors.IncompatibleHost, match=words) as strange:
         client.counts()
     assert "same version" in str(strange.value)

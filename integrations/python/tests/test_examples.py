@@ -15,6 +15,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -22,7 +23,7 @@ from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 
-from conftest import answers, built, free_port, until
+from conftest import PATIENCE, answers, built, free_port, until
 
 
 def blocks(readme: Path) -> list[str]:
@@ -114,22 +115,27 @@ def test_an_example_works_as_its_readme_says(name: str, tmp_path: Path) -> None:
                 code = terminal.wait(0.1)
                 pytest.fail(f"the first terminal has ended with {code}; it said:\n{log.read_text()}")
         job = uuid.UUID(json.loads(type_in(checkout, ask))["job"])
-        failed = httpx.get(f"{application}/reports/{job}", timeout=60).json()
-        assert failed["state"] == "failed", failed
+
+        def report() -> Any:
+            return httpx.get(f"{application}/reports/{job}", timeout=60).json()
+
+        # The handler is being deployed meanwhile.
+        until("a job that has failed", lambda: report()["state"] == "failed")
+        failure = report()["failure"]
         with browser(tmp_path / "profile") as window:
             # The name and password once; the browser sends them along from then on.
             window.get(f"http://admin:secret@127.0.0.1:{port}/jobs/")
             window.get(f"{application}/jobs/")
             click(window, "//a[@href='jobs']")
             click(window, f"//a[@href='jobs/{job}']")
-            until("why it failed", lambda: failed["failure"] in reads(window))
+            until("why it failed", lambda: failure in reads(window))
             assert window.current_url == f"{application}/jobs/jobs/{job}"
             type_in(checkout / "examples" / name, mend)
             click(window, "//button[normalize-space(.)='Retry']")
             # It comes with the events, through the application.
             until("that it has succeeded", lambda: "Succeeded" in reads(window))
-        report = httpx.get(f"{application}/reports/{job}", timeout=60).json()
-        assert (report["state"], report["report"]["total"]["revenue_cents"]) == ("succeeded", 300)
+        made = report()
+        assert (made["state"], made["report"]["total"]["revenue_cents"]) == ("succeeded", 300)
         published = checkout / "examples" / name / "tables" / "sales.csv.summary.json"
         until("the follow-up job's file", published.is_file)
         # As Ctrl-C does.
@@ -137,6 +143,8 @@ def test_an_example_works_as_its_readme_says(name: str, tmp_path: Path) -> None:
         terminal.wait(60)
         assert answers(f"http://127.0.0.1:{host}/healthz") == 0, "the host has outlived the application"
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(terminal.pid, signal.SIGKILL)
-        terminal.wait()
+        # An application that is killed leaves its host behind.
+        for how in (signal.SIGINT, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.killpg(terminal.pid, how)
+                terminal.wait(PATIENCE)

@@ -17,13 +17,16 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     limits = (
         '[limits]\nmemory = "64MiB"\nfuel = 10_000_000_000\n[limits.max]\nmemory = "96MiB"\nfuel = 100_000_000_000\n'
     )
-    (folder / "windlass.toml").write_text(limits)
+    # Compiling an interpreter takes seconds, and on a busy machine minutes.
+    (folder / "windlass.toml").write_text(limits + '[compile]\ntimeout = "8min"\n')
     host = Host(folder)
-    host.start()
-    with Client(host.url) as client:
-        client.deploy(component("python-text"))
-        yield client
-    host.stop()
+    try:
+        host.start()
+        with Client(host.url) as client:
+            client.deploy(component("python-text"))
+            yield client
+    finally:
+        host.stop()
 
 
 def test_a_component_describes_its_handlers_by_their_type_hints(client: Client) -> None:

@@ -38,14 +38,20 @@ def worker(folder: Path, **options: object) -> Worker:
 def folder(tmp_path: Path) -> Path:
     """A folder with a module that is to be deployed."""
     (tmp_path / "modules").mkdir()
-    (tmp_path / "modules" / "mixed.wasm").write_bytes(component("guests/mixed"))
+    (tmp_path / "modules" / "faults.wasm").write_bytes(component("faults"))
     return tmp_path
+
+
+def add_modules(client: Client) -> None:
+    """See that the folder's module is deployed, and deploy one more."""
+    until("the module", lambda: [module.name for module in client.modules()] == ["faults"])
+    client.deploy(component("guests/mixed"), "mixed")
 
 
 @pytest.mark.parametrize("framework", sorted(MAKERS))
 def test_it_is_there_with_the_application_and_gone_after_it(framework: str, url: str, folder: Path) -> None:
     with served(MAKERS[framework](url, worker=worker(folder))) as application, Client(url) as client:
-        until("the module", lambda: bool(client.modules()))
+        add_modules(client)
         job = httpx.post(f"{application}/sums/1/2").raise_for_status().json()
         assert client.result(job, PATIENCE) == 3
         (server,) = client.servers()
@@ -56,7 +62,7 @@ def test_it_is_there_with_the_application_and_gone_after_it(framework: str, url:
 
 def test_one_that_is_killed_is_started_again_and_goes_on(url: str, folder: Path) -> None:
     with worker(folder).running(url), Client(url, patience=PATIENCE) as client:
-        until("the module", lambda: bool(client.modules()))
+        add_modules(client)
         job = client.schedule("mixed/add", {"a": 1, "b": 1}, delay=0.5).id
         os.kill(client.servers()[0].pid, signal.SIGKILL)
         assert client.wait(job, PATIENCE).state is State.SUCCEEDED

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import anyio
 import httpx
 
-from . import _calls, _http
+from . import _calls, _http, _json
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -64,7 +64,9 @@ class DashboardProxy:
         headers = dict(scope["headers"])
         refused = refusal(scope["method"], path, headers)
         if refused is not None:
-            await _say(send, *refused)
+            status, code, detail = refused
+            problem = {"code": code, "title": "not through this dashboard", "status": status, "detail": detail}
+            await _say(send, status, _json.write(problem), b"application/problem+json")
             return
         has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
         request = self._http.build_request(
@@ -88,9 +90,9 @@ class DashboardProxy:
             except Left:
                 return
             except httpx.TransportError as error:
-                await _say(
-                    send, 502, f"No Windlass host answers at {self._place.url}: {error or type(error).__name__}."
-                )
+                text = f"No Windlass host answers at {self._place.url}: {error or type(error).__name__}."
+                # No problem document, which would be the host's: so the dashboard knows that the host is lost.
+                await _say(send, 502, text.encode(), b"text/plain; charset=utf-8")
                 tasks.cancel_scope.cancel()
                 return
             if has_body:
@@ -99,15 +101,15 @@ class DashboardProxy:
             tasks.cancel_scope.cancel()
 
 
-def refusal(method: str, path: str, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
-    """What is not passed on: a status and why."""
+def refusal(method: str, path: str, headers: dict[bytes, bytes]) -> tuple[int, str, str] | None:
+    """What is not passed on: the status, code and detail of a problem."""
     if is_foreign(method, headers):
-        return 403, "This dashboard does not take requests from pages of other web sites."
+        return 403, "forbidden", "this dashboard does not take requests from pages of other web sites"
     if path.startswith("api/v1/session") and method not in ("GET", "HEAD"):
         # The host would not sign the browser in, but whoever has the application's token.
-        return 409, "Signing in and out is up to the application that this dashboard is a part of."
+        return 409, "conflict", "signing in and out is up to the application that this dashboard is a part of"
     if any(part in (".", "..") for part in path.split("/")):
-        return 404, "There is nothing here."
+        return 404, "not-found", f"there is nothing at /{path}"
     return None
 
 
@@ -168,9 +170,8 @@ async def redirect(send: Send, to: str, query: bytes) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _say(send: Send, status: int, text: str) -> None:
-    body = text.encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+async def _say(send: Send, status: int, body: bytes, kind: bytes) -> None:
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
