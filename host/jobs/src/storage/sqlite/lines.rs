@@ -15,6 +15,7 @@ use super::{
     tx::Tx,
     words::unsigned,
 };
+use crate::storage::Signal;
 
 /// The lines that a job counts in, in the order in which they are looked at: those of its queue and its handler where these
 /// have limits, and that of its key.
@@ -150,9 +151,11 @@ pub(super) fn ran(tx: &mut Tx<'_>, queue: i64, handler: i64, key: Option<&str>, 
             )?
             .query_row((&line, change), |row| row.get::<_, i64>(0))?;
         if held > 0 {
-            look_for_room(tx, &line)?;
+            let room_at = look_for_room(tx, &line)?;
             if change < 0 {
                 tx.effects.consequences.room(line);
+            } else if room_at.is_some() {
+                tx.signal(Signal::Work);
             }
         } else if change < 0 {
             forget_where_empty(tx, &line)?;
@@ -167,8 +170,8 @@ pub(super) fn forget_where_empty(tx: &Tx<'_>, line: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Works out anew when there is room in a line for those that wait there.
-pub(super) fn look_for_room(tx: &mut Tx<'_>, line: &str) -> Result<(), Fault> {
+/// Works out anew when there is room in a line for those that wait there, and gives that instant where one is known.
+pub(super) fn look_for_room(tx: &mut Tx<'_>, line: &str) -> Result<Option<Timestamp>, Fault> {
     let Counted { running, held } = counted(tx, line)?;
     let at = if held > 0 {
         let rules = tx.rules()?;
@@ -179,7 +182,7 @@ pub(super) fn look_for_room(tx: &mut Tx<'_>, line: &str) -> Result<(), Fault> {
     tx.db
         .prepare_cached("UPDATE limit_lines SET room_at = ?2 WHERE target = ?1 AND room_at IS NOT ?2")?
         .execute((line, at.map(|at| at.0)))?;
-    Ok(())
+    Ok(at)
 }
 
 /// Moves a job that is ready from its own line to that of a limit.
@@ -204,7 +207,11 @@ pub(super) fn join(tx: &mut Tx<'_>, job: &Job) -> Result<(), Fault> {
              ON CONFLICT DO UPDATE SET held = held + 1",
         )?
         .execute([line])?;
-    look_for_room(tx, line)
+    if look_for_room(tx, line)?.is_some() {
+        // Whoever promotes sleeps until the next instant that it knows of, and this may come before.
+        tx.signal(Signal::Work);
+    }
+    Ok(())
 }
 
 /// Takes a job out of the line of a limit; gives how many that were.
