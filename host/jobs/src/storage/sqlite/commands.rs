@@ -5,10 +5,11 @@ use windlass_api::{JobId, RequeueRequest, ServerId, State};
 
 use super::{
     fault::Fault,
-    modules,
-    record::{COLUMN_COUNT, Job, columns},
+    flow, modules,
+    record::{COLUMN_COUNT, Job, columns, ties},
     settle::delete_reason,
     tx::Tx,
+    unique,
     words::{self, Ask, Word},
 };
 use crate::{
@@ -62,6 +63,10 @@ pub(super) fn requeue(tx: &mut Tx<'_>, id: JobId, how: RequeueRequest, by: &str)
     if unexpected || matches!(from, State::Enqueued | State::Processing) {
         return Ok(Commanded::Refused(from));
     }
+    if let Some(holder) = unique::in_the_way(tx, &job)? {
+        return Ok(Commanded::Conflict(holder));
+    }
+    unique::hold_again(tx, &job)?;
     let before = job.place();
     (job.attempt, job.losses) = (0, 0);
     (job.ask, job.asked_by) = (None, None);
@@ -83,6 +88,10 @@ pub(super) fn requeue(tx: &mut Tx<'_>, id: JobId, how: RequeueRequest, by: &str)
         let path = tx.handler_path(job.handler)?;
         job.mode = modules::active_mode(tx, &path)?.unwrap_or(job.mode);
     }
+    if job.is_tied(ties::CONTINUES) {
+        flow::wait_no_longer(tx, &mut job)?;
+    }
+    job.expires_at = None;
     job.become_ready(tx, Some("requeued".into()));
     job.record_step(tx, from, by)?;
     job.save(tx, before)?;
