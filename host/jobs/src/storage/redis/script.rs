@@ -36,7 +36,7 @@ impl Script {
 }
 
 const COMMON: &str = include_str!("scripts/common.lua");
-const MOVES: &str = include_str!("scripts/moves.lua");
+const MOVES: &str = concat!(include_str!("scripts/moves.lua"), include_str!("scripts/commit.lua"));
 const FLOW: &str = include_str!("scripts/flow.lua");
 const BIRTHS: &str = include_str!("scripts/births.lua");
 const RULES: &str = include_str!("scripts/rules.lua");
