@@ -5,8 +5,8 @@
 -- ARGV[7]   tokens whose answers came, 8 bytes each       ARGV[8]  tokens whose answers did not come
 -- ARGV[9…]  queues; all that are not paused where there are none
 -- Result    the ids of damaged jobs that were passed over, the lost tokens of which jobs are still to be handed over, 1
---           where the answer would have become too large or too many were passed over and there is more (else 0), the ids
---           of the jobs that ended by it, then for each job its id, its record and what never changes of it
+--           where there may be work left (else 0), the ids of the jobs that ended by it, then for each job its id, its
+--           record and what never changes of it
 local server = ARGV[3]
 local about = redis.call('HMGET', P .. 'v:' .. server, 'host', 'dead')
 if not about[1] or about[2] then
@@ -270,6 +270,6 @@ if #answer > 4 or is_stale or next(pops) or next(hdels) or next(hsets) then
   if #ripples > 0 then flow.ripple_on(CHILDREN_IN_STEP) end
   commit()
 end
-answer[1], answer[3] = table.concat(broken), (is_cut or passed == PASSED) and 1 or 0
+answer[1], answer[3] = table.concat(broken), (is_cut or work) and 1 or 0
 answer[4] = table.concat(ends)
 return answer

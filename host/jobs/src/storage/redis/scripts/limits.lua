@@ -125,6 +125,8 @@ local limits = lazily(function()
         hold(job)
         touch(one[1], at or FAR)
         save(job)
+        -- Whoever promotes may have to do so earlier now.
+        if at then work = true end
         return true
       end
     end
