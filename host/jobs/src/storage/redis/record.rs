@@ -66,7 +66,7 @@ pub(super) struct More {
     /// Whether it was made to wait for them.
     pub(super) waited: bool,
     /// In the line of which limit it waits: 0 in none, 1 its queue's, 2 its handler's, 3 its key's.
-    held: u8,
+    pub(super) held: u8,
     pub(super) expires_at: Option<Timestamp>,
     pub(super) limit_key: Option<LimitKey>,
     pub(super) unique: Option<UniqueRule>,
