@@ -12,7 +12,7 @@ use windlass_jobs::{
         Timestamp, UniqueRule,
     },
     storage::{
-        JobStore as _, LimitStore as _, MAX_LIMITS, QueueStore as _, ServerStore as _, StorageError, Transfer as _,
+        JobStore as _, LimitStore as _, MAX_LIMITS, ServerStore as _, StorageError, Transfer as _,
         redis::{RedisOptions, RedisStorage},
     },
 };
@@ -173,8 +173,7 @@ async fn a_holder_that_is_gone_or_damaged_does_not_count() {
     let storage = open_on(&namespace, &clock).await;
     let states = State::ALL.iter().copied().collect();
     let rule = UniqueRule { key: Digest([1; 32]), states, period_ms: None, on_conflict: OnConflict::Reject };
-    let only =
-        || NewJob { conditions: Conditions { unique: Some(rule.clone()), ..Conditions::default() }, ..job() };
+    let only = || NewJob { conditions: Conditions { unique: Some(rule.clone()), ..Conditions::default() }, ..job() };
     let (first, second, third) = (only(), only(), only());
     storage.enqueue(vec![first.clone()], "ann").await.unwrap();
     assert!(storage.enqueue(vec![second.clone()], "ann").await.is_err());
@@ -196,7 +195,8 @@ async fn a_replacement_of_a_job_of_the_same_call_leaves_no_trace_of_the_first() 
         conditions: Conditions { unique: Some(rule.clone()), ..Conditions::default() },
         ..job()
     };
-    let jobs = vec![with(Start::After(50), "1"), with(Start::Now, "2"), with(Start::After(70), "3"), with(Start::Now, "4")];
+    let jobs =
+        vec![with(Start::After(50), "1"), with(Start::Now, "2"), with(Start::After(70), "3"), with(Start::Now, "4")];
     let id = jobs[0].id;
     let enqueued = storage.enqueue(jobs, "ann").await.unwrap();
     assert!(enqueued.iter().all(|job| job.id == id) && enqueued[3].replaced);
@@ -352,33 +352,29 @@ async fn whatever_limits_are_put_and_removed_everything_drains() {
     }
 }
 
-/// How many commands the server carried out, those of scripts included, and how much they did.
-fn commands(redis: &Redis) -> u64 {
+/// How often a command was called since the last look, by scripts too.
+fn calls_of(redis: &Redis, command: &str) -> u64 {
     let stats = redis.ask(&["INFO", "commandstats"]).unwrap();
-    let calls = stats.lines().filter_map(|line| line.split("calls=").nth(1)?.split(',').next()?.parse::<u64>().ok());
-    calls.sum()
+    redis.ask(&["CONFIG", "RESETSTAT"]).unwrap();
+    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+    line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
 }
 
 #[tokio::test]
-async fn a_job_without_conditions_costs_one_look_at_the_limits_more_per_call() {
+async fn without_limits_a_claim_or_a_settlement_looks_once_whether_there_are_any_and_an_enqueue_never() {
     let redis = Redis::start().unwrap();
     let storage = RedisStorage::connect(&redis.url(), RedisOptions::default()).await.unwrap();
     let host = server(&*storage).await;
-    // So that every script is known.
-    for _ in 0..2 {
-        storage.enqueue(vec![job()], "ann").await.unwrap();
-        let run = claim(&*storage, host, 1).await.remove(0);
-        success(&*storage, &run).await.unwrap();
-    }
-    redis.ask(&["CONFIG", "RESETSTAT"]).unwrap();
-    let before = commands(&redis);
+    calls_of(&redis, "hgetall");
     storage.enqueue((0..100).map(|_| job()).collect(), "ann").await.unwrap();
-    let enqueued = commands(&redis);
+    assert_eq!(calls_of(&redis, "hgetall"), 0);
     let runs = claim(&*storage, host, 100).await;
-    let claimed = commands(&redis);
-    for run in &runs {
+    assert_eq!((runs.len(), calls_of(&redis, "hgetall")), (100, 1));
+    for run in &runs[..10] {
         success(&*storage, run).await.unwrap();
     }
-    let settled = commands(&redis);
-    eprintln!("enqueue {}, claim {}, 100 settlements {}", enqueued - before, claimed - enqueued, settled - claimed);
+    assert_eq!(calls_of(&redis, "hgetall"), 10);
+    // Nothing of jobs with relatives is looked at for jobs that have none.
+    success(&*storage, &runs[10]).await.unwrap();
+    assert_eq!(calls_of(&redis, "lrange"), 0);
 }

@@ -19,8 +19,10 @@ pub(super) fn rule_numbers(rule: &LimitRule) -> [u64; 3] {
 
 fn read(fields: &mut List) -> Result<LimitView, StorageError> {
     let target = fields.text()?;
-    let target: LimitTarget =
-        target.parse().map_err(|error| damaged(format_args!("the limit `{target}`"), error))?;
+    let target: LimitTarget = target.parse().map_err(|error| damaged(format_args!("the limit `{target}`"), error))?;
+    if fields.is_empty() {
+        return Err(damaged(format_args!("the limit `{target}`"), "its rule cannot be read"));
+    }
     let (concurrency, count, period_ms) = (fields.number::<u32>()?, fields.number::<u32>()?, fields.number::<u64>()?);
     let rule = LimitRule {
         concurrency: (concurrency > 0).then_some(concurrency),

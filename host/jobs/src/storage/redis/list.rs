@@ -208,7 +208,11 @@ impl RedisStorage {
         let looks = if filter.text.is_some() { LOOKS_AT_TEXT } else { LOOKS };
         let looks = looks.min(FETCHED / search.indexes.len().max(1)).max(20);
         // Where every job that is looked at passes, no more need be looked at than are wanted.
-        let looks = if answers_alone(filter) && filter.text.is_none() && filter.reason.is_none() { looks.min(wanted.max(20)) } else { looks };
+        let looks = if answers_alone(filter) && filter.text.is_none() && filter.reason.is_none() {
+            looks.min(wanted.max(20))
+        } else {
+            looks
+        };
         let bound = |bound: Option<i64>, none: &str| bound.map_or_else(|| none.to_owned(), |at| at.to_string());
         let number = |at: Option<Timestamp>| at.map(|at| at.0.to_string()).unwrap_or_default();
         let mut call = self.call(&script::LIST);

@@ -1,7 +1,8 @@
 -- All limits.
 -- ARGV[3]  the most keys that one is shown with the sums of
 -- Result   for each: its target, how many at once, how many starts, in which period (0 for any), how many jobs run under it
---          and wait for room, and for the beginning of keys how many have such jobs (nothing for others)
+--          and wait for room, and for the beginning of keys how many have such jobs (nothing for others); of one that
+--          is damaged its target alone
 local most, answer = tonumber(ARGV[3]), {}
 -- So many keys are looked at for one limit, of which others may have limits of their own.
 local LOOKS = 10 * most
@@ -13,6 +14,10 @@ local function counts_of(limit)
 end
 if not load_rules() then
   return answer
+end
+local all = redis.call('HGETALL', P .. 'limits')
+for at = 1, #all, 2 do
+  if not read_rule(all[at + 1]) then answer[#answer + 1] = { all[at] } end
 end
 for limit, rule in pairs(rules.exact) do
   local running, held = counts_of(limit)
