@@ -24,20 +24,27 @@
 //! Behind a pooler that hands each transaction to another connection every step is a transaction whose statements are not
 //! kept prepared, and hosts look for work each second instead of listening.
 
+mod audit;
 mod claim;
 mod claims;
 mod commands;
+mod conditioned;
+mod conditions;
 mod core;
 mod damage;
 mod enqueue;
+mod expiry;
 mod export;
 mod fault;
 mod findings;
+mod flow;
 mod guest;
 mod hub;
 mod import;
 mod intake;
 mod lanes;
+mod limited;
+mod limits;
 mod listen;
 mod modules;
 mod news;
@@ -49,6 +56,9 @@ mod promote;
 mod prune;
 mod queues;
 mod record;
+mod ripples;
+mod rooms;
+mod rules;
 mod salvage;
 mod schedule;
 mod schema;
@@ -60,7 +70,7 @@ mod stores;
 mod tally;
 mod texts;
 mod tx;
-mod unready;
+mod unique;
 mod words;
 
 pub use options::{PostgresOptions, Role};
