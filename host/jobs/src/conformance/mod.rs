@@ -15,6 +15,7 @@ pub mod commanding;
 pub mod counting;
 mod decorate;
 pub mod deploying;
+pub mod draining;
 pub mod enduring;
 pub mod enqueueing;
 pub mod expiring;
@@ -299,6 +300,9 @@ macro_rules! conformance_suite {
                 a_cursor_that_is_none_of_the_audit_log_is_refused,
                 old_entries_are_pruned,
                 the_audit_log_is_moved_where_there_is_none_yet,
+            }
+            draining {
+                whatever_is_done_no_job_is_left_behind_and_no_limit_exceeded,
             }
             model {
                 whatever_is_done_the_storage_agrees_with_the_model,
