@@ -84,7 +84,8 @@ async fn requeue_held(
     {
         return Ok(Commanded::Conflict(holder));
     }
-    if job.traits & traits::PARENTS != 0 {
+    let is_child = job.traits & traits::PARENTS != 0;
+    if is_child {
         flow::let_go(tx, job.seq).await?;
     }
     let mut change = job.change();
@@ -108,6 +109,9 @@ async fn requeue_held(
     }
     if how.newest {
         job.version = None;
+    }
+    // No activation moves what waits for its parents.
+    if how.newest || (is_child && job.version.is_none()) {
         let path = tx.handler_path(job.handler).await?;
         job.mode = modules::active_mode(tx, &path).await?.unwrap_or(job.mode);
     }

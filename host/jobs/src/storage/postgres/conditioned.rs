@@ -21,6 +21,7 @@ use super::{
     flow::{self, Edge, PARENT_GONE, PARENTS, Standing, Verdict, begin, judge},
     number::next_number,
     record::{self, Job, traits},
+    ripples,
     tally::Happened,
     tx::Tx,
     unique::{self, Holder},
@@ -30,6 +31,15 @@ use crate::{NewJob, Start, storage::Refusal};
 
 /// Why a job changes whose payload and time another one replaced.
 const REPLACED: &str = "replaced";
+
+/// How parents are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parents {
+    /// They are held until the transaction ends, so that none of them ends without its children being told.
+    Held,
+    /// They are only read, since nobody may wait for an application's transaction: promotions look again once it is committed.
+    LookedAtLater,
+}
 
 /// Jobs that are stored all or none.
 pub(super) struct Call<'a> {
@@ -54,7 +64,7 @@ pub(super) async fn store_leniently(tx: &mut Tx<'_>, incoming: Vec<Incoming<'_>>
     }
     let names = Names::of(incoming.iter().map(|incoming| incoming.job));
     let known = names.known_at_last(tx).await?;
-    store(tx, &[Call { jobs: incoming, is_lenient: true }], &names, &known).await?;
+    store(tx, &[Call { jobs: incoming, is_lenient: true }], &names, &known, Parents::Held).await?;
     Ok(())
 }
 
@@ -64,20 +74,26 @@ pub(super) async fn store(
     calls: &[Call<'_>],
     names: &Names<'_>,
     known: &KnownNames,
+    how: Parents,
 ) -> Result<Vec<Answer>, Fault> {
     let jobs = || calls.iter().flat_map(|call| call.jobs.iter().map(|incoming| incoming.job));
     let keys = unique::keys_of(jobs());
     let entries = unique::hold(tx, &keys).await?;
     let holders = unique::holders(tx, &entries).await?;
     let existing = existing(tx, jobs()).await?;
-    let mut needed = BTreeSet::new();
+    let parents = jobs().flat_map(|job| job.conditions.after.iter().flat_map(|after| after.jobs.iter().copied()));
+    let parents = parents.collect::<BTreeSet<_>>();
+    let mut needed = if how == Parents::Held { parents.clone() } else { BTreeSet::new() };
     for job in jobs() {
-        needed.extend(job.conditions.after.iter().flat_map(|after| &after.jobs));
         let replacing = job.conditions.unique.as_ref().filter(|rule| rule.on_conflict == OnConflict::Replace);
         needed.extend(replacing.and_then(|rule| holders.get(&rule.key)).map(|holder| holder.id));
     }
     let held = Job::held_all(tx, &needed).await?;
-    let mut plan = Plan::new(tx.now(), existing, holders, &held, names, known);
+    let mut there = held.values().map(|job| (job.id, (job.seq, job.state))).collect::<HashMap<_, _>>();
+    if how == Parents::LookedAtLater {
+        there.extend(flow::states(tx, &parents).await?);
+    }
+    let mut plan = Plan::new(tx.now(), existing, holders, &held, &there, names, known);
     // What has been held is as it is now.
     plan.holders.retain(|_, holder| match held.get(&holder.id) {
         Some(job) => {
@@ -88,7 +104,11 @@ pub(super) async fn store(
     });
     let answers = calls.iter().map(|call| plan.decide(call)).collect();
     let Plan { made, by_id, holders, replacements, .. } = plan;
-    write(tx, &made, &by_id, &holders, &held).await?;
+    let children = write(tx, &made, &by_id, &holders, &there).await?;
+    match how {
+        Parents::Held => mark(tx, &held, &parents, &by_id).await?,
+        Parents::LookedAtLater => ripples::look_later(tx, &children).await?,
+    }
     for replacement in &replacements {
         replace(tx, replacement).await?;
     }
@@ -126,6 +146,8 @@ struct Plan<'a> {
     now: Timestamp,
     existing: HashSet<JobId>,
     held: &'a HashMap<JobId, Job>,
+    /// The numbers and states of parents, and of what is held.
+    there: &'a HashMap<JobId, (i64, State)>,
     names: &'a Names<'a>,
     known: &'a KnownNames,
     made: Vec<Made<'a>>,
@@ -140,11 +162,12 @@ impl<'a> Plan<'a> {
         existing: HashSet<JobId>,
         holders: HashMap<Digest, Holder>,
         held: &'a HashMap<JobId, Job>,
+        there: &'a HashMap<JobId, (i64, State)>,
         names: &'a Names<'a>,
         known: &'a KnownNames,
     ) -> Self {
         let (made, by_id, replacements) = (Vec::new(), HashMap::new(), Vec::new());
-        Self { now, existing, held, names, known, made, by_id, holders, replacements }
+        Self { now, existing, held, there, names, known, made, by_id, holders, replacements }
     }
 
     /// Decides about a call, and takes back what it has planned for it where one of its jobs is refused.
@@ -243,7 +266,7 @@ impl<'a> Plan<'a> {
     /// The state of a job that is there, or stands earlier in what is stored.
     fn state_of(&self, id: JobId) -> Option<State> {
         let made = self.by_id.get(&id).and_then(|at| self.made.get(*at));
-        made.map(|made| made.standing.state).or_else(|| self.held.get(&id).map(|job| job.state))
+        made.map(|made| made.standing.state).or_else(|| self.there.get(&id).map(|(_, state)| *state))
     }
 
     /// The state that a holder comes into with the start of another job.
@@ -261,22 +284,21 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Stores what was planned.
+/// Stores what was planned; gives the numbers of the children that have not ended.
 async fn write(
     tx: &mut Tx<'_>,
     made: &[Made<'_>],
     by_id: &HashMap<JobId, usize>,
     holders: &HashMap<Digest, Holder>,
-    held: &HashMap<JobId, Job>,
-) -> Result<(), Fault> {
+    there: &HashMap<JobId, (i64, State)>,
+) -> Result<Vec<i64>, Fault> {
     if made.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let seqs = draw(tx, made.len()).await?;
     insert(tx, made, &seqs).await?;
     let seq_of = |id: &JobId| by_id.get(id).and_then(|at| seqs.get(*at)).copied();
     let parents = made.iter().flat_map(|made| &made.parents).map(|(parent, _)| *parent).collect::<BTreeSet<_>>();
-    mark(tx, held, &parents).await?;
     let (mut changes, mut rows, mut edges) = (Vec::new(), Vec::new(), Vec::new());
     for (made, seq) in made.iter().zip(&seqs) {
         let conditions = &made.job.conditions;
@@ -295,7 +317,7 @@ async fn write(
         }
         if is_child {
             let edge = |(parent, met): &(JobId, bool)| {
-                let number = seq_of(parent).or_else(|| held.get(parent).map(|job| job.seq)).unwrap_or(0);
+                let number = seq_of(parent).or_else(|| there.get(parent).map(|(seq, _)| *seq)).unwrap_or(0);
                 Edge { parent: number, parent_id: *parent, met: *met }
             };
             edges.push((*seq, ends, made.parents.iter().map(edge).collect::<Vec<_>>()));
@@ -314,7 +336,7 @@ async fn write(
     let numbers = made.iter().zip(&seqs).map(|(made, seq)| (made.job.id.0, *seq)).collect();
     enqueue::store_tags(tx, &incoming.iter().collect::<Vec<_>>(), &numbers).await?;
     tx.told.work = true;
-    Ok(())
+    Ok(edges.into_iter().filter(|(_, has_ended, _)| !has_ended).map(|(seq, ..)| seq).collect())
 }
 
 fn job(made: &Made<'_>, seq: i64, now: Timestamp, traits: i16) -> Job {
@@ -350,7 +372,15 @@ fn job(made: &Made<'_>, seq: i64, now: Timestamp, traits: i16) -> Job {
 }
 
 /// Marks the parents that were there before as such.
-async fn mark(tx: &mut Tx<'_>, held: &HashMap<JobId, Job>, parents: &BTreeSet<JobId>) -> Result<(), Fault> {
+async fn mark(
+    tx: &mut Tx<'_>,
+    held: &HashMap<JobId, Job>,
+    parents: &BTreeSet<JobId>,
+    by_id: &HashMap<JobId, usize>,
+) -> Result<(), Fault> {
+    if by_id.is_empty() {
+        return Ok(());
+    }
     let new = parents.iter().filter_map(|id| held.get(id)).filter(|job| job.traits & traits::CHILDREN == 0);
     let (ended, live) = new.partition::<Vec<_>, _>(|job| job.state.is_final());
     let live = live.into_iter().map(|job| job.id.0).collect();

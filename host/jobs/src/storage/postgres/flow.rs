@@ -2,6 +2,8 @@
 //!
 //! Who continues whom is kept as edges, a row for each parent of a child. An edge that is met no longer holds its child back.
 
+use std::collections::{BTreeSet, HashMap};
+
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 use windlass_api::{ContinueOn, HandlerPath, JobId, Mode, Page, Relations, Relative, State, Timestamp};
@@ -121,6 +123,25 @@ pub(super) async fn keep_edges(tx: &mut Tx<'_>, edges: &[(i64, bool, Vec<Edge>)]
         .bind(all.iter().map(|(_, done, ..)| *done).collect::<Vec<_>>());
     tx.run(query).await?;
     Ok(())
+}
+
+/// The numbers and states of jobs, as they are at this moment. Those that are not there are left out.
+pub(super) async fn states(tx: &mut Tx<'_>, ids: &BTreeSet<JobId>) -> Result<HashMap<JobId, (i64, State)>, Fault> {
+    let query = tx
+        .query(
+            "SELECT w.id, j.seq, coalesce(l.state, e.state) FROM unnest($1::uuid[]) AS w (id)
+             CROSS JOIN LATERAL (SELECT seq FROM @jobs WHERE id = w.id LIMIT 1) j
+             LEFT JOIN LATERAL (
+                 SELECT state FROM @live WHERE state + 0 IN (0, 1, 2, 3) AND seq = j.seq LIMIT 1) l ON true
+             LEFT JOIN LATERAL (SELECT state FROM @ended WHERE state IN (4, 5, 6) AND seq = j.seq LIMIT 1) e ON true
+             WHERE coalesce(l.state, e.state) IS NOT NULL",
+        )
+        .bind(ids.iter().map(|id| id.0).collect::<Vec<_>>());
+    let mut states = HashMap::new();
+    for row in tx.all(query).await? {
+        states.insert(JobId(row.try_get(0)?), (row.try_get(1)?, State::from_number(row.try_get(2)?)?));
+    }
+    Ok(states)
 }
 
 /// Marks jobs, whose rows must be held, as those that others continue.

@@ -6,7 +6,7 @@ use sqlx::{Connection, PgConnection, Row};
 use windlass_api::{Enqueued, Timestamp};
 
 use super::{
-    conditioned::{self, Call},
+    conditioned::{self, Call, Parents},
     core::{Core, TRIES, step, step_aside},
     enqueue::{self, Incoming, KnownNames, Names, Numbers},
     fault::Fault,
@@ -114,7 +114,7 @@ async fn store(
         let row = tx.first(query).await?.ok_or(Fault::Again)?;
         tx.began_at = Some(Timestamp(row.try_get(0)?));
     }
-    let answer = conditioned::store(tx, calls, names, known).await?.pop().ok_or(Fault::Again)?;
+    let answer = conditioned::store(tx, calls, names, known, Parents::LookedAtLater).await?.pop().ok_or(Fault::Again)?;
     let enqueued = answer.map_err(|(position, refusal)| Fault::Refused(position, refusal))?;
     tell(core, tx).await?;
     Ok(enqueued)

@@ -12,8 +12,8 @@ use super::{
     conditions::{self, Kept},
     enqueue::HANDLER_MISSING,
     fault::Fault,
-    flow::{self, Edge, PARENT_GONE, PARENTS, Verdict, begin, judge},
-    limits, modules,
+    flow::{self, Edge, PARENTS, Verdict, judge},
+    limits, looks, modules,
     notes::{self, Lines},
     number::next_number,
     record::{self, Change, Job, Line, traits},
@@ -380,17 +380,10 @@ async fn import_parents(
     flow::mark_parents(tx, live, ended).await?;
     let now = tx.now();
     if is_waiting(&change.job) && is_gone {
-        change.job.become_now(now, State::Deleted, Some(PARENT_GONE));
-        change.record_step(now, State::Awaiting, IMPORT);
+        looks::delete_now(change, now, IMPORT);
     } else if is_waiting(&change.job) && !waits {
         let active = modules::active_mode(tx, path).await?;
-        let start = record.start.unwrap_or(Start::Now);
-        let standing = begin(start, now, active.unwrap_or(change.job.mode), active);
-        change.job.mode = standing.mode;
-        change.job.ready_at = now;
-        change.job.become_now(now, standing.state, standing.reason);
-        change.job.at = standing.at;
-        change.record_step(now, State::Awaiting, IMPORT);
+        looks::begin_now(change, record.start.unwrap_or(Start::Now), active, now, IMPORT);
     }
     if change.job.state.is_final() {
         change.job.expires_at = None;

@@ -6,7 +6,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use windlass_api::Enqueued;
 
 use super::{
-    conditioned::{self, Call},
+    conditioned::{self, Call, Parents},
     core::{Core, attempt},
     enqueue::{self, Incoming, Names},
     fault::Fault,
@@ -136,7 +136,7 @@ pub(super) async fn store_calls(
     // By itself, so that whoever waits for one of these names does not wait for jobs too.
     let know = async |tx: &mut Tx<'_>| names.known_at_last(tx).await;
     let known = attempt!(core, Kind::Several, |tx| know(tx)).0?;
-    let store = async |tx: &mut Tx<'_>| conditioned::store(tx, &calls, &names, &known).await;
+    let store = async |tx: &mut Tx<'_>| conditioned::store(tx, &calls, &names, &known, Parents::Held).await;
     let (outcome, told) = attempt!(core, Kind::Several, |tx| store(tx));
     let answers = outcome?;
     core.tell(told).await;

@@ -46,6 +46,7 @@ mod lanes;
 mod limited;
 mod limits;
 mod listen;
+mod looks;
 mod modules;
 mod news;
 mod notes;

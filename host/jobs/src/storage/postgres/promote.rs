@@ -84,7 +84,7 @@ pub(super) async fn promote(tx: &mut Tx<'_>, limit: usize) -> Result<Promoted, F
     let woken = wake_awaiting(tx, left.min(modules::SLICE)).await?;
     left = left.saturating_sub(woken);
     let rippled = ripples::go_on(tx, left).await?;
-    left = left.saturating_sub(rippled.moved);
+    left = left.saturating_sub(rippled.looked_at);
     let let_go = rooms::let_go(tx, left).await?;
     let query = tx.query("SELECT at FROM @live WHERE state = 0 ORDER BY at LIMIT 1");
     let due_at = tx.first(query).await?.map(|row| row.try_get(0)).transpose()?.map(Timestamp);

@@ -68,15 +68,14 @@ pub(super) async fn set_paused(tx: &mut Tx<'_>, name: &QueueName, paused: bool) 
     Ok(())
 }
 
-/// The earliest head of each queue's lines, and of what is held of it: a look at each, however long they are.
+/// The earliest head of each queue's lines: a look at each, however long they are.
 const QUEUES: &str = "
-SELECT q.n, q.name, q.paused, least((
+SELECT q.n, q.name, q.paused, (
     SELECT min(h.ready_at) FROM (VALUES (0::smallint), (1::smallint)) AS m (mode), generate_series(0, 9) AS p (priority)
     CROSS JOIN LATERAL (
         SELECT ready_at FROM @live WHERE state = 2 AND held IS NULL AND mode = m.mode AND queue = q.n
             AND priority = p.priority::smallint
-        ORDER BY ready_at LIMIT 1) h), (
-    SELECT ready_at FROM @live WHERE held IS NOT NULL AND queue = q.n ORDER BY ready_at LIMIT 1))
+        ORDER BY ready_at LIMIT 1) h)
 FROM @queues q WHERE q.paused OR q.n = ANY ($1::integer[]) ORDER BY q.name COLLATE \"C\"";
 
 pub(super) async fn queues(tx: &mut Tx<'_>) -> Result<Vec<QueueView>, Fault> {

@@ -9,6 +9,9 @@
 //! A ripple is written in the step that ends the job. The same step works off some of it, promotions the rest. Children that
 //! somebody holds at the moment are never waited for: the ripple stays, and goes on with them later. The ripples of one parent
 //! are worked off in their order.
+//!
+//! A child that was stored in an application's own transaction asks for a look at its parents in the same list, since nobody held
+//! them for it: see [`looks`](super::looks).
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -21,7 +24,8 @@ use windlass_api::{ContinueOn, Mode, State};
 
 use super::{
     fault::Fault,
-    flow::{PARENT_GONE, Verdict, begin, judge, start_of},
+    flow::{Verdict, judge, start_of},
+    looks::{self, Look, delete, go_on_with},
     promote::SCHEDULER,
     record::{self, Change, Job, MORE, live, made, traits},
     tx::Tx,
@@ -40,11 +44,29 @@ const SLICE: usize = 1_000;
 /// How long one promotion works at ripples, about.
 const MOST_TIME: Duration = Duration::from_millis(500);
 
+/// What stands for an outcome where the parents of a job are to be looked at: no job ends so.
+const LOOK: State = State::Scheduled;
+
+/// Has the parents of children looked at by a promotion.
+pub(super) async fn look_later(tx: &mut Tx<'_>, children: &[i64]) -> Result<(), Fault> {
+    if children.is_empty() {
+        return Ok(());
+    }
+    let query = tx
+        .query("INSERT INTO @ripples (parent, outcome, after, upto) SELECT c, $2, 0, 0 FROM unnest($1::bigint[]) AS c")
+        .bind(children.to_vec())
+        .bind(LOOK.number());
+    tx.run(query).await?;
+    Ok(())
+}
+
 /// The end of a job, on its way to the children.
 #[derive(Clone, Copy, Debug)]
 struct Ripple {
     n: i64,
+    /// The job that ended; the child where its parents are to be looked at.
     parent: i64,
+    /// How it ended; [`LOOK`] where parents are to be looked at.
     outcome: State,
     after: i64,
     upto: i64,
@@ -55,7 +77,7 @@ struct Ripple {
 struct Worked {
     /// How many children were looked at.
     looked_at: usize,
-    /// How many of them go on.
+    /// How many of them became enqueued.
     moved: usize,
     /// Whether nothing is left of the ripple.
     is_over: bool,
@@ -70,7 +92,9 @@ struct Worked {
 /// What is left of the ripples after a promotion.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Left {
+    /// How many children became enqueued, and how many were looked at.
     pub(super) moved: usize,
+    pub(super) looked_at: usize,
     /// Whether there is more that could be done at once.
     pub(super) more: bool,
     /// Whether something waits for others to let go of it.
@@ -124,6 +148,7 @@ pub(super) async fn go_on(tx: &mut Tx<'_>, limit: usize) -> Result<Left, Fault> 
                 let worked = work_at(tx, ripple, budget.min(SLICE)).await?;
                 budget -= worked.looked_at.max(1).min(budget);
                 left.moved += worked.moved;
+                left.looked_at += worked.looked_at;
                 if worked.is_held_up {
                     left.blocked = true;
                     held_up.insert(ripple.parent);
@@ -226,6 +251,9 @@ async fn finish(tx: &mut Tx<'_>, children: Vec<i64>) -> Result<(), Fault> {
 
 /// Works at one ripple, for at most as many children.
 async fn work_at(tx: &mut Tx<'_>, ripple: Ripple, most: usize) -> Result<Worked, Fault> {
+    if ripple.outcome == LOOK {
+        return look(tx, ripple).await;
+    }
     const CHILDREN: &str = concat!(
         live!(
             "e.child, w.there, c.continues_on, c.start, c.start_value, h.active_mode",
@@ -271,29 +299,37 @@ async fn work_at(tx: &mut Tx<'_>, ripple: Ripple, most: usize) -> Result<Worked,
             Verdict::Met => met.push((child, job, start_of(row.try_get(MORE + 3)?, row.try_get(MORE + 4)?), mode(row)?)),
             Verdict::Waits => {}
             Verdict::Cannot => {
-                let mut change = job.change();
-                change.job.become_now(now, State::Deleted, Some(PARENT_GONE));
-                change.record_step(now, State::Awaiting, SCHEDULER);
-                changes.push(change);
+                changes.push(delete(job, now, SCHEDULER));
             }
         }
     }
     let free = meet(tx, ripple.parent, met.iter().map(|(child, ..)| *child).collect()).await?;
     for (_, job, start, active) in met.into_iter().filter(|(child, ..)| free.contains(child)) {
-        let mut change = job.change();
-        let standing = begin(start, now, active.unwrap_or(change.job.mode), active);
-        change.job.mode = standing.mode;
-        change.job.ready_at = now;
-        change.job.become_now(now, standing.state, standing.reason);
-        change.job.at = standing.at;
-        change.record_step(now, State::Awaiting, SCHEDULER);
+        let change = go_on_with(job, start, active, now, SCHEDULER);
+        worked.moved += usize::from(change.job.state == State::Enqueued);
         changes.push(change);
-        worked.moved += 1;
     }
     record::write(tx, &changes).await?;
     worked.new = note(tx, &changes).await?;
     worked.is_over = !worked.is_held_up && rows.len() < most;
     keep(tx, ripple.n, (!worked.is_over).then_some(worked.after)).await?;
+    Ok(worked)
+}
+
+/// Looks at the parents of one job.
+async fn look(tx: &mut Tx<'_>, ripple: Ripple) -> Result<Worked, Fault> {
+    let mut worked = Worked { looked_at: 1, ..Worked::default() };
+    match looks::look(tx, ripple.parent).await? {
+        Look::HeldUp => worked.is_held_up = true,
+        Look::Done(change) => {
+            worked.is_over = true;
+            let changes = change.into_iter().collect::<Vec<_>>();
+            worked.moved = changes.iter().filter(|change| change.job.state == State::Enqueued).count();
+            record::write(tx, &changes).await?;
+            worked.new = note(tx, &changes).await?;
+            keep(tx, ripple.n, None).await?;
+        }
+    }
     Ok(worked)
 }
 

@@ -18,7 +18,6 @@ CREATE INDEX live_first ON @live (mode, (priority + 0), ready_at, seq) WHERE sta
 CREATE INDEX live_awaiting ON @live (handler, seq) WHERE state = 1 AND reason = 'handler-missing';
 CREATE INDEX live_expiring ON @live (expires_at, seq) WHERE expires_at IS NOT NULL;
 CREATE INDEX live_held ON @live (held, priority, ready_at, seq) WHERE held IS NOT NULL;
-CREATE INDEX live_held_by_queue ON @live (queue, ready_at) WHERE held IS NOT NULL;
 
 -- A job that succeeded and is kept for its children counts as if it had ended at `kept_at`.
 ALTER TABLE @ended ADD COLUMN traits smallint, ADD COLUMN kept_at bigint;
