@@ -109,7 +109,9 @@ async fn hold_parents(tx: &mut Tx<'_>, child: i64) -> Result<Option<Vec<(i16, St
         .query(
             "SELECT e.place, e.met, w.there, l.id, l.state, x.seq, x.state
              FROM (SELECT * FROM @edges WHERE child = $1 ORDER BY place) e
-             LEFT JOIN LATERAL (SELECT true AS there FROM @jobs WHERE seq = e.parent LIMIT 1) w ON true
+             LEFT JOIN LATERAL (
+                 SELECT true AS there FROM @live WHERE state + 0 IN (0, 1, 2, 3) AND seq = e.parent
+                 UNION ALL SELECT true FROM @ended WHERE state IN (4, 5, 6) AND seq = e.parent LIMIT 1) w ON true
              LEFT JOIN LATERAL (
                  SELECT id, state FROM @live WHERE state + 0 IN (0, 1, 2, 3) AND seq = e.parent LIMIT 1
                  FOR UPDATE SKIP LOCKED) l ON true
