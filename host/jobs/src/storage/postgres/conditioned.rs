@@ -76,15 +76,17 @@ pub(super) async fn store(
     known: &KnownNames,
     how: Parents,
 ) -> Result<Vec<Answer>, Fault> {
-    let jobs = || calls.iter().flat_map(|call| call.jobs.iter().map(|incoming| incoming.job));
-    let keys = unique::keys_of(jobs());
+    let jobs = jobs_of(calls);
+    let keys = unique::keys_of(jobs.iter().copied());
     let entries = unique::hold(tx, &keys).await?;
     let holders = unique::holders(tx, &entries).await?;
-    let existing = existing(tx, jobs()).await?;
-    let parents = jobs().flat_map(|job| job.conditions.after.iter().flat_map(|after| after.jobs.iter().copied()));
-    let parents = parents.collect::<BTreeSet<_>>();
+    let existing = existing(tx, jobs.iter().map(|job| job.id.0).collect()).await?;
+    let mut parents = BTreeSet::new();
+    for job in &jobs {
+        parents.extend(job.conditions.after.iter().flat_map(|after| after.jobs.iter().copied()));
+    }
     let mut needed = if how == Parents::Held { parents.clone() } else { BTreeSet::new() };
-    for job in jobs() {
+    for job in &jobs {
         let replacing = job.conditions.unique.as_ref().filter(|rule| rule.on_conflict == OnConflict::Replace);
         needed.extend(replacing.and_then(|rule| holders.get(&rule.key)).map(|holder| holder.id));
     }
@@ -116,10 +118,13 @@ pub(super) async fn store(
     Ok(answers)
 }
 
+fn jobs_of<'a>(calls: &[Call<'a>]) -> Vec<&'a NewJob> {
+    calls.iter().flat_map(|call| call.jobs.iter().map(|incoming| incoming.job)).collect()
+}
+
 /// The ids that are known already.
-async fn existing<'a>(tx: &mut Tx<'_>, jobs: impl Iterator<Item = &'a NewJob>) -> Result<HashSet<JobId>, Fault> {
-    let query = tx.query("SELECT id FROM @jobs WHERE id = ANY($1::uuid[])");
-    let query = query.bind(jobs.map(|job| job.id.0).collect::<Vec<_>>());
+async fn existing(tx: &mut Tx<'_>, ids: Vec<Uuid>) -> Result<HashSet<JobId>, Fault> {
+    let query = tx.query("SELECT id FROM @jobs WHERE id = ANY($1::uuid[])").bind(ids);
     tx.all(query).await?.iter().map(|row| Ok(JobId(row.try_get::<Uuid, _>(0)?))).collect()
 }
 

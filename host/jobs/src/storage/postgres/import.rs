@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sqlx::Row;
 use windlass_api::{
-    After, DeleteReason, Digest, HandlerPath, HistoryLine, Json, RetryPolicy, ServerId, State, Usage,
+    After, DeleteReason, Digest, HandlerPath, HistoryLine, JobId, Json, RetryPolicy, ServerId, State, Usage,
 };
 
 use super::{
@@ -57,7 +57,8 @@ pub(super) async fn import(tx: &mut Tx<'_>, records: &[Record]) -> Result<usize,
         };
         new += usize::from(is_new);
     }
-    unique::let_go(tx, &keys_of(records)).await?;
+    let keys = keys_of(records);
+    unique::let_go(tx, &keys).await?;
     Ok(new)
 }
 
@@ -70,11 +71,17 @@ fn keys_of(records: &[Record]) -> BTreeSet<Digest> {
     held.filter_map(|job| job.detail.unique.as_ref()).map(|rule| rule.key).collect()
 }
 
+fn parents_of(records: &[Record]) -> BTreeSet<JobId> {
+    let after = jobs_of(records).filter_map(|job| job.detail.after.as_ref());
+    after.flat_map(|after| after.jobs.iter().copied()).collect()
+}
+
 /// Holds what the jobs depend on that is here already, in the order that every step keeps to.
 async fn hold(tx: &mut Tx<'_>, records: &[Record]) -> Result<(), Fault> {
-    unique::hold(tx, &keys_of(records)).await?;
-    let parents = jobs_of(records).filter_map(|job| job.detail.after.as_ref()).flat_map(|after| &after.jobs);
-    Job::held_all(tx, &parents.copied().collect()).await?;
+    let keys = keys_of(records);
+    unique::hold(tx, &keys).await?;
+    let parents = parents_of(records);
+    Job::held_all(tx, &parents).await?;
     Ok(())
 }
 

@@ -348,7 +348,7 @@ async fn meet(tx: &mut Tx<'_>, parent: i64, children: Vec<i64>) -> Result<HashSe
     let query = tx
         .query(
             "SELECT c FROM unnest($1::bigint[]) AS c
-             WHERE NOT EXISTS (SELECT 1 FROM @edges WHERE child = c AND NOT met)",
+             WHERE NOT EXISTS (SELECT 1 FROM @edges WHERE child = c AND met IS NOT TRUE ORDER BY place LIMIT 1)",
         )
         .bind(children);
     tx.all(query).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()

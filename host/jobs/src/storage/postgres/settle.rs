@@ -80,8 +80,8 @@ pub(super) async fn settle_plainly(
     let mut seen = HashSet::new();
     let first = settlements.iter().map(|settlement| seen.insert(settlement.fence)).collect::<Vec<_>>();
     let chosen = settlements.iter().zip(&first).filter(|(_, first)| **first).map(|(settlement, _)| settlement);
-    let mut ended = HashMap::new();
-    if !succeed(tx, &chosen.collect::<Vec<_>>(), &mut ended).await? {
+    let (chosen, mut ended) = (chosen.collect::<Vec<_>>(), HashMap::new());
+    if !succeed(tx, &chosen, &mut ended).await? {
         return Ok(None);
     }
     let outcome = |(settlement, first): (&Settlement, &bool)| {
