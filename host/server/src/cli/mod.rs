@@ -13,6 +13,7 @@ mod exit;
 mod format;
 mod instant;
 mod jobs;
+mod limits;
 mod logging;
 mod modules;
 mod output;
@@ -77,6 +78,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Enqueue(command) => enqueue::run(command, &global).await,
         Command::Jobs { command } => jobs::run(command, &global).await,
         Command::Queues { command } => queues::run(command.unwrap_or_default(), &global).await,
+        Command::Limits { command } => limits::run(command.unwrap_or_default(), &global).await,
         Command::Recurring { command } => recurring::run(command.unwrap_or_default(), &global).await,
         Command::Servers => servers::run(&global).await,
         Command::Token { command } => token::run(command, &global),

@@ -14,7 +14,7 @@ use axum::{
 use serde::Deserialize;
 use windlass_api::{
     CommandReply, Counts, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobRequest, JobSummary, LogLine, Page,
-    ProblemCode, RequeueRequest, State as JobState, Timestamp,
+    ProblemCode, Relations, RequeueRequest, State as JobState, Timestamp,
 };
 use windlass_jobs::storage::Commanded;
 
@@ -120,17 +120,27 @@ pub(super) async fn show(State(api): State<Api>, id: Id) -> ApiResult<Json<JobDe
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct LogsQuery {
+pub(super) struct PageQuery {
     cursor: Option<String>,
     limit: Option<usize>,
+}
+
+pub(super) async fn relations(
+    State(api): State<Api>,
+    id: Id,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> ApiResult<Json<Relations>> {
+    let (Path(id), Query(PageQuery { cursor, limit })) = (id?, query?);
+    let relations = api.client.relations(id, cursor.as_deref(), page_limit(limit)?).await?;
+    relations.map(Json).ok_or_else(|| not_found(id))
 }
 
 pub(super) async fn logs(
     State(api): State<Api>,
     id: Id,
-    query: Result<Query<LogsQuery>, QueryRejection>,
+    query: Result<Query<PageQuery>, QueryRejection>,
 ) -> ApiResult<Json<Page<LogLine>>> {
-    let (id, Query(LogsQuery { cursor, limit })) = (id?.0, query?);
+    let (id, Query(PageQuery { cursor, limit })) = (id?.0, query?);
     if api.client.get(id).await?.is_none() {
         return Err(not_found(id));
     }
