@@ -17,6 +17,9 @@
 //! it to another one. Each claim marks its jobs with a token, by which they are handed over again where its answer was lost.
 //! Nothing waits for an application's transaction that stays open, except for what that transaction itself has touched.
 //!
+//! Jobs with conditions are stored by a longer way (`conditioned`); what the ends of jobs mean for others is written down
+//! as `ripples`; where there are limits, claims go in rounds (`limited`) and whatever ends a run gives its place back (`rooms`).
+//!
 //! How many jobs there are is kept in `tally`, what happened in `counters`. Neither is written by a step: it appends what
 //! it changed to `changes`, which nobody waits for, and the heartbeats and [`prune`](crate::storage::JobStore::prune) fold
 //! that in. Whoever reads adds what is not folded in yet.
