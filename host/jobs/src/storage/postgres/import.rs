@@ -78,6 +78,9 @@ fn parents_of(records: &[Record]) -> BTreeSet<JobId> {
 
 /// Holds what the jobs depend on that is here already, in the order that every step keeps to.
 async fn hold(tx: &mut Tx<'_>, records: &[Record]) -> Result<(), Fault> {
+    if records.iter().any(|record| matches!(record, Record::Limit(_))) {
+        limits::stop_claims(tx).await?;
+    }
     let keys = keys_of(records);
     unique::hold(tx, &keys).await?;
     let parents = parents_of(records);

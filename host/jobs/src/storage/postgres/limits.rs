@@ -81,7 +81,7 @@ async fn lines_from(
 
 /// Nobody claims until the transaction ends, so that nothing starts uncounted meanwhile: each claim looks at this table with a lock
 /// that this one keeps out. Whoever only reads the table is not in its way.
-async fn stop_claims(tx: &mut Tx<'_>) -> Result<(), Fault> {
+pub(super) async fn stop_claims(tx: &mut Tx<'_>) -> Result<(), Fault> {
     let query = tx.query("LOCK TABLE @limits IN EXCLUSIVE MODE");
     tx.run(query).await?;
     Ok(())
