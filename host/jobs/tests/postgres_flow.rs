@@ -24,7 +24,8 @@ use windlass_jobs::{
         After, AuditEntry, ContinueOn, Digest, JobId, LimitRule, LimitTarget, OnConflict, State, UniqueRule,
     },
     storage::{
-        AuditStore, Commanded, JobStore, LimitStore, Record, Refusal, StorageError, Transfer, postgres::PostgresStorage,
+        AuditStore, Commanded, JobStore, LimitStore, Record, Refusal, ServerStore, StorageError, Transfer,
+        postgres::PostgresStorage,
     },
 };
 
