@@ -223,7 +223,7 @@ impl<'a> Trial<'a> {
             return;
         }
         let concurrency = Some(1 + u32::try_from(self.random.below(2)).unwrap());
-        let rate = (self.random.below(3) == 0).then(|| Rate { count: 2, period_ms: 1_000 });
+        let rate = (self.random.below(3) == 0).then_some(Rate { count: 2, period_ms: 1_000 });
         let rule = LimitRule { concurrency, rate };
         self.limits.insert(on, rule);
         self.world.storage.put_limit(&target, rule).await.unwrap();
