@@ -139,7 +139,7 @@ impl Claim<'_> {
                 None => *self.versions.entry(job.handler).or_insert(active_version(tx, job.handler)?),
             };
         }
-        job.save(tx, before)?;
+        job.save(tx, &before)?;
         let path = tx.handler_path(job.handler)?;
         Ok(Claimed {
             fence: job.fence(self.request.server),

@@ -33,7 +33,7 @@ fn remove(tx: &mut Tx<'_>, id: JobId, by: &str, ask: Ask) -> Result<Commanded, F
         (State::Processing, _) => {
             job.ask = Some(ask);
             job.asked_by = Some(by.to_owned());
-            job.save(tx, before)?;
+            job.save(tx, &before)?;
             let fence = job.fence(running_server(tx, &job)?);
             tx.signal(Signal::Cancel(fence));
             Ok(Commanded::Requested(fence))
@@ -42,7 +42,7 @@ fn remove(tx: &mut Tx<'_>, id: JobId, by: &str, ask: Ask) -> Result<Commanded, F
         _ => {
             job.become_now(tx, State::Deleted, Some(delete_reason(ask).as_str().into()));
             job.record_step(tx, from, by)?;
-            job.save(tx, before)?;
+            job.save(tx, &before)?;
             Ok(Commanded::Done(State::Deleted))
         }
     }
@@ -94,7 +94,7 @@ pub(super) fn requeue(tx: &mut Tx<'_>, id: JobId, how: RequeueRequest, by: &str)
     job.expires_at = None;
     job.become_ready(tx, Some("requeued".into()));
     job.record_step(tx, from, by)?;
-    job.save(tx, before)?;
+    job.save(tx, &before)?;
     Ok(Commanded::Done(State::Enqueued))
 }
 

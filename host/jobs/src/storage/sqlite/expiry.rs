@@ -25,7 +25,7 @@ pub(super) fn expire(tx: &mut Tx<'_>, mut job: Job) -> Result<(), Fault> {
     let (before, from) = (job.place(), job.state);
     job.become_now(tx, State::Deleted, Some(EXPIRED.into()));
     job.record_step(tx, from, SCHEDULER)?;
-    job.save(tx, before)
+    job.save(tx, &before)
 }
 
 /// Deletes jobs whose time is over, no more than so many, without those that cannot be written; gives how many.

@@ -189,7 +189,7 @@ pub(super) fn look_for_room(tx: &mut Tx<'_>, line: &str) -> Result<Option<Timest
 pub(super) fn park(tx: &mut Tx<'_>, mut job: Job, line: String) -> Result<(), Fault> {
     let before = job.place();
     job.held = Some(line);
-    job.save(tx, before)
+    job.save(tx, &before)
 }
 
 /// Puts a job into the line of the limit that holds it.
@@ -269,7 +269,7 @@ pub(super) fn move_back(tx: &mut Tx<'_>, line: &str, limit: usize, suspect: &Sus
                 job.expect(State::Enqueued)?;
                 let before = job.place();
                 job.held = None;
-                job.save(tx, before)
+                job.save(tx, &before)
             })
         })?;
         if moved.is_none() {

@@ -91,7 +91,7 @@ fn wake_awaiting(tx: &mut Tx<'_>, handler: i64, mode: Mode) -> Result<(), Fault>
         job.mode = mode;
         job.become_ready(tx, None);
         job.record_step(tx, State::Awaiting, ACTIVATION)?;
-        job.save(tx, before)?;
+        job.save(tx, &before)?;
     }
     Ok(())
 }
@@ -118,7 +118,7 @@ fn change_mode(tx: &mut Tx<'_>, handler: i64, state: State, mode: Mode) -> Resul
     for mut job in jobs_in(tx, handler, state, "version IS NULL AND mode <> ?3", mode.number())? {
         let before = job.place();
         job.mode = mode;
-        job.save(tx, before)?;
+        job.save(tx, &before)?;
     }
     Ok(())
 }

@@ -103,7 +103,7 @@ fn move_to_its_line(tx: &mut Tx<'_>, seq: i64, suspect: &Suspect) -> Result<(), 
     // It has waited in its line since it was due, whenever it was moved.
     job.ready_at = due_at.min(tx.now);
     job.record_step(tx, State::Scheduled, SCHEDULER)?;
-    job.save(tx, before)
+    job.save(tx, &before)
 }
 
 /// What came of removing jobs.

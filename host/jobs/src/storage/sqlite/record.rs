@@ -260,8 +260,8 @@ impl Job {
     }
 
     /// Writes the job back after a change. `before` is where it stood.
-    pub(super) fn save(&self, tx: &mut Tx<'_>, before: Place) -> Result<(), Fault> {
-        self.leave(tx, &before)?;
+    pub(super) fn save(&self, tx: &mut Tx<'_>, before: &Place) -> Result<(), Fault> {
+        self.leave(tx, before)?;
         self.stand(tx)?;
         self.write(tx)?;
         if self.state == before.state {

@@ -177,7 +177,7 @@ fn tell(tx: &mut Tx<'_>, child: i64, ripple: &Ripple, suspect: &Suspect) -> Resu
             let before = job.place();
             job.become_now(tx, State::Deleted, Some(PARENT_GONE.into()));
             job.record_step(tx, State::Awaiting, SCHEDULER)?;
-            job.save(tx, before)?;
+            job.save(tx, &before)?;
             Ok(false)
         }
         Judgement::Met => {
@@ -190,7 +190,7 @@ fn tell(tx: &mut Tx<'_>, child: i64, ripple: &Ripple, suspect: &Suspect) -> Resu
             let before = job.place();
             flow::go_on(tx, &mut job)?;
             job.record_step(tx, State::Awaiting, SCHEDULER)?;
-            job.save(tx, before)?;
+            job.save(tx, &before)?;
             Ok(job.state == State::Enqueued)
         }
     }

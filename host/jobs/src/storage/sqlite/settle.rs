@@ -69,7 +69,7 @@ fn end(tx: &mut Tx<'_>, mut job: Job, settlement: &Settlement) -> Result<State, 
         happened.retried += 1;
     }
     job.record_run(tx, &RunEnd { usage: settlement.usage, failure }, &run, by.as_deref())?;
-    job.save(tx, before)?;
+    job.save(tx, &before)?;
     if job.state == State::Succeeded && !settlement.follow_ups.is_empty() {
         // Only now, since they may continue the job that made them.
         enqueue::enqueue(tx, &settlement.follow_ups, &format!("job {}", job.id), Unfit::LeaveOut)?;

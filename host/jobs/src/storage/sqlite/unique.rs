@@ -117,6 +117,6 @@ fn replace(tx: &mut Tx<'_>, mut job: Job, new: &NewJob, by: &str) -> Result<bool
     job.record_step(tx, from, by)?;
     // What waits for its handler is found by its reason.
     job.reason = Some(reason.unwrap_or(REPLACED).into());
-    job.save(tx, before)?;
+    job.save(tx, &before)?;
     Ok(true)
 }
