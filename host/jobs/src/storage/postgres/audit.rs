@@ -28,7 +28,9 @@ pub(super) async fn record(tx: &mut Tx<'_>, entries: &[AuditEntry]) -> Result<()
 }
 
 fn text(entry: &AuditEntry) -> Result<String, Fault> {
-    serde_json::to_string(entry).map(|text| plain(&text)).map_err(|error| Fault::damaged("an entry of the audit log", error))
+    serde_json::to_string(entry)
+        .map(|text| plain(&text))
+        .map_err(|error| Fault::damaged("an entry of the audit log", error))
 }
 
 pub(super) fn read(n: i64, text: &str) -> Result<AuditEntry, Fault> {
@@ -89,9 +91,8 @@ pub(super) async fn prune(tx: &mut Tx<'_>) -> Result<bool, Fault> {
     let old = tx.run(query).await?;
     // Numbers are skipped at times, so that there are never more entries than numbers: mostly the ends tell enough.
     let most = amount(MAX_AUDIT_ENTRIES);
-    let query = tx.query(
-        "SELECT (SELECT n FROM @audit ORDER BY n LIMIT 1), (SELECT n FROM @audit ORDER BY n DESC LIMIT 1)",
-    );
+    let query =
+        tx.query("SELECT (SELECT n FROM @audit ORDER BY n LIMIT 1), (SELECT n FROM @audit ORDER BY n DESC LIMIT 1)");
     let row = tx.first(query).await?.ok_or(Fault::Again)?;
     let ends = row.try_get::<Option<i64>, _>(0)?.zip(row.try_get::<Option<i64>, _>(1)?);
     if ends.is_none_or(|(first, last)| last - first < most) {

@@ -396,8 +396,7 @@ async fn mark(
 async fn draw(tx: &mut Tx<'_>, jobs: usize) -> Result<Vec<i64>, Fault> {
     let query = tx.query(concat!("SELECT ", next_number!("$1::bigint"), " FROM generate_series(1, $2::bigint)"));
     let query = query.bind(tx.now().0).bind(amount(jobs));
-    let mut seqs =
-        tx.all(query).await?.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<Vec<i64>, Fault>>()?;
+    let mut seqs = tx.all(query).await?.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<Vec<i64>, Fault>>()?;
     seqs.sort_unstable();
     Ok(seqs)
 }

@@ -318,7 +318,11 @@ async fn store(
     Ok(Some(made))
 }
 
-pub(super) async fn store_tags(tx: &mut Tx<'_>, incoming: &[&Incoming<'_>], made: &HashMap<Uuid, i64>) -> Result<(), Fault> {
+pub(super) async fn store_tags(
+    tx: &mut Tx<'_>,
+    incoming: &[&Incoming<'_>],
+    made: &HashMap<Uuid, i64>,
+) -> Result<(), Fault> {
     let (mut seqs, mut tags) = (Vec::new(), Vec::new());
     for Incoming { job, .. } in incoming {
         let Some(seq) = made.get(&job.id.0) else { continue };

@@ -213,13 +213,9 @@ pub(super) async fn relations(
     cursor: Option<&str>,
     limit: usize,
 ) -> Result<Option<Relations>, Fault> {
-    const PARENTS: &str =
-        relatives!("SELECT * FROM @edges WHERE child = $1 ORDER BY place", "e.parent", "e.parent_id");
-    const CHILDREN: &str = relatives!(
-        "SELECT * FROM @edges WHERE parent = $1 AND child > $2 ORDER BY child LIMIT $3",
-        "e.child",
-        "j.id"
-    );
+    const PARENTS: &str = relatives!("SELECT * FROM @edges WHERE child = $1 ORDER BY place", "e.parent", "e.parent_id");
+    const CHILDREN: &str =
+        relatives!("SELECT * FROM @edges WHERE parent = $1 AND child > $2 ORDER BY child LIMIT $3", "e.child", "j.id");
     let parse = |text: &str| text.parse::<i64>().map_err(|_| Fault::cursor(text));
     let after = cursor.map(parse).transpose()?.unwrap_or(-1);
     let limit = limit.clamp(1, MAX_CHILDREN);

@@ -114,7 +114,8 @@ async fn store(
         let row = tx.first(query).await?.ok_or(Fault::Again)?;
         tx.began_at = Some(Timestamp(row.try_get(0)?));
     }
-    let answer = conditioned::store(tx, calls, names, known, Parents::LookedAtLater).await?.pop().ok_or(Fault::Again)?;
+    let answer =
+        conditioned::store(tx, calls, names, known, Parents::LookedAtLater).await?.pop().ok_or(Fault::Again)?;
     let enqueued = answer.map_err(|(position, refusal)| Fault::Refused(position, refusal))?;
     tell(core, tx).await?;
     Ok(enqueued)

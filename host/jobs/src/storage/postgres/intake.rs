@@ -70,7 +70,8 @@ fn size_of(request: &Request) -> usize {
 
 async fn store(core: &Arc<Core>, batch: Vec<Request>) {
     // Those that need no more than their turn pay for no more.
-    let (plain, others): (Vec<_>, Vec<_>) = batch.into_iter().partition(|request| request.jobs.iter().all(conditioned::is_plain));
+    let (plain, others): (Vec<_>, Vec<_>) =
+        batch.into_iter().partition(|request| request.jobs.iter().all(conditioned::is_plain));
     for batch in [plain, others] {
         if !batch.is_empty() {
             store_alike(core, batch).await;

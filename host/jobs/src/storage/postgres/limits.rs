@@ -58,12 +58,7 @@ pub(super) async fn limits(tx: &mut Tx<'_>) -> Result<Vec<LimitView>, Fault> {
 }
 
 /// Lines whose things start so, after one of them (or that one alone), each with how many run and wait in it.
-async fn lines_from(
-    tx: &mut Tx<'_>,
-    start: &str,
-    after: &str,
-    alone: bool,
-) -> Result<Vec<(String, u64, u64)>, Fault> {
+async fn lines_from(tx: &mut Tx<'_>, start: &str, after: &str, alone: bool) -> Result<Vec<(String, u64, u64)>, Fault> {
     let query = tx
         .query(
             "SELECT l.thing, l.running, (SELECT count(*) FROM @live WHERE held = l.n) FROM (
@@ -207,7 +202,5 @@ pub(super) async fn after(tx: &mut Tx<'_>, after: &str, limit: usize) -> Result<
         "SELECT target, concurrency, rate_count, rate_period_ms FROM @limits WHERE target > $1 ORDER BY target LIMIT $2",
     );
     let rows = tx.all(query.bind(after.to_owned()).bind(amount(limit))).await?;
-    rows.iter()
-        .map(|row| Ok((row.try_get(0)?, rule_of(row.try_get(1)?, row.try_get(2)?, row.try_get(3)?))))
-        .collect()
+    rows.iter().map(|row| Ok((row.try_get(0)?, rule_of(row.try_get(1)?, row.try_get(2)?, row.try_get(3)?)))).collect()
 }

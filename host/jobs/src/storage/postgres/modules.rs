@@ -129,7 +129,8 @@ pub(super) fn moves(switched: &Switched) -> Vec<Moving> {
     let mut moves = Vec::new();
     for (to, handlers) in switched {
         for from in Mode::VALUES.iter().filter(|from| *from != to) {
-            let places = [Place::Waiting(i32::MIN, 0, 0, 0), Place::Scheduled(i64::MIN, 0), Place::Held(i32::MIN, 0, 0, 0)];
+            let places =
+                [Place::Waiting(i32::MIN, 0, 0, 0), Place::Scheduled(i64::MIN, 0), Place::Held(i32::MIN, 0, 0, 0)];
             for after in places {
                 moves.push(Moving { handlers: handlers.clone(), from: *from, to: *to, after });
             }

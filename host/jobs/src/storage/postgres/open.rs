@@ -1,6 +1,9 @@
 //! Opening a database.
 
-use std::sync::{Arc, Mutex, atomic::{AtomicBool, AtomicU32}};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicU32},
+};
 
 use uuid::Uuid;
 

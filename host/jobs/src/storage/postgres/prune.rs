@@ -144,7 +144,8 @@ async fn remove(tx: &mut Tx<'_>, state: State, limit: usize) -> Result<(usize, b
 
 /// What belongs to jobs that depended on more than their turn, or on which others do.
 async fn forget_relatives(tx: &mut Tx<'_>, state: State, marked: &[(i64, i16)]) -> Result<(), Fault> {
-    let with = |bit: i16| marked.iter().filter(|(_, traits)| traits & bit != 0).map(|(seq, _)| *seq).collect::<Vec<_>>();
+    let with =
+        |bit: i16| marked.iter().filter(|(_, traits)| traits & bit != 0).map(|(seq, _)| *seq).collect::<Vec<_>>();
     let (parents, children, conditioned) = (with(traits::CHILDREN), with(traits::PARENTS), with(traits::CONDITIONS));
     // One that failed may have been waited for until now; the others have told of their ends already.
     if state == State::Failed && !parents.is_empty() {

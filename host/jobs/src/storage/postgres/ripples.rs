@@ -296,7 +296,9 @@ async fn work_at(tx: &mut Tx<'_>, ripple: Ripple, most: usize) -> Result<Worked,
         };
         let on = row.try_get::<Option<i16>, _>(MORE + 2)?.map(ContinueOn::from_number).transpose();
         match judge(on.ok().flatten().unwrap_or_default(), ripple.outcome) {
-            Verdict::Met => met.push((child, job, start_of(row.try_get(MORE + 3)?, row.try_get(MORE + 4)?), mode(row)?)),
+            Verdict::Met => {
+                met.push((child, job, start_of(row.try_get(MORE + 3)?, row.try_get(MORE + 4)?), mode(row)?))
+            }
             Verdict::Waits => {}
             Verdict::Cannot => {
                 changes.push(delete(job, now, SCHEDULER));

@@ -184,12 +184,7 @@ async fn last_line(tx: &mut Tx<'_>) -> Result<i32, Fault> {
     Ok(tx.first(query).await?.map(|row| row.try_get(0)).transpose()?.unwrap_or(0))
 }
 
-async fn from_lines(
-    tx: &mut Tx<'_>,
-    lines: Vec<(String, Line)>,
-    rules: &Rules,
-    limit: usize,
-) -> Result<LetGo, Fault> {
+async fn from_lines(tx: &mut Tx<'_>, lines: Vec<(String, Line)>, rules: &Rules, limit: usize) -> Result<LetGo, Fault> {
     let now = tx.now();
     let mut let_go = LetGo::default();
     let mut next_at = None::<Timestamp>;

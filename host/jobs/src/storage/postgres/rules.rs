@@ -83,7 +83,8 @@ impl Rules {
 
 pub(super) fn rule_of(concurrency: Option<i64>, count: Option<i64>, period_ms: Option<i64>) -> LimitRule {
     let number = |value: i64| u32::try_from(value).unwrap_or(0);
-    let rate = count.zip(period_ms).map(|(count, period_ms)| Rate { count: number(count), period_ms: unsigned(period_ms) });
+    let rate =
+        count.zip(period_ms).map(|(count, period_ms)| Rate { count: number(count), period_ms: unsigned(period_ms) });
     LimitRule { concurrency: concurrency.map(number), rate }
 }
 

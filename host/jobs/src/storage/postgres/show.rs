@@ -203,8 +203,7 @@ pub(super) async fn details(tx: &mut Tx<'_>, seqs: &[i64]) -> Result<Vec<Whole>,
         let born = State::from_number(row.try_get(1)?)?;
         let known = conditions.remove(&seq).unwrap_or_default();
         let waits = summary.state == State::Awaiting && summary.reason.as_deref() == Some(PARENTS);
-        let born_reason =
-            known.born_reason.or_else(|| (born == State::Awaiting).then(|| HANDLER_MISSING.to_owned()));
+        let born_reason = known.born_reason.or_else(|| (born == State::Awaiting).then(|| HANDLER_MISSING.to_owned()));
         let detail = JobDetail {
             payload: serde_json::from_str(row.try_get(6)?).map_err(|error| damaged(&error))?,
             headers: headers.map_err(|error| damaged(&error))?.unwrap_or_default(),

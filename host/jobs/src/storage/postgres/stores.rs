@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 use tokio::{sync::oneshot, task::JoinHandle};
 use windlass_api::{
-    AuditEntry, CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobSummary, Json,
-    LimitRule, LimitTarget, LimitView, LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RecurringName,
-    Relations, RequeueRequest, ServerId, ServerView, SlotUse, State, VersionView,
+    AuditEntry, CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId,
+    JobSummary, Json, LimitRule, LimitTarget, LimitView, LogLine, ModuleName, ModuleView, Page, QueueName, QueueView,
+    RecurringName, Relations, RequeueRequest, ServerId, ServerView, SlotUse, State, VersionView,
 };
 
 use super::{
@@ -32,9 +32,9 @@ use super::{
 use crate::{
     Claimed, Fence, NewJob, Settlement,
     storage::{
-        AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore, Migration, ModuleStore, NewServer,
-        NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore, Signal,
-        Storage, StorageError, Superseded, Transfer, Wake,
+        AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore, Migration,
+        ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore,
+        ServerStore, Signal, Storage, StorageError, Superseded, Transfer, Wake,
     },
 };
 

@@ -59,10 +59,7 @@ fn bytes(keys: &BTreeSet<Digest>) -> Vec<Vec<u8>> {
 }
 
 /// The jobs that entries name, as they are now. One whose record is gone or makes no sense stands in nobody's way.
-pub(super) async fn holders(
-    tx: &mut Tx<'_>,
-    entries: &HashMap<Digest, i64>,
-) -> Result<HashMap<Digest, Holder>, Fault> {
+pub(super) async fn holders(tx: &mut Tx<'_>, entries: &HashMap<Digest, i64>) -> Result<HashMap<Digest, Holder>, Fault> {
     let seqs = entries.values().copied().filter(|seq| *seq != 0).collect::<Vec<_>>();
     if seqs.is_empty() {
         return Ok(HashMap::new());
@@ -157,7 +154,8 @@ pub(super) async fn take_back(
 ) -> Result<Option<JobId>, Fault> {
     let now = tx.now();
     let holder = holders(tx, entries).await?.get(&rule.key).copied();
-    if let Some(holder) = holder.filter(|holder| holder.id != job.id && rule.counts(holder.state, holder.made_at, now)) {
+    if let Some(holder) = holder.filter(|holder| holder.id != job.id && rule.counts(holder.state, holder.made_at, now))
+    {
         return Ok(Some(holder.id));
     }
     name(tx, &[(rule.key, job.seq)]).await?;
