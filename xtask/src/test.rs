@@ -74,8 +74,6 @@ pub(crate) fn run(workspace: &Workspace, suite: Option<Suite>) -> Result<()> {
             unit(workspace, &services)?;
             end_to_end(workspace, &services, END_TO_END)?;
             in_browser(workspace, &services)?;
-            in_python(workspace)?;
-            pages(workspace, &services)?;
         }
     }
     say("all tests passed");
@@ -96,10 +94,10 @@ fn unit(workspace: &Workspace, services: &Shared) -> Result<()> {
         tests.args(["--exclude", END_TO_END, "--exclude", BROWSER, "--exclude", DOCS]);
     }
     step("unit tests", &mut tests)?;
-    examples(workspace, services, &[])
+    examples(workspace, services, &["--exclude", DOCS])
 }
 
-/// The examples in the documentation of all crates, and in the pages of the book.
+/// The examples in the documentation of crates; those in the pages of the book belong to the crate of their tests.
 fn examples(workspace: &Workspace, services: &Shared, more: &[&str]) -> Result<()> {
     let mut examples = cargo(workspace);
     services.tell(&mut examples);
