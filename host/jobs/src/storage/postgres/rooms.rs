@@ -230,11 +230,13 @@ async fn from_line(tx: &mut Tx<'_>, line: i32, most: usize) -> Result<usize, Fau
 /// Removes lines that nobody is in and whose starts no longer count: names of keys are anybody's to make up.
 pub(super) async fn forget_idle(tx: &mut Tx<'_>) -> Result<bool, Fault> {
     const MOST: u64 = 1_000;
-    const IDLE: &str = "
-        SELECT ctid AS spot FROM @limited l WHERE running <= 0 AND counts_until <= $1
-            AND NOT EXISTS (SELECT 1 FROM @live WHERE held = l.n LIMIT 1)
-        ORDER BY counts_until LIMIT $2";
-    let query = tx.query(IDLE).bind(tx.now().0).bind(1_i64);
+    let query = tx
+        .query(
+            "SELECT 1 FROM @limited l WHERE running <= 0 AND counts_until <= $1
+                 AND NOT EXISTS (SELECT 1 FROM @live WHERE held = l.n LIMIT 1)
+             ORDER BY counts_until LIMIT 1",
+        )
+        .bind(tx.now().0);
     if tx.first(query).await?.is_none() {
         return Ok(true);
     }
@@ -243,7 +245,14 @@ pub(super) async fn forget_idle(tx: &mut Tx<'_>) -> Result<bool, Fault> {
     if !tx.first(query).await?.ok_or(Fault::Again)?.try_get::<bool, _>(0)? {
         return Ok(true);
     }
-    let sql = format!("DELETE FROM @limited WHERE ctid = ANY (ARRAY({IDLE}))");
-    let query = tx.query_of(&sql).bind(tx.now().0).bind(i64::try_from(MOST).unwrap_or(i64::MAX));
+    let query = tx
+        .query(
+            "DELETE FROM @limited WHERE ctid = ANY (ARRAY(
+                 SELECT ctid FROM @limited l WHERE running <= 0 AND counts_until <= $1
+                     AND NOT EXISTS (SELECT 1 FROM @live WHERE held = l.n LIMIT 1)
+                 ORDER BY counts_until LIMIT $2))",
+        )
+        .bind(tx.now().0)
+        .bind(i64::try_from(MOST).unwrap_or(i64::MAX));
     Ok(tx.run(query).await? < MOST)
 }
