@@ -112,7 +112,6 @@ pub(crate) struct Conditions {
 
 impl Conditions {
     /// They as the contract takes them.
-    #[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "only a component hands requests to a host"))]
     pub(crate) fn extensions(&self) -> Vec<(String, String)> {
         self.named().into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect()
     }
