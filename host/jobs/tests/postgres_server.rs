@@ -55,7 +55,8 @@ async fn a_schema_from_the_future_is_refused_unless_it_says_that_it_can_be_read(
 async fn a_schema_that_names_no_version_is_refused_with_what_to_do_and_left_as_it_is() {
     let namespace = Namespace::new();
     drop(namespace.open().await);
-    for mark in ["UPDATE @schema_versions SET version = 0", "DELETE FROM @schema_versions"] {
+    let zero = "DELETE FROM @schema_versions WHERE version > 1; UPDATE @schema_versions SET version = 0";
+    for mark in [zero, "DELETE FROM @schema_versions"] {
         namespace.run(mark).await;
         for options in [PostgresOptions::host(), PostgresOptions::default()] {
             let error = refused(&namespace.url(), options).await;
