@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 use windlass_wasm::{
     Compiler, CompilerOptions, Component, Engine, EngineOptions, Grants, Limits, Mode, Outcome, RunHost, RunReport,
     RunRequest, Stop,
-    contract::{CheckpointError, EnqueueError, Job, Level, Request},
+    contract::{CheckpointError, EnqueueError, Job, Level, Parent, ParentError, Request},
 };
 
 pub(super) struct Sandboxes {
@@ -38,6 +38,10 @@ impl RunHost for Nobody {
 
     async fn put_checkpoint(&self, _: &str, _: String) -> Result<(), CheckpointError> {
         Ok(())
+    }
+
+    async fn parent(&self, id: &str) -> Result<Parent, ParentError> {
+        Err(ParentError::Unknown(id.to_owned()))
     }
 
     async fn enqueue(&self, _: Request) -> Result<String, EnqueueError> {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
-    CheckpointError, Context, EnqueueError, JobError, JobId, JobRequest, Level,
+    CheckpointError, Context, EnqueueError, JobError, JobId, JobRequest, Level, Parent, ParentError,
     bindings::types as wit,
     host::Host,
     testing::{RecordedStep, Recorder, TestContext, block_on},
@@ -276,6 +276,9 @@ impl Host for Away {
                 Err(self.error.clone())
             }
         }
+    }
+    fn parent(&self, id: &JobId) -> Result<Parent, ParentError> {
+        self.recorder.parent(id)
     }
     fn config(&self, key: &str) -> Option<String> {
         self.recorder.config(key)

@@ -88,7 +88,7 @@ fn list(limits: &[LimitView]) -> String {
         let LimitView { target, rule, running, held, keys } = limit;
         let rate =
             rule.rate.map(|rate| format!("{}/{}", format::count(rate.count.into()), format::span(rate.period_ms)));
-        let keys = keys.map_or_else(String::new, |keys| format::count(keys));
+        let keys = keys.map_or_else(String::new, format::count);
         let concurrency = rule.concurrency.map_or_else(|| "-".to_owned(), |most| format::count(most.into()));
         let target = format::one_line(&target.to_string(), 80);
         vec![

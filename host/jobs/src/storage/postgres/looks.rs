@@ -49,7 +49,7 @@ pub(super) enum Look {
     /// Somebody holds the job or one of its parents.
     HeldUp,
     /// It has been looked at; this is to be written where something comes of it.
-    Done(Option<Change>),
+    Done(Option<Box<Change>>),
 }
 
 /// Looks at a job's parents as they are now, and marks them as such. Nothing is waited for.
@@ -92,14 +92,14 @@ pub(super) async fn look(tx: &mut Tx<'_>, child: i64) -> Result<Look, Fault> {
     tx.run(query).await?;
     let now = tx.now();
     if is_gone {
-        return Ok(Look::Done(Some(delete(job, now, SCHEDULER))));
+        return Ok(Look::Done(Some(Box::new(delete(job, now, SCHEDULER)))));
     }
     if waits {
         return Ok(Look::Done(None));
     }
     let start = start_of(row.try_get(MORE + 2)?, row.try_get(MORE + 3)?);
     let active = row.try_get::<Option<i16>, _>(MORE + 4)?.map(Mode::from_number).transpose()?;
-    Ok(Look::Done(Some(go_on_with(job, start, active, now, SCHEDULER))))
+    Ok(Look::Done(Some(Box::new(go_on_with(job, start, active, now, SCHEDULER)))))
 }
 
 /// Holds and marks the parents of a job; gives the states of those that hold it back, by their places. Nothing where somebody

@@ -297,7 +297,7 @@ async fn work_at(tx: &mut Tx<'_>, ripple: Ripple, most: usize) -> Result<Worked,
         let on = row.try_get::<Option<i16>, _>(MORE + 2)?.map(ContinueOn::from_number).transpose();
         match judge(on.ok().flatten().unwrap_or_default(), ripple.outcome) {
             Verdict::Met => {
-                met.push((child, job, start_of(row.try_get(MORE + 3)?, row.try_get(MORE + 4)?), mode(row)?))
+                met.push((child, job, start_of(row.try_get(MORE + 3)?, row.try_get(MORE + 4)?), mode(row)?));
             }
             Verdict::Waits => {}
             Verdict::Cannot => {
@@ -325,7 +325,7 @@ async fn look(tx: &mut Tx<'_>, ripple: Ripple) -> Result<Worked, Fault> {
         Look::HeldUp => worked.is_held_up = true,
         Look::Done(change) => {
             worked.is_over = true;
-            let changes = change.into_iter().collect::<Vec<_>>();
+            let changes = change.into_iter().map(|change| *change).collect::<Vec<_>>();
             worked.moved = changes.iter().filter(|change| change.job.state == State::Enqueued).count();
             record::write(tx, &changes).await?;
             worked.new = note(tx, &changes).await?;
