@@ -88,7 +88,7 @@ fn unit(workspace: &Workspace, services: &Shared) -> Result<()> {
         // compiled once more.
         tests.args([
             "--filterset",
-            &format!("not (package({END_TO_END}) | package({BROWSER}) | (package({DOCS}) & kind(test)))"),
+            &format!("not (package({END_TO_END}) | package({BROWSER}) | package({DOCS}))"),
         ]);
     } else {
         tests.args(["--exclude", END_TO_END, "--exclude", BROWSER, "--exclude", DOCS]);

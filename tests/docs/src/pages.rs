@@ -9,6 +9,7 @@ macro_rules! pages {
 
 pages! {
     creating_jobs: "creating-jobs.md";
+    flow: "flow.md";
     handlers: "handlers.md";
     index: "index.md";
     quick_start: "quick-start.md";
