@@ -86,10 +86,7 @@ fn unit(workspace: &Workspace, services: &Shared) -> Result<()> {
     if has_nextest(workspace) {
         // Built with the others but not run: without them some dependencies have other features, and so wasmtime would be
         // compiled once more.
-        tests.args([
-            "--filterset",
-            &format!("not (package({END_TO_END}) | package({BROWSER}) | package({DOCS}))"),
-        ]);
+        tests.args(["--filterset", &format!("not (package({END_TO_END}) | package({BROWSER}) | package({DOCS}))")]);
     } else {
         tests.args(["--exclude", END_TO_END, "--exclude", BROWSER, "--exclude", DOCS]);
     }

@@ -90,7 +90,7 @@ async fn the_flow_of_a_job_is_drawn_walked_by_keys_and_told_as_a_list() -> Resul
     browser.reads("after success of").await?;
     // From the job itself to a child, to its own child, and all the way back to a parent.
     browser.run(&format!("document.getElementById('job-{own}').focus()")).await?;
-    let focused = "return document.activeElement.getAttribute('aria-label')";
+    let focused = "return document.activeElement.textContent";
     for (key, name) in [
         ("\u{e014}", "orders/"),
         ("\u{e012}", "faults/noop"),

@@ -61,7 +61,7 @@ async fn a_page_that_cannot_be_fetched_says_so_and_is_fetched_on_request() -> Re
     browser.open_page("").await?;
     browser.sees(".tiles").await?;
     browser.run("window.isUpgraded = true").await?;
-    browser.click("Servers").await?;
+    browser.sees("nav a[href$='servers']").await?.click().await?;
     browser.reads("This page could not be fetched").await?;
     browser.run("window.isUpgraded = false").await?;
     browser.click("Try again").await?;

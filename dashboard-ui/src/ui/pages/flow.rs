@@ -214,10 +214,11 @@ fn job(placed: &Placed, node: &Node, root: JobId) -> AnyView {
     view! {
         // Within another element of a picture, or else the link would be one of a page.
         <g>
-            <a href=href id=format!("job-{id}") class=class aria-label=format!("{name}, {state}, job {id}")>
+            <a href=href id=format!("job-{id}") class=class>
                 <rect x=x.to_string() y=y.to_string() width=JOB_WIDTH.to_string() height=JOB_HEIGHT.to_string() rx="6"></rect>
                 <circle cx=(x + 13.0).to_string() cy=(y + 16.0).to_string() r="4"></circle>
                 <text x=(x + 24.0).to_string() y=(y + 20.0).to_string()>{text}</text>
+                " "
                 <text class="flow-state" x=(x + 24.0).to_string() y=(y + 36.0).to_string()>{state}</text>
             </a>
         </g>
