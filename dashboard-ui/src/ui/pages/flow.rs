@@ -247,7 +247,7 @@ fn list(graph: &Graph) -> AnyView {
             <li class="flow-row">
                 <a href=format!("jobs/{id}")><Name text=handler(node) /></a>
                 {node.state.map(|state| view! { <StateBadge state=state reason=None /> }.into_any())}
-                <a class="quiet" href=format!("flow/{id}") aria-label=format!("Flow of job {id}")>"its flow"</a>
+                <a class="quiet" href=format!("flow/{id}") aria-label=format!("its flow, of job {id}")>"its flow"</a>
                 {parents}
             </li>
         }
