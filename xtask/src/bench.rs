@@ -23,6 +23,8 @@ pub(crate) enum What {
     Storage,
     /// Jobs that do nothing, drained through a real host on each store, and an idle host from enqueue to start
     Drain,
+    /// The API: reads and enqueues at a steady rate beside jobs that run, and readers of events
+    Api,
 }
 
 /// Runs a benchmark in the release build, which is the only one whose figures mean anything. `more` goes to it as it is.
@@ -57,6 +59,11 @@ pub(crate) fn run(workspace: &Workspace, what: What, json: Option<&Path>, more: 
             measure.arg("drain").arg("--host").arg(workspace.release("windlass"));
             measure.arg("--component").arg(component("drain.wasm"));
             "draining"
+        }
+        What::Api => {
+            measure.arg("api").arg("--host").arg(workspace.release("windlass"));
+            measure.arg("--component").arg(component("drain.wasm"));
+            "the API"
         }
     };
     measure.args(more);

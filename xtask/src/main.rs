@@ -7,6 +7,7 @@ mod build;
 mod dashboard;
 mod demo;
 mod lint;
+mod schemathesis;
 mod services;
 mod setup;
 mod shell;

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::{
-    browser, build,
+    browser, build, schemathesis,
     services::Shared,
     shell::{cargo, say, step, works},
     workspace::Workspace,
@@ -27,6 +27,8 @@ pub(crate) enum Suite {
     Storage,
     /// The real binary with real components: crashes, misbehaving guests, bad input
     E2e,
+    /// The API against its own description, by schemathesis
+    Api,
     /// The dashboard in a real browser
     Browser,
     /// What kills hosts and storages, cuts networks, fills disks and sets clocks: ten minutes of it, where `e2e` has a
@@ -56,11 +58,13 @@ pub(crate) fn run(workspace: &Workspace, suite: Option<Suite>) -> Result<()> {
         Some(Suite::Unit) => unit(workspace, &services)?,
         Some(Suite::Storage) => storage(workspace, &services)?,
         Some(Suite::E2e) => end_to_end(workspace, &services, END_TO_END)?,
+        Some(Suite::Api) => api(workspace, &services)?,
         Some(Suite::Browser) => in_browser(workspace, &services)?,
         Some(Suite::Chaos) => chaos(workspace, &services)?,
         None => {
             unit(workspace, &services)?;
             end_to_end(workspace, &services, END_TO_END)?;
+            api(workspace, &services)?;
             in_browser(workspace, &services)?;
         }
     }
@@ -86,6 +90,15 @@ fn unit(workspace: &Workspace, services: &Shared) -> Result<()> {
 
 fn storage(workspace: &Workspace, services: &Shared) -> Result<()> {
     step("storage tests", runner(workspace, services).args(["--package", "windlass-jobs", "--all-features"]))
+}
+
+fn api(workspace: &Workspace, services: &Shared) -> Result<()> {
+    schemathesis::set_up(workspace)?;
+    build::everything(workspace)?;
+    let mut command = cargo(workspace);
+    services.tell(&mut command);
+    command.args(["test", "--package", END_TO_END, "--test", "openapi", "--", "--ignored", "--nocapture"]);
+    step("the API against its description", &mut command)
 }
 
 fn in_browser(workspace: &Workspace, services: &Shared) -> Result<()> {

@@ -58,6 +58,7 @@ words! {
 
 /// What to do, and to which jobs. Only jobs that were made before it starts are looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BulkActionRequest {
     /// What is done to each job.
@@ -66,6 +67,7 @@ pub struct BulkActionRequest {
     pub filter: JobFilter,
     /// No more jobs are looked at, 1 to 100,000; 100,000 where absent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 100_000))]
     pub limit: Option<u32>,
     /// Whether only to tell what would be done.
     #[serde(default)]
@@ -91,6 +93,7 @@ impl BulkActionRequest {
 
 /// A bulk action and what came of it so far. It is known to the host that took it alone, and ends with that host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BulkAction {
     /// Its id.
     pub id: BulkActionId,

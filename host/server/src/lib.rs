@@ -15,6 +15,7 @@ mod secret;
 mod serve;
 mod signals;
 mod storage;
+mod telemetry;
 pub mod worker;
 
 pub use serve::serve;

@@ -9,13 +9,16 @@ mod keys;
 mod limits;
 mod load;
 mod meant;
+mod otlp;
 mod paths;
+mod proxy;
 mod queues;
 mod retention;
 mod sandboxes;
 mod settings;
 mod sources;
 mod sqlite;
+mod tls;
 mod values;
 
 pub(crate) use self::access::check_name;
@@ -25,9 +28,12 @@ pub use self::{
     grants::{DirectorySettings, ModuleSettings, SecretSource},
     limits::{Bounded, LimitSettings, MaxLimitSettings, RunBounds},
     load::{ConfigError, Overrides, load, unknown_variables},
+    otlp::OtlpSettings,
+    proxy::{Network, ProxySettings},
     retention::RetentionSettings,
     sandboxes::{Sandbox, Sandboxes},
     settings::{ConcurrencyMode, Settings},
     sqlite::{SqliteSettings, Synchronous},
+    tls::TlsSettings,
     values::{Size, Span},
 };

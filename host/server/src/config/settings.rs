@@ -16,8 +16,8 @@ use windlass_api::ModuleName;
 use windlass_jobs::storage::StorageUrl;
 
 use super::{
-    AccessSettings, CompileSettings, LimitSettings, ModuleSettings, RetentionSettings, RunBounds, Span, SqliteSettings,
-    paths, queues,
+    AccessSettings, CompileSettings, LimitSettings, ModuleSettings, OtlpSettings, RetentionSettings, RunBounds, Span,
+    SqliteSettings, TlsSettings, paths, queues,
 };
 use crate::worker::WeightedQueue;
 
@@ -70,6 +70,10 @@ pub struct Settings {
     pub wasi_p3: bool,
     /// Who may use the API.
     pub access: AccessSettings,
+    /// The certificate that the API is served with. Default: none, so without TLS.
+    pub tls: Option<TlsSettings>,
+    /// A collector that is told of traces and numbers. Default: none.
+    pub otlp: Option<OtlpSettings>,
     /// How long ended jobs and logs are kept.
     pub retention: RetentionSettings,
     /// Settings of the SQLite storage.
@@ -114,6 +118,8 @@ impl Default for Settings {
             lost_after: Duration::from_secs(20),
             wasi_p3: true,
             access: AccessSettings::default(),
+            tls: None,
+            otlp: None,
             retention: RetentionSettings::default(),
             sqlite: SqliteSettings::default(),
             compile: CompileSettings::default(),
@@ -178,10 +184,10 @@ impl Settings {
             ));
         }
         self.access.check()?;
-        if self.insecure_listen && !self.access.tokens.is_empty() {
+        if self.insecure_listen && self.access.asks() {
             return Err(
-                "`insecure_listen` lets everybody in, and [[access.tokens]] only those with a token: leave one of \
-                 them out"
+                "`insecure_listen` lets everybody in, and [[access.tokens]] and [access.proxy] only those who are known: \
+                 leave one of them out"
                     .to_owned(),
             );
         }

@@ -1,6 +1,6 @@
 //! What a running guest reaches of its job: its log, progress, checkpoints and follow-up jobs.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use windlass_api::{JobId, JobRequest, Json, LogLine, ModuleName, Progress, RetryPolicy, Timestamp};
@@ -15,18 +15,20 @@ use windlass_wasm::{
 };
 
 use super::{Parts, running::Entry};
-use crate::modules::manifest;
+use crate::{http::trace, modules::manifest};
 
 /// The host of one run.
 pub(super) struct JobHost {
     parts: Parts,
     module: ModuleName,
     entry: Arc<Entry>,
+    /// The headers of the job that say which trace it belongs to.
+    trace: BTreeMap<String, String>,
 }
 
 impl JobHost {
-    pub(super) fn new(parts: Parts, module: ModuleName, entry: Arc<Entry>) -> Self {
-        Self { parts, module, entry }
+    pub(super) fn new(parts: Parts, module: ModuleName, entry: Arc<Entry>, trace: BTreeMap<String, String>) -> Self {
+        Self { parts, module, entry, trace }
     }
 
     fn not_kept(error: &StorageError) -> CheckpointError {
@@ -77,7 +79,8 @@ impl RunHost for JobHost {
     }
 
     async fn enqueue(&self, request: contract::Request) -> Result<String, EnqueueError> {
-        let request = to_request(request, &self.module)?;
+        let mut request = to_request(request, &self.module)?;
+        trace::continue_in(&mut request.headers, &self.trace);
         let job = self.parts.admission.admit(request).await.map_err(|error| refused(&error))?;
         let id = job.id;
         self.entry.written().follow_ups.push(job);

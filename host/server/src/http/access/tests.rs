@@ -25,7 +25,7 @@ fn settings(role: Role, expires: Option<Timestamp>) -> TokenSettings {
 fn access() -> Access {
     Access::new(&AccessSettings {
         tokens: Role::ALL.iter().map(|&role| settings(role, None)).collect(),
-        required: false,
+        ..AccessSettings::default()
     })
 }
 
@@ -49,8 +49,8 @@ fn a_token_is_known_by_its_digest_until_it_expires() {
     }
     let basic = headers(header::AUTHORIZATION, "Basic wl_operator");
     assert_eq!(access.caller(&basic, None).unwrap(), None);
-    let expired =
-        Access::new(&AccessSettings { tokens: vec![settings(Role::Admin, Some(Timestamp(1)))], required: false });
+    let tokens = vec![settings(Role::Admin, Some(Timestamp(1)))];
+    let expired = Access::new(&AccessSettings { tokens, ..AccessSettings::default() });
     assert!(expired.caller(&bearer_of("wl_admin"), None).is_err());
 }
 
@@ -142,9 +142,10 @@ async fn signing_in_reads_no_more_than_a_token() {
 async fn a_route_without_a_rule_is_refused_to_everybody() {
     use axum::{Router, middleware, routing::get};
     for guard in [Guard::Open, Guard::Tokens(Arc::new(access()))] {
+        let door = super::super::guard::Doorkeeper { guard, read_only: false };
         let router: Router = Router::new()
             .route("/forgotten", get(|| async { "told" }))
-            .layer(middleware::from_fn_with_state(guard, super::super::guard::check));
+            .layer(middleware::from_fn_with_state(door, super::super::guard::check));
         let request = Request::builder().uri("/forgotten").header("authorization", "Bearer wl_admin");
         let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(response.status(), StatusCode::FORBIDDEN);
