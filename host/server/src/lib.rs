@@ -15,7 +15,6 @@ mod secret;
 mod serve;
 mod signals;
 mod storage;
-mod telemetry;
 pub mod worker;
 
 pub use serve::serve;

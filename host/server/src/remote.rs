@@ -2,7 +2,7 @@
 
 use std::{sync::Once, time::Duration};
 
-use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use windlass_api::{
     ActivateRequest, AuditEntry, BulkAction, BulkActionId, BulkActionRequest, CommandReply, Counts, Deployed, Digest,
@@ -73,7 +73,20 @@ impl Remote {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let http = client(&base).timeout(ANSWER_TIMEOUT).build().map_err(|error| wrong(innermost(&error)))?;
+        install_cryptography();
+        let mut builder = Client::builder()
+            .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(ANSWER_TIMEOUT);
+        if base.scheme() == "http" {
+            // Without TLS no root certificates are needed: they would be slow to load, and small containers have none.
+            builder = builder.tls_certs_only([]);
+        }
+        if matches!(base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
+            // A proxy for the world outside cannot reach what listens on this machine.
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(|error| wrong(innermost(&error)))?;
         Ok(Self { http, base, token: None })
     }
 
@@ -251,22 +264,6 @@ impl Remote {
     fn not_understood(&self, reason: String) -> RemoteError {
         RemoteError::NotUnderstood { url: self.base.clone(), reason }
     }
-}
-
-/// A client for what is at a URL.
-pub(crate) fn client(base: &Url) -> ClientBuilder {
-    install_cryptography();
-    let mut builder =
-        Client::builder().user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION"))).connect_timeout(CONNECT_TIMEOUT);
-    if base.scheme() == "http" {
-        // Without TLS no root certificates are needed: they would be slow to load, and small containers have none.
-        builder = builder.tls_certs_only([]);
-    }
-    if matches!(base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
-        // A proxy for the world outside cannot reach what listens on this machine.
-        builder = builder.no_proxy();
-    }
-    builder
 }
 
 /// reqwest is built without a cryptography of its own, and looks for the one that the process has installed.

@@ -16,7 +16,6 @@ use crate::{
     modules::{self, Modules},
     signals::StopSignals,
     storage,
-    telemetry::Telemetry,
     worker::{Worker, WorkerOptions},
 };
 
@@ -57,9 +56,6 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let looking = storage.clone();
     tokio::spawn(async move { storage::say_findings(&*looking).await });
     let metrics = Arc::new(Metrics::default());
-    if let Some(otlp) = &settings.otlp {
-        metrics.tell(Telemetry::start(otlp)?);
-    }
     let storage = Measured::around(storage, metrics.clone());
     let client = Client::new(storage.clone()).acting_as("api");
     let modules = Arc::new(Modules::new(storage.clone(), compiler(&settings)?));
@@ -84,8 +80,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         health: health.clone(),
         bulk_actions: bulk_actions.clone(),
         events: events.clone(),
-        metrics: Arc::new(Scrape::new(storage.clone(), metrics.clone(), worker.slots(), events.clone())),
-        counted: metrics.clone(),
+        metrics: Arc::new(Scrape::new(storage.clone(), metrics, worker.slots(), events.clone())),
         audit,
         redaction: Redaction::default(),
         guard,
@@ -118,8 +113,6 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     // Readers that keep a connection open must not keep the host from ending.
     drop(tokio::time::timeout(std::time::Duration::from_secs(2), server).await);
     storage.close().await;
-    // On a thread of its own, since it waits for the collector.
-    drop(tokio::task::spawn_blocking(move || metrics.telemetry().map_or((), Telemetry::close)).await);
     tracing::info!("stopped");
     Ok(())
 }

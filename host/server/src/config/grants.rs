@@ -92,7 +92,7 @@ impl DirectorySettings {
 }
 
 impl SecretSource {
-    pub(crate) fn read(&self) -> anyhow::Result<String> {
+    fn read(&self) -> anyhow::Result<String> {
         match self {
             Self::Env(name) => env::var(name).with_context(|| format!("the environment variable `{name}`")),
             Self::File(path) => {

@@ -9,7 +9,6 @@ mod keys;
 mod limits;
 mod load;
 mod meant;
-mod otlp;
 mod paths;
 mod proxy;
 mod queues;
@@ -28,7 +27,6 @@ pub use self::{
     grants::{DirectorySettings, ModuleSettings, SecretSource},
     limits::{Bounded, LimitSettings, MaxLimitSettings, RunBounds},
     load::{ConfigError, Overrides, load, unknown_variables},
-    otlp::OtlpSettings,
     proxy::{Network, ProxySettings},
     retention::RetentionSettings,
     sandboxes::{Sandbox, Sandboxes},

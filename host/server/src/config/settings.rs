@@ -16,8 +16,8 @@ use windlass_api::ModuleName;
 use windlass_jobs::storage::StorageUrl;
 
 use super::{
-    AccessSettings, CompileSettings, LimitSettings, ModuleSettings, OtlpSettings, RetentionSettings, RunBounds, Span,
-    SqliteSettings, TlsSettings, paths, queues,
+    AccessSettings, CompileSettings, LimitSettings, ModuleSettings, RetentionSettings, RunBounds, Span, SqliteSettings,
+    TlsSettings, paths, queues,
 };
 use crate::worker::WeightedQueue;
 
@@ -72,8 +72,6 @@ pub struct Settings {
     pub access: AccessSettings,
     /// The certificate that the API is served with. Default: none, so without TLS.
     pub tls: Option<TlsSettings>,
-    /// A collector that is told of traces and numbers. Default: none.
-    pub otlp: Option<OtlpSettings>,
     /// How long ended jobs and logs are kept.
     pub retention: RetentionSettings,
     /// Settings of the SQLite storage.
@@ -119,7 +117,6 @@ impl Default for Settings {
             wasi_p3: true,
             access: AccessSettings::default(),
             tls: None,
-            otlp: None,
             retention: RetentionSettings::default(),
             sqlite: SqliteSettings::default(),
             compile: CompileSettings::default(),

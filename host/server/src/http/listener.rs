@@ -14,21 +14,18 @@ use std::{
 
 use axum::{Router, extract::ConnectInfo};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::{GracefulShutdown, Watcher},
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Sleep, sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
 /// No more connections at once; the next waits for its turn. Each costs some tens of KiB, and 256 of them may follow events.
-const MAX_CONNECTIONS: usize = 4_096;
+const MAX_CONNECTIONS: u32 = 4_096;
 
 /// How long the head of a request may take, counted also while nothing is asked on a connection that is kept open.
 const HEAD: Duration = Duration::from_secs(30);
@@ -53,7 +50,8 @@ pub(crate) async fn serve(
     routes: Router,
     closing: impl Future<Output = ()>,
 ) {
-    let (places, open) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), GracefulShutdown::new());
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
+    let (close, open) = watch::channel(());
     let mut closing = std::pin::pin!(closing);
     loop {
         let next = async {
@@ -67,7 +65,7 @@ pub(crate) async fn serve(
         match next {
             Ok((place, (stream, from))) => {
                 let connection = Connection { from, tls: tls.clone(), routes: routes.clone(), place };
-                tokio::spawn(connection.serve(stream, open.watcher()));
+                tokio::spawn(connection.serve(stream, open.clone()));
             }
             // It was gone before it was taken.
             Err(error) if is_of_connection(&error) => {}
@@ -78,7 +76,9 @@ pub(crate) async fn serve(
         }
     }
     drop(listener);
-    open.shutdown().await;
+    drop(close);
+    // With all places back, nobody is connected.
+    drop(places.acquire_many(MAX_CONNECTIONS).await);
 }
 
 fn is_of_connection(error: &io::Error) -> bool {
@@ -94,21 +94,21 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream, watcher: Watcher) {
+    async fn serve(self, stream: TcpStream, open: watch::Receiver<()>) {
         // Answers are written whole; waiting to fill a packet would only delay them.
         drop(stream.set_nodelay(true));
         let stream = Watched::new(stream);
         match self.tls.clone() {
-            None => self.speak(stream, watcher).await,
+            None => self.speak(stream, open).await,
             Some(tls) => match timeout(HANDSHAKE, tls.accept(stream)).await {
-                Ok(Ok(stream)) => self.speak(stream, watcher).await,
+                Ok(Ok(stream)) => self.speak(stream, open).await,
                 Ok(Err(error)) => tracing::debug!(from = %self.from, %error, "failed to begin TLS"),
                 Err(_) => tracing::debug!(from = %self.from, "TLS did not begin in time"),
             },
         }
     }
 
-    async fn speak(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, watcher: Watcher) {
+    async fn speak(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, mut open: watch::Receiver<()>) {
         let Self { from, routes, place, .. } = self;
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             // Who calls is told by where they come from, where tokens are asked for.
@@ -120,7 +120,16 @@ impl Connection {
             .header_read_timeout(HEAD)
             .max_buf_size(MAX_BUFFER_BYTES)
             .serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = watcher.watch(connection).await {
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            // An error tells that the sender is gone, which is how closing is said.
+            _ = open.changed() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(%from, %error, "a connection ended");
         }
         drop(place);

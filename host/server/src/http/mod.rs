@@ -48,12 +48,7 @@ use self::{
     error::{ApiError, ApiResult},
     guard::Doorkeeper,
 };
-use crate::{
-    bulk::BulkActions,
-    events::Events,
-    metrics::{Metrics, Scrape},
-    modules::Modules,
-};
+use crate::{bulk::BulkActions, events::Events, metrics::Scrape, modules::Modules};
 
 /// No page of a list is longer.
 const MAX_LIMIT: usize = 1_000;
@@ -76,8 +71,6 @@ pub(crate) struct Api {
     pub(crate) bulk_actions: BulkActions,
     pub(crate) events: Events,
     pub(crate) metrics: Arc<Scrape>,
-    /// What is counted as it happens; it knows the collector.
-    pub(crate) counted: Arc<Metrics>,
     pub(crate) audit: Audit,
     pub(crate) redaction: Redaction,
     /// Who is served.
@@ -142,7 +135,6 @@ pub(crate) fn router(api: Api) -> Router {
         .fallback(dashboard::page)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn(bounds::within))
-        .layer(middleware::from_fn_with_state(api.clone(), trace::follow))
         .layer(middleware::from_fn(tags::tag))
         .layer(middleware::from_fn_with_state(door, guard::check))
         .layer(middleware::from_fn_with_state(api.clone(), audit::record))
@@ -167,6 +159,7 @@ mod tests {
     use windlass_wasm::{Compiler, CompilerOptions, Engine, EngineOptions};
 
     use super::*;
+    use crate::metrics::Metrics;
 
     /// An API on a storage in memory, whose compiler does not work.
     pub(super) fn api(guard: Guard) -> Api {
@@ -183,8 +176,7 @@ mod tests {
         };
         let compiler = Compiler::new(Engine::new(&options).unwrap(), compiler).unwrap();
         let events = Events::new(storage.clone());
-        let counted = Arc::new(Metrics::default());
-        let scrape = Scrape::new(storage.clone(), counted.clone(), Box::new(Vec::new), events.clone());
+        let scrape = Scrape::new(storage.clone(), Arc::new(Metrics::default()), Box::new(Vec::new), events.clone());
         let audit = Audit::start(client.clone());
         Api {
             client,
@@ -193,7 +185,6 @@ mod tests {
             bulk_actions: BulkActions::default(),
             events,
             metrics: Arc::new(scrape),
-            counted,
             audit,
             redaction: Redaction::default(),
             guard,

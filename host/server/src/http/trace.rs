@@ -2,44 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use axum::{
-    extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderValue, Method},
-    middleware::Next,
-    response::Response,
-};
+use axum::http::HeaderMap;
 use windlass_api::JobRequest;
 
-use super::Api;
-
-pub(crate) const PARENT: &str = "traceparent";
+const PARENT: &str = "traceparent";
 const STATE: &str = "tracestate";
 
 /// No state of a trace is carried on that is longer, in bytes: what the specification asks for at least.
 const MAX_STATE_BYTES: usize = 512;
-
-/// Makes a part of a trace of a request that changes something, or that belongs to a trace already, where a collector is told.
-pub(super) async fn follow(State(api): State<Api>, mut request: Request, next: Next) -> Response {
-    let Some(telemetry) = api.counted.telemetry() else { return next.run(request).await };
-    let headers = request.headers();
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let parent = text(PARENT).filter(|parent| is_parent(parent)).map(|parent| (parent, text(STATE)));
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let Some(route) = route.filter(|_| !is_read || parent.is_some()) else { return next.run(request).await };
-    let mut traced = telemetry.request(format!("{} {route}", request.method()), parent);
-    traced.note("http.request.method", request.method().to_string());
-    traced.note("http.route", route.to_owned());
-    if let Ok(parent) = HeaderValue::from_str(&traced.parent()) {
-        request.headers_mut().insert(PARENT, parent);
-    }
-    let response = next.run(request).await;
-    traced.note("http.response.status_code", i64::from(response.status().as_u16()));
-    if response.status().is_server_error() {
-        traced.fail(response.status().to_string());
-    }
-    response
-}
 
 /// Puts what the request belongs to into the headers of its jobs, unless they say so themselves.
 pub(super) fn carry(headers: &HeaderMap, jobs: &mut [JobRequest]) {
@@ -76,7 +46,7 @@ pub(crate) fn continue_in(headers: &mut BTreeMap<String, String>, trace: &BTreeM
 }
 
 /// Whether it names a trace and a span: `00-` and 32, 16 and 2 hexadecimal digits; a later version may say more after them.
-pub(crate) fn is_parent(text: &str) -> bool {
+fn is_parent(text: &str) -> bool {
     let mut parts = text.split('-');
     let mut digits = |count: usize| {
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
@@ -90,6 +60,7 @@ pub(crate) fn is_parent(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
     use windlass_api::Json;
 
     use super::*;

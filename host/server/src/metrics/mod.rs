@@ -9,7 +9,7 @@ mod storage;
 
 use std::{
     collections::HashSet,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -28,7 +28,6 @@ use windlass_jobs::{Claimed, Next};
 
 use self::labels::{Ended, OfHandler, OfMode, OfVerb};
 pub(crate) use self::{scrape::Scrape, storage::Measured};
-use crate::telemetry::{Telemetry, outcome};
 
 /// How many handlers have numbers of their own; those of the others are added up as `other`.
 const MAX_HANDLERS: usize = 1_000;
@@ -48,8 +47,6 @@ pub(crate) struct Metrics {
     storage_errors: Family<OfVerb, Counter>,
     lost_servers: Counter,
     event_readers: Gauge,
-    /// Set where a collector is told too.
-    telemetry: OnceLock<Telemetry>,
 }
 
 /// From 16 µs, about the shortest run, to 18 min.
@@ -81,7 +78,6 @@ impl Default for Metrics {
             storage_errors: Family::default(),
             lost_servers: Counter::default(),
             event_readers: Gauge::default(),
-            telemetry: OnceLock::new(),
         }
     }
 }
@@ -107,33 +103,27 @@ impl Metrics {
         to.register("event_readers", "Who follows the events of this host", self.event_readers.clone());
     }
 
-    /// From now on a collector is told too.
-    pub(crate) fn tell(&self, telemetry: Telemetry) {
-        // It is set once, by whoever puts the host together.
-        drop(self.telemetry.set(telemetry));
-    }
-
-    /// What tells a collector, where there is one.
-    pub(crate) fn telemetry(&self) -> Option<&Telemetry> {
-        self.telemetry.get()
-    }
-
     /// A run begins.
     pub(crate) fn run_begins(&self, job: &Claimed, now: windlass_api::Timestamp) {
         // Later runs waited for their retry.
         if job.fence.run == 1 {
             let waited_ms = now.ms_since(job.created_at);
-            let waited = Duration::from_millis(waited_ms);
-            self.waits.get_or_create(&of_mode(job.mode)).observe(waited.as_secs_f64());
-            self.telemetry().map_or((), |telemetry| telemetry.waited(job.mode.as_str(), waited));
+            self.waits.get_or_create(&of_mode(job.mode)).observe(Duration::from_millis(waited_ms).as_secs_f64());
         }
     }
 
     /// A run has ended.
     pub(crate) fn run_ended(&self, job: &Claimed, next: &Next, usage: &Usage) {
         let of = self.of_handler(&job.module, &job.handler);
-        let outcome = outcome(next);
-        self.telemetry().map_or((), |telemetry| telemetry.run_ended(&of.module, &of.handler, outcome, usage));
+        let outcome = match next {
+            Next::Succeeded { .. } => "succeeded",
+            Next::Retry { .. } => "retried",
+            Next::Snooze { .. } => "snoozed",
+            Next::Failed { .. } => "failed",
+            Next::Released { .. } => "released",
+            Next::HandlerMissing => "handler-missing",
+            Next::Cancelled => "cancelled",
+        };
         let ended = Ended { module: of.module.clone(), handler: of.handler.clone(), outcome };
         self.runs.get_or_create(&ended).inc();
         // One that was let go before it began took nothing.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use windlass_api::{Cause, Failure, HandlerSpec, Mode, Usage};
-use windlass_jobs::{Claimed, Clock as _, Next, Settlement, SystemClock, Verdict, decide};
+use windlass_jobs::{Claimed, Clock as _, Settlement, SystemClock, Verdict, decide};
 use windlass_wasm::{Component, RunRequest, contract};
 
 use super::{
@@ -14,11 +14,7 @@ use super::{
     slots::Slots,
     verdict,
 };
-use crate::{
-    http::trace,
-    modules::Resolved,
-    telemetry::{Traced, outcome},
-};
+use crate::{http::trace, modules::Resolved};
 
 /// Runs jobs.
 pub(super) struct Executor {
@@ -48,13 +44,8 @@ impl Executor {
         slots.run(job.mode, async move { executor.execute(job, entry, unsettled).await });
     }
 
-    async fn execute(&self, mut job: Claimed, entry: Arc<Entry>, mut unsettled: Unsettled) {
+    async fn execute(&self, job: Claimed, entry: Arc<Entry>, mut unsettled: Unsettled) {
         unsettled.settlement = Some(host_failed(&job));
-        let mut traced = self.parts.metrics.telemetry().map(|telemetry| telemetry.run(&job));
-        if let Some(traced) = &traced {
-            // What the handler asks of others belongs to this run.
-            job.headers.insert(trace::PARENT.to_owned(), traced.parent());
-        }
         self.parts.metrics.run_begins(&job, SystemClock.now());
         // Loading may take a while where the component has to be compiled first; a stop does not wait for it.
         let resolved = tokio::select! {
@@ -71,9 +62,6 @@ impl Executor {
         };
         let next = decide(verdict, &job, fastrand::f64());
         self.parts.metrics.run_ended(&job, &next, &usage);
-        if let Some(traced) = &mut traced {
-            tell(traced, &next, &usage);
-        }
         unsettled.settlement = Some(Settlement { fence: job.fence, next, usage, follow_ups });
     }
 
@@ -124,16 +112,6 @@ impl Executor {
         let verdict = verdict::of(report.outcome);
         tracing::debug!(job = %job.fence.job, run = job.fence.run, handler = %spec.name, fuel = report.usage.fuel, wall_us = report.usage.wall_us, ?verdict, "run ended");
         (verdict, verdict::usage(&report.usage))
-    }
-}
-
-/// Says what became of a run.
-fn tell(traced: &mut Traced, next: &Next, usage: &Usage) {
-    traced.note("windlass.outcome", outcome(next));
-    traced.note("windlass.fuel", i64::try_from(usage.fuel).unwrap_or(i64::MAX));
-    traced.note("windlass.peak_memory_bytes", i64::try_from(usage.peak_memory_bytes).unwrap_or(i64::MAX));
-    if let Next::Failed { failure } | Next::Retry { failure, .. } = next {
-        traced.fail(failure.message.clone());
     }
 }
 
