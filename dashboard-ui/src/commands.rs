@@ -26,6 +26,22 @@ pub fn command_line(request: &JobRequest, url: &str) -> String {
     for (key, value) in &request.headers {
         option("header", Some(format!("{key}={value}")));
     }
+    option("limit-key", request.limit_key.as_ref().map(ToString::to_string));
+    for parent in request.after.iter().flat_map(|after| &after.jobs) {
+        option("after", Some(parent.to_string()));
+    }
+    option("on", request.after.as_ref().map(|after| after.on.to_string()).filter(|on| on != "success"));
+    if let Some(unique) = &request.unique {
+        option("unique-key", unique.key.clone());
+        for field in &unique.fields {
+            option("unique-field", Some(field.clone()));
+        }
+        option("unique-for", unique.period_ms.map(|period| format!("{period}ms")));
+        option("on-conflict", Some(unique.on_conflict.to_string()).filter(|what| what != "reject"));
+        if unique.key.is_none() && unique.fields.is_empty() {
+            words.push("--unique".to_owned());
+        }
+    }
     if request.wait_for_handler {
         words.push("--wait-for-handler".to_owned());
     }

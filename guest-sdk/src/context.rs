@@ -9,8 +9,8 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    CheckpointError, EnqueueError, JobError, JobId, JobRequest, Level, bindings::types as wit, error::Failure,
-    host::Host, steps,
+    CheckpointError, EnqueueError, JobError, JobId, JobRequest, Level, Parent, ParentError, bindings::types as wit,
+    error::Failure, host::Host, steps,
 };
 
 /// A handler's view of its job and its host.
@@ -102,6 +102,24 @@ impl Context {
     #[must_use]
     pub fn parents(&self) -> &[JobId] {
         &self.parents
+    }
+
+    /// How one of them ended, with what it gave.
+    ///
+    /// ```
+    /// use windlass_guest::testing::TestContext;
+    ///
+    /// let test = TestContext::new().with_parent_result("0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55", "shop/charge", 250);
+    /// let ctx = test.context();
+    /// let charged: u32 = ctx.parent(&ctx.parents()[0])?.read()?;
+    /// assert_eq!(charged, 250);
+    /// # Ok::<(), windlass_guest::JobError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Where it is no parent of this job, has been removed since, or the storage cannot be reached.
+    pub fn parent(&self, id: &JobId) -> Result<Parent, ParentError> {
+        self.host.parent(id)
     }
 
     /// The payload as the JSON text that the application sent.

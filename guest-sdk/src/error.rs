@@ -4,7 +4,7 @@ use std::{any::Any, fmt, time::Duration};
 
 use serde::Serialize;
 
-use crate::{CheckpointError, EnqueueError, MissingSetting, bindings::types as wit, http, milliseconds};
+use crate::{CheckpointError, EnqueueError, MissingSetting, ParentError, bindings::types as wit, http, milliseconds};
 
 /// Why a run did not succeed, in words that help whoever reads them in the dashboard.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,6 +166,11 @@ fn classify<E: std::error::Error + 'static>(error: &E) -> JobError {
             return JobError::fatal("bad-checkpoint", message);
         }
         Some(_) => return JobError::retry("checkpoint", message),
+        None => {}
+    }
+    match any.downcast_ref() {
+        Some(ParentError::Unknown(_)) => return JobError::fatal("unknown-parent", message),
+        Some(ParentError::Unavailable(_)) => return JobError::retry("parent", message),
         None => {}
     }
     if any.is::<MissingSetting>() {

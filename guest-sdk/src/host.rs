@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{CheckpointError, EnqueueError, JobId, JobRequest, Level};
+use crate::{CheckpointError, EnqueueError, JobId, JobRequest, Level, Parent, ParentError};
 
 pub(crate) trait Host {
     fn log(&self, level: Level, message: &str, fields: Option<&str>);
@@ -11,6 +11,7 @@ pub(crate) trait Host {
     fn remaining(&self) -> Option<Duration>;
     fn checkpoint(&self, key: &str) -> Result<Option<String>, CheckpointError>;
     fn put_checkpoint(&self, key: &str, value: &str) -> Result<(), CheckpointError>;
+    fn parent(&self, id: &JobId) -> Result<Parent, ParentError>;
     fn config(&self, key: &str) -> Option<String>;
     fn secret(&self, key: &str) -> Option<String>;
     fn enqueue(&self, request: JobRequest) -> Result<JobId, EnqueueError>;
@@ -21,8 +22,11 @@ pub(crate) use component::Component;
 
 #[cfg(target_family = "wasm")]
 mod component {
-    use super::{CheckpointError, Duration, EnqueueError, Host, JobId, JobRequest, Level};
-    use crate::bindings::{config, context, log, queue};
+    use super::{CheckpointError, Duration, EnqueueError, Host, JobId, JobRequest, Level, Parent, ParentError};
+    use crate::{
+        Failure,
+        bindings::{config, context, log, queue},
+    };
 
     /// The host that runs this component.
     pub(crate) struct Component;
@@ -57,6 +61,19 @@ mod component {
 
         fn put_checkpoint(&self, key: &str, value: &str) -> Result<(), CheckpointError> {
             context::put_checkpoint(key, value).map_err(Into::into)
+        }
+
+        fn parent(&self, id: &JobId) -> Result<Parent, ParentError> {
+            let told = context::get_parent(id.as_str()).map_err(|error| match error {
+                context::ParentError::Unknown(text) => ParentError::Unknown(text),
+                context::ParentError::Unavailable(text) => ParentError::Unavailable(text),
+            })?;
+            let failure = told.failure.map(|failure| Failure {
+                code: failure.code,
+                message: failure.message,
+                details: failure.details.and_then(|details| serde_json::from_str(&details).ok()),
+            });
+            Ok(Parent { id: id.clone(), handler: told.handler, state: told.state, result: told.result, failure })
         }
 
         fn config(&self, key: &str) -> Option<String> {

@@ -52,6 +52,7 @@ extern crate self as windlass_guest;
 
 mod bindings;
 mod checkpoint;
+mod conditions;
 mod context;
 mod error;
 mod export;
@@ -59,6 +60,7 @@ mod handler;
 mod host;
 pub mod http;
 mod log;
+mod parent;
 pub mod prelude;
 mod queue;
 mod steps;
@@ -142,9 +144,11 @@ pub use windlass_guest_macros::export;
 
 pub use crate::{
     checkpoint::CheckpointError,
+    conditions::{ContinueOn, OnConflict, Unique},
     context::{Context, MissingSetting},
     error::{Failure, JobError, ResultExt},
     log::Level,
+    parent::{Parent, ParentError},
     queue::{EnqueueError, JobId, JobRequest, RetryPolicy, Start},
 };
 

@@ -8,7 +8,9 @@ use std::{
 use serde::Serialize;
 
 use crate::{
+    ContinueOn, Unique,
     bindings::{queue as wit, types},
+    conditions::Conditions,
     milliseconds,
 };
 
@@ -107,6 +109,7 @@ pub struct JobRequest {
     pub(crate) timeout: Option<Duration>,
     pub(crate) tags: Vec<String>,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) conditions: Conditions,
 }
 
 impl JobRequest {
@@ -123,6 +126,7 @@ impl JobRequest {
             timeout: None,
             tags: Vec::new(),
             headers: Vec::new(),
+            conditions: Conditions::default(),
         }
     }
 
@@ -180,6 +184,37 @@ impl JobRequest {
         self
     }
 
+    /// A job that it continues: it waits for that one. May be called several times, with the id of the job that asks, or of one
+    /// that it asked for before, too; a delay then counts from when all of them are done.
+    pub fn continues(mut self, parent: &JobId) -> Self {
+        self.conditions.parents.push(parent.clone());
+        self
+    }
+
+    /// How the jobs must have ended that it continues; all must have succeeded where this is not said.
+    pub const fn continues_on(mut self, on: ContinueOn) -> Self {
+        self.conditions.on = on;
+        self
+    }
+
+    /// What it must be the only one of.
+    pub fn unique(mut self, unique: Unique) -> Self {
+        self.conditions.unique = Some(unique);
+        self
+    }
+
+    /// If it has not been started by then, it is deleted.
+    pub const fn expires_at(mut self, instant: SystemTime) -> Self {
+        self.conditions.expires_at = Some(instant);
+        self
+    }
+
+    /// What it counts under where an operator limits keys, such as a tenant: 1 to 200 bytes.
+    pub fn limit_key(mut self, key: impl Into<String>) -> Self {
+        self.conditions.limit_key = Some(key.into());
+        self
+    }
+
     /// The handler that it is for.
     #[must_use]
     pub fn handler(&self) -> &str {
@@ -212,7 +247,7 @@ impl JobRequest {
             timeout: self.timeout.map(milliseconds),
             tags: self.tags,
             headers: self.headers,
-            extensions: Vec::new(),
+            extensions: self.conditions.extensions(),
         })
     }
 }

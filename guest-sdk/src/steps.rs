@@ -64,7 +64,7 @@ impl Context {
     ///
     /// The value is recorded as JSON, and what is returned was read back from there, in the first attempt too. A name has
     /// 1 to 150 visible ASCII characters and is used once in a run; after a failure it may be used again. How it is
-    /// recorded, the limits and how to test it: `docs/steps.md`.
+    /// recorded, the limits and how to test it: `docs/src/steps.md`.
     ///
     /// # Errors
     /// What the work says: then nothing is recorded. [`JobError::Fatal`] with the code

@@ -172,3 +172,30 @@ fn a_host_for_others_starts_with_tokens_only_or_when_told_so() -> Result<()> {
     let with = [&open[..], &["--config", config.as_str()]].concat();
     run(&with, "")?.complains_of(&["failed to listen on 192.0.2.1:0"])
 }
+
+#[test]
+fn a_stream_of_events_ends_with_the_session_that_it_was_opened_with() -> Result<()> {
+    let site = Site::new()?;
+    let (tokens, config) = tokens(&site)?;
+    let host = site.start(&["--config", &config])?;
+    let sign_in = || -> Result<String> {
+        let body = serde_json::json!({ "token": token(&tokens, Role::Viewer)? }).to_string();
+        let answer = host.ask("POST", "/api/v1/session", &[], &body)?;
+        let cookie = answer.header("set-cookie").and_then(|cookie| cookie.split(';').next());
+        cookie.map(str::to_owned).with_context(|| format!("no cookie in {answer:?}"))
+    };
+    let (own, other) = (sign_in()?, sign_in()?);
+    let (mut ended, mut goes_on) = (host.follow("", &[("Cookie", &own)])?, host.follow("", &[("Cookie", &other)])?);
+    ended.next_event()?;
+    goes_on.until("the servers", |event| event.kind == "servers")?;
+    let signed_out = host.ask("DELETE", "/api/v1/session", &[("Cookie", &own)], "")?;
+    ensure!(signed_out.status == 204, "{signed_out:?}");
+    let end = ended.until("nothing", |event| event.kind == "never");
+    ensure!(end.is_err_and(|error| format!("{error:#}").contains("the stream has ended")), "it goes on");
+    ensure!(host.follow("", &[("Cookie", &own)]).is_err(), "a session that was ended is let in");
+    // Another browser of the same token is not concerned.
+    let bearer = format!("Bearer {}", token(&tokens, Role::Operator)?);
+    host.ask("POST", "/api/v1/queues/mail/pause", &[("Authorization", &bearer)], "")?;
+    goes_on.until("the paused queue", |event| event.kind == "queues")?;
+    Ok(())
+}

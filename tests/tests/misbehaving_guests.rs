@@ -24,6 +24,7 @@ guests! {
     endless_loop => an_endless_loop_is_timed_out_or_runs_out_of_fuel,
     exits => a_handler_that_exits_fails_whatever_its_status,
     follow_up_flood => a_flood_of_follow_up_jobs_is_refused_and_leaves_none,
+    follows => a_handler_is_told_nothing_of_a_job_that_it_does_not_continue,
     impossible_schedule => a_component_with_an_impossible_schedule_is_refused,
     large_frames => a_stack_overflow_in_the_guests_own_memory_is_a_trap,
     log_flood => a_flood_of_logs_is_cut_off_and_the_log_says_so,
@@ -333,5 +334,17 @@ fn what_a_module_declares_is_put_in_place_and_fired() -> Result<()> {
     })?;
     let said: String = host.result(Job(fired))?;
     ensure!(said == "from the schedule", "it was given `{said}`");
+    Ok(())
+}
+
+#[test]
+fn a_handler_is_told_nothing_of_a_job_that_it_does_not_continue() -> Result<()> {
+    let site = Site::new()?;
+    let host = start(&site)?;
+    host.deploy("follows", &guest("follows")?)?;
+    let stranger = host.enqueue("follows/give", &json!(1), &[])?;
+    let pry = host.enqueue("follows/pry", &json!(stranger.0), &[])?;
+    let failure = host.fails_by(pry, Cause::Handler)?.job.failure.context("no failure")?;
+    ensure!(failure.code.as_deref() == Some("unknown-parent"), "{failure:?}");
     Ok(())
 }

@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::{
-    build,
+    browser, build,
     shell::{cargo, step},
     workspace::Workspace,
 };
@@ -25,10 +25,15 @@ pub(crate) enum What {
     Drain,
     /// The API: reads and enqueues at a steady rate beside jobs that run, and readers of events
     Api,
+    /// The dashboard in Chromium: a list over a million jobs, and the memory of a page that stays open at 500 jobs a second
+    Dashboard,
 }
 
 /// Runs a benchmark in the release build, which is the only one whose figures mean anything. `more` goes to it as it is.
 pub(crate) fn run(workspace: &Workspace, what: What, json: Option<&Path>, more: &[String]) -> Result<()> {
+    if what == What::Dashboard {
+        return dashboard(workspace, more);
+    }
     build::examples(workspace)?;
     build::bench_guests(workspace)?;
     let mut build = cargo(workspace);
@@ -65,10 +70,22 @@ pub(crate) fn run(workspace: &Workspace, what: What, json: Option<&Path>, more: 
             measure.arg("--component").arg(component("drain.wasm"));
             "the API"
         }
+        // Measured above, in another way.
+        What::Dashboard => return Ok(()),
     };
     measure.args(more);
     if let Some(file) = json {
         measure.arg("--json").arg(absolute(file)?);
     }
     step(&format!("measuring {name}"), &mut measure)
+}
+
+/// The everyday build of the host does here: what is measured is the page. `more` are words of the names of what to measure.
+fn dashboard(workspace: &Workspace, more: &[String]) -> Result<()> {
+    browser::set_up(workspace)?;
+    build::everything(workspace)?;
+    let mut measure = cargo(workspace);
+    measure.args(["test", "--package", "windlass-browser-tests", "--test", "measuring", "--"]);
+    measure.args(["--ignored", "--nocapture", "--test-threads", "1"]).args(more);
+    step("measuring the dashboard", &mut measure)
 }

@@ -18,7 +18,8 @@ pub(crate) fn set_up(workspace: &Workspace) -> Result<()> {
     axe(workspace)
 }
 
-fn chromium() -> Result<()> {
+/// Chromium and what steers it.
+pub(crate) fn chromium() -> Result<()> {
     let is_there = || ["chromium", "chromedriver"].iter().all(|name| works(Command::new(name).arg("--version")));
     if is_there() {
         return Ok(());

@@ -6,7 +6,10 @@ mod browser;
 mod build;
 mod dashboard;
 mod demo;
+mod dist;
+mod docs;
 mod lint;
+mod python;
 mod schemathesis;
 mod services;
 mod setup;
@@ -20,7 +23,7 @@ use clap::{Parser, Subcommand};
 
 use workspace::Workspace;
 
-/// Set-up, build, demo, test, bench and lint of Windlass. Every command first sets up what it needs.
+/// Set-up, build, demo, test, documentation, bench and lint of Windlass. Every command first sets up what it needs.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
@@ -59,6 +62,14 @@ enum Command {
         #[arg(last = true)]
         more: Vec<String>,
     },
+    /// Writes the generated pages and builds the documentation as a site, in target/site
+    Docs {
+        /// Show it in a browser
+        #[arg(long)]
+        open: bool,
+    },
+    /// Builds what is handed out, in target/dist: the release build, man pages, completions, checksums
+    Dist,
     /// Checks formatting, lints, documentation and unused dependencies
     Lint,
 }
@@ -78,6 +89,8 @@ fn main() -> anyhow::Result<()> {
         Command::Demo { exit } => demo::run(&workspace, exit),
         Command::Test { suite } => test::run(&workspace, suite),
         Command::Bench { what, json, more } => bench::run(&workspace, what, json.as_deref(), &more),
+        Command::Docs { open } => docs::run(&workspace, open),
+        Command::Dist => dist::run(&workspace),
         Command::Lint => lint::run(&workspace),
     }
 }

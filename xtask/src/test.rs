@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::{
-    browser, build, schemathesis,
+    browser, build, docs, python, schemathesis,
     services::Shared,
     shell::{cargo, say, step, works},
     workspace::Workspace,
@@ -31,6 +31,12 @@ pub(crate) enum Suite {
     Api,
     /// The dashboard in a real browser
     Browser,
+    /// The Python package, from its wheel, against the real binary, and its examples
+    Python,
+    /// The documentation: its commands are run, its code is compiled, its links are followed, the site is built
+    Docs,
+    /// The quick start, literally and from a clone on, in a home with nothing in it: builds for some minutes
+    FirstHour,
     /// What kills hosts and storages, cuts networks, fills disks and sets clocks: ten minutes of it, where `e2e` has a
     /// short form
     Chaos,
@@ -41,6 +47,9 @@ const END_TO_END: &str = "windlass-tests";
 
 /// The package of the tests in a browser, which need all that and a browser.
 const BROWSER: &str = "windlass-browser-tests";
+
+/// The package of the tests of the documentation, which need the host and the examples built.
+const DOCS: &str = "windlass-docs-tests";
 
 /// How long the chaos tests may take once they are built: they are made for 10 minutes, and some machines are busy.
 const CHAOS_DEADLINE: Duration = Duration::from_secs(12 * 60);
@@ -60,12 +69,17 @@ pub(crate) fn run(workspace: &Workspace, suite: Option<Suite>) -> Result<()> {
         Some(Suite::E2e) => end_to_end(workspace, &services, END_TO_END)?,
         Some(Suite::Api) => api(workspace, &services)?,
         Some(Suite::Browser) => in_browser(workspace, &services)?,
+        Some(Suite::Python) => in_python(workspace)?,
+        Some(Suite::Docs) => documentation(workspace, &services)?,
+        Some(Suite::FirstHour) => first_hour(workspace)?,
         Some(Suite::Chaos) => chaos(workspace, &services)?,
         None => {
             unit(workspace, &services)?;
             end_to_end(workspace, &services, END_TO_END)?;
             api(workspace, &services)?;
             in_browser(workspace, &services)?;
+            in_python(workspace)?;
+            pages(workspace, &services)?;
         }
     }
     say("all tests passed");
@@ -78,14 +92,50 @@ fn unit(workspace: &Workspace, services: &Shared) -> Result<()> {
     if has_nextest(workspace) {
         // Built with the others but not run: without them some dependencies have other features, and so wasmtime would be
         // compiled once more.
-        tests.args(["--filterset", &format!("not (package({END_TO_END}) | package({BROWSER}))")]);
+        tests.args([
+            "--filterset",
+            &format!("not (package({END_TO_END}) | package({BROWSER}) | (package({DOCS}) & kind(test)))"),
+        ]);
     } else {
-        tests.args(["--exclude", END_TO_END, "--exclude", BROWSER]);
+        tests.args(["--exclude", END_TO_END, "--exclude", BROWSER, "--exclude", DOCS]);
     }
     step("unit tests", &mut tests)?;
+    examples(workspace, services, &[])
+}
+
+/// The examples in the documentation of all crates, and in the pages of the book.
+fn examples(workspace: &Workspace, services: &Shared, more: &[&str]) -> Result<()> {
     let mut examples = cargo(workspace);
     services.tell(&mut examples);
-    step("the documentation's examples", examples.args(["test", "--doc", "--workspace"]))
+    step("the documentation's examples", examples.args(["test", "--doc", "--workspace"]).args(more))
+}
+
+fn documentation(workspace: &Workspace, services: &Shared) -> Result<()> {
+    build::host(workspace)?;
+    build::examples(workspace)?;
+    pages(workspace, services)?;
+    examples(workspace, services, &["--", "pages::"])?;
+    docs::site(workspace, false)
+}
+
+/// The tests of the pages, with the host and the examples built.
+fn pages(workspace: &Workspace, services: &Shared) -> Result<()> {
+    let mut tests = runner(workspace, services);
+    if has_nextest(workspace) {
+        // Of the whole workspace, for the reason that the unit tests have.
+        tests.args(["--workspace", "--exclude", "windlass-test-guests", "--test", "pages", "--test", "packaging"]);
+    } else {
+        tests.args(["--package", DOCS]);
+    }
+    step("the documentation", &mut tests)
+}
+
+/// Everything that the quick start says, from the clone on.
+fn first_hour(workspace: &Workspace) -> Result<()> {
+    build::host(workspace)?;
+    let mut follow = cargo(workspace);
+    follow.args(["run", "--quiet", "--package", DOCS, "--bin", "follow", "--", "quick-start.md"]);
+    step("the first hour", &mut follow)
 }
 
 fn storage(workspace: &Workspace, services: &Shared) -> Result<()> {
@@ -104,6 +154,11 @@ fn api(workspace: &Workspace, services: &Shared) -> Result<()> {
 fn in_browser(workspace: &Workspace, services: &Shared) -> Result<()> {
     browser::set_up(workspace)?;
     end_to_end(workspace, services, BROWSER)
+}
+
+fn in_python(workspace: &Workspace) -> Result<()> {
+    build::everything(workspace)?;
+    python::test(workspace)
 }
 
 fn end_to_end(workspace: &Workspace, services: &Shared, package: &str) -> Result<()> {

@@ -1,6 +1,6 @@
 //! What is typed beside a payload when a job is asked for, and the request that it makes.
 
-use windlass_api::{HandlerPath, JobRequest, Json, Timestamp};
+use windlass_api::{After, ContinueOn, HandlerPath, JobId, JobRequest, Json, OnConflict, Timestamp, Unique};
 
 /// When the job is to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +12,47 @@ pub enum When {
     After,
     /// At an instant.
     At,
+}
+
+/// What the job must be the only one of, among those of its handler that have not ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnlyOne {
+    /// It may stand beside others; as a request that is repeated says.
+    #[default]
+    No,
+    /// Of its payload.
+    Payload,
+    /// Of a key.
+    Key,
+}
+
+impl OnlyOne {
+    /// All of them, each with a word and with what it means.
+    pub const ALL: [(Self, &'static str, &'static str); 3] = [
+        (Self::No, "no", "may stand beside others"),
+        (Self::Payload, "payload", "only one with this payload"),
+        (Self::Key, "key", "only one of a key"),
+    ];
+}
+
+/// What becomes of a job beside which another one stands already, for people.
+#[must_use]
+pub const fn conflict_words(on_conflict: OnConflict) -> &'static str {
+    match on_conflict {
+        OnConflict::Reject => "refuse this one",
+        OnConflict::Existing => "keep that one",
+        OnConflict::Replace => "give that one this payload and time",
+    }
+}
+
+/// How its parents must have ended, for people.
+#[must_use]
+pub const fn on_words(on: ContinueOn) -> &'static str {
+    match on {
+        ContinueOn::Success => "have succeeded",
+        ContinueOn::Failure => "have failed",
+        ContinueOn::Finished => "have ended, however",
+    }
 }
 
 /// What is typed. Empty text leaves a setting to the handler.
@@ -33,6 +74,20 @@ pub struct Asking {
     pub delay: String,
     /// The instant, as read from its field.
     pub at: Option<Timestamp>,
+    /// What it counts under where keys are limited.
+    pub limit_key: String,
+    /// The jobs that it continues, by their ids, with commas or blanks between them.
+    pub after: String,
+    /// How those must have ended.
+    pub on: ContinueOn,
+    /// If it has not been started by then, it is deleted.
+    pub expires_at: Option<Timestamp>,
+    /// What it must be the only one of.
+    pub only_one: OnlyOne,
+    /// The key of which it must be the only one.
+    pub unique_key: String,
+    /// What becomes of it where another one is there.
+    pub on_conflict: OnConflict,
 }
 
 impl Asking {
@@ -46,6 +101,7 @@ impl Asking {
             max_attempts: text(request.max_attempts.map(|value| value.to_string())),
             timeout: text(request.timeout_ms.map(seconds)),
             tags: request.tags.join(", "),
+            limit_key: text(request.limit_key.as_ref().map(ToString::to_string)),
             ..Self::default()
         }
     }
@@ -65,6 +121,7 @@ impl Asking {
             request.retry.clone_from(&like.retry);
             request.headers.clone_from(&like.headers);
             request.wait_for_handler = like.wait_for_handler;
+            request.unique.clone_from(&like.unique);
         }
         request.queue = filled(&self.queue).map(str::parse).transpose().map_err(|error| format!("queue: {error}"))?;
         request.priority = whole(&self.priority, 0, 9, "priority")?;
@@ -79,7 +136,30 @@ impl Asking {
             }
             When::At => request.run_at = Some(self.at.ok_or("run at: expected a date and a time")?),
         }
+        let key = filled(&self.limit_key).map(str::parse).transpose();
+        request.limit_key = key.map_err(|error: windlass_api::InvalidLimit| format!("limit key: {error}"))?;
+        request.after = self.after()?;
+        request.expires_at = self.expires_at;
+        request.unique = self.unique()?.or(request.unique);
         Ok(request)
+    }
+
+    fn after(&self) -> Result<Option<After>, String> {
+        let ids = self.after.split([',', ' ', '\n', '\t']).filter_map(filled).map(str::parse::<JobId>);
+        let jobs = ids.collect::<Result<Vec<_>, _>>().map_err(|error| format!("after: {error}"))?;
+        Ok((!jobs.is_empty()).then_some(After { jobs, on: self.on }))
+    }
+
+    fn unique(&self) -> Result<Option<Unique>, String> {
+        let of = |key| Some(Unique { key, on_conflict: self.on_conflict, ..Unique::default() });
+        match self.only_one {
+            OnlyOne::No => Ok(None),
+            OnlyOne::Payload => Ok(of(None)),
+            OnlyOne::Key => {
+                let key = filled(&self.unique_key).filter(|key| key.len() <= 200);
+                Ok(of(Some(key.ok_or("only one of a key: expected a key of 1 to 200 bytes")?.to_owned())))
+            }
+        }
     }
 }
 
@@ -163,5 +243,31 @@ mod tests {
                 "{wrong}"
             );
         }
+    }
+
+    #[test]
+    fn conditions_are_sent_as_they_are_typed() {
+        let (one, two) = ("0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55", "0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d56");
+        let asking = Asking {
+            after: format!("{one}, {two}"),
+            on: ContinueOn::Finished,
+            expires_at: Some(Timestamp(5)),
+            only_one: OnlyOne::Key,
+            unique_key: " order 7 ".to_owned(),
+            on_conflict: OnConflict::Existing,
+            limit_key: "tenant-7".to_owned(),
+            ..Asking::default()
+        };
+        let made = request(&asking).unwrap();
+        let after = made.after.clone().unwrap();
+        assert_eq!((after.jobs.len(), after.on), (2, ContinueOn::Finished));
+        assert_eq!((made.expires_at, made.limit_key.as_ref().unwrap().as_str()), (Some(Timestamp(5)), "tenant-7"));
+        assert_eq!(made.unique.clone().unwrap().key.as_deref(), Some("order 7"));
+        let again = asking.request("m/h".parse().unwrap(), Json::null(), Some(&made)).unwrap();
+        assert_eq!(again.unique, made.unique);
+        let told = |asking: Asking| request(&asking).unwrap_err();
+        assert!(told(Asking { after: "nonsense".to_owned(), ..Asking::default() }).starts_with("after: "));
+        assert!(told(Asking { only_one: OnlyOne::Key, ..Asking::default() }).contains("1 to 200 bytes"));
+        assert!(told(Asking { limit_key: "a*".to_owned(), ..Asking::default() }).starts_with("limit key: "));
     }
 }

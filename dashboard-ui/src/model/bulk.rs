@@ -1,22 +1,14 @@
-//! One action on many jobs: those that were selected, each by a request of its own, or all that pass a filter, which the
-//! host does by itself.
+//! One action on many jobs, those that were selected or all that pass a filter: the host does it by itself.
 
 use windlass_api::{
-    BulkAction, BulkActionRequest, BulkState, BulkVerb, CommandReply, FilteredCount, JobFilter, JobId, SkipReason,
-    State,
+    BulkAction, BulkActionRequest, BulkState, BulkVerb, FilteredCount, JobFilter, JobId, SkipReason, State,
 };
 
 use super::job::Action;
-use crate::{
-    format::{count, plural},
-    trouble::Trouble,
-};
+use crate::format::{count, plural};
 
 /// No more jobs of a filter are treated in one go; whoever wants more does it again.
 const MOST: u64 = BulkActionRequest::MAX_LIMIT as u64;
-
-/// How many requests are under way at once: as many as a browser has connections to one host.
-pub const AT_ONCE: usize = 6;
 
 /// How many jobs pass a filter, as far as that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,72 +45,30 @@ pub fn fits_filter(action: Action, state: Option<State>) -> bool {
 /// What the host is asked to do to all jobs that pass a filter.
 #[must_use]
 pub fn request(action: Action, filter: JobFilter) -> BulkActionRequest {
-    let verb = match action {
+    BulkActionRequest { newest: action == Action::RequeueNewest, ..BulkActionRequest::new(verb(action), filter) }
+}
+
+/// What the host is asked to do to jobs that were selected, each in the state that the viewer saw it in. Where they all are
+/// in one, a job that has left it meanwhile is left alone; else the host does to each what its state allows.
+#[must_use]
+pub fn request_on(action: Action, jobs: &[(JobId, State)]) -> BulkActionRequest {
+    let ids = jobs.iter().map(|(id, _)| *id).collect();
+    let request = BulkActionRequest::on(verb(action), ids, common_state(jobs));
+    BulkActionRequest { newest: action == Action::RequeueNewest, ..request }
+}
+
+/// The state that all of these are in.
+#[must_use]
+pub fn common_state(jobs: &[(JobId, State)]) -> Option<State> {
+    let (_, first) = jobs.first()?;
+    jobs.iter().all(|(_, state)| state == first).then_some(*first)
+}
+
+const fn verb(action: Action) -> BulkVerb {
+    match action {
         Action::Requeue | Action::RequeueNewest => BulkVerb::Requeue,
         Action::Cancel => BulkVerb::Cancel,
         Action::Delete => BulkVerb::Delete,
-    };
-    BulkActionRequest { newest: action == Action::RequeueNewest, ..BulkActionRequest::new(verb, filter) }
-}
-
-/// What came of jobs that were treated one by one.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Bulk {
-    /// What is done.
-    pub action: Action,
-    /// How many jobs there are to be treated.
-    pub total: usize,
-    /// Those that it was done to.
-    pub done: Vec<JobId>,
-    /// Those that are being stopped first.
-    pub pending: usize,
-    /// Those that refused, with the reason.
-    pub refused: Vec<(JobId, String)>,
-    /// Whether somebody stopped it, or the host was lost.
-    pub stopped: Option<String>,
-}
-
-impl Bulk {
-    /// Before the first job.
-    #[must_use]
-    pub const fn new(action: Action, total: usize) -> Self {
-        Self { action, total, done: Vec::new(), pending: 0, refused: Vec::new(), stopped: None }
-    }
-
-    /// How many jobs were treated.
-    #[must_use]
-    pub fn treated(&self) -> usize {
-        self.done.len() + self.refused.len()
-    }
-
-    /// Takes the answer for one job. A lost host ends it: nothing is tried on the rest blindly.
-    pub fn take(&mut self, id: JobId, answer: Result<CommandReply, Trouble>) {
-        match answer {
-            Ok(reply) => {
-                self.done.push(id);
-                self.pending += usize::from(reply.pending);
-            }
-            Err(Trouble::Problem(problem)) => self.refused.push((id, problem.detail)),
-            Err(trouble) => self.stopped = Some(trouble.to_string()),
-        }
-    }
-
-    /// What came of it, in a sentence or two.
-    #[must_use]
-    pub fn summary(&self) -> String {
-        let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        let mut said = format!("{} {}.", plural(number(self.done.len()), "job", "jobs"), self.action.done());
-        if self.pending > 0 {
-            said.push_str(&format!(" {} being stopped first.", count(number(self.pending))));
-        }
-        if let Some((_, reason)) = self.refused.first() {
-            said.push_str(&format!(" {} refused: {reason}.", count(number(self.refused.len()))));
-        }
-        if let Some(reason) = &self.stopped {
-            let (treated, total) = (count(number(self.treated())), count(number(self.total)));
-            said.push_str(&format!(" Stopped after {treated} of {total}: {reason}."));
-        }
-        said
     }
 }
 
@@ -160,6 +110,7 @@ pub fn outcome(action: &BulkAction) -> (String, bool) {
         let why = match reason {
             SkipReason::OtherState => "in another state by then",
             SkipReason::NotAllowed => "in a state that does not allow it",
+            SkipReason::NotUnique => "unique, with another one there",
             SkipReason::Gone => "gone by then",
         };
         format!("{} {why}", count(*number))
@@ -199,7 +150,7 @@ pub fn lost(action: &BulkAction) -> String {
 
 #[cfg(test)]
 mod tests {
-    use windlass_api::{Problem, ProblemCode, Timestamp};
+    use windlass_api::Timestamp;
 
     use super::*;
     use crate::model::job::tests::summary;
@@ -209,6 +160,7 @@ mod tests {
             id: "0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55".parse().unwrap(),
             action: verb,
             filter: JobFilter { state: Some(State::Failed), ..JobFilter::default() },
+            named: None,
             limit: BulkActionRequest::MAX_LIMIT,
             dry_run: false,
             by: "api".to_owned(),
@@ -224,26 +176,6 @@ mod tests {
             started_at: Timestamp(0),
             ended_at: None,
         }
-    }
-
-    #[test]
-    fn the_result_tells_what_happened_to_every_job() {
-        let mut bulk = Bulk::new(Action::Delete, 3);
-        let id = |number| summary(number, State::Failed).id;
-        bulk.take(id(1), Ok(CommandReply { id: id(1), state: State::Deleted, pending: false }));
-        bulk.take(id(2), Err(Trouble::Problem(Problem::new(ProblemCode::Conflict, "job 2 is processing"))));
-        bulk.take(id(3), Ok(CommandReply { id: id(3), state: State::Deleted, pending: true }));
-        assert_eq!(bulk.treated(), 3);
-        assert_eq!(bulk.summary(), "2 jobs deleted. 1 being stopped first. 1 refused: job 2 is processing.");
-    }
-
-    #[test]
-    fn a_lost_host_ends_it_and_the_rest_is_left_alone() {
-        let mut bulk = Bulk::new(Action::Requeue, 100);
-        let id = summary(1, State::Failed).id;
-        bulk.take(id, Err(Trouble::Unreachable));
-        assert!(bulk.stopped.is_some());
-        assert_eq!(bulk.summary(), "0 jobs enqueued again. Stopped after 0 of 100: the host does not answer.");
     }
 
     #[test]
@@ -301,5 +233,15 @@ mod tests {
         let newest = request(Action::RequeueNewest, filter.clone());
         assert_eq!((newest.action, newest.newest, newest.limit), (BulkVerb::Requeue, true, None));
         assert_eq!(request(Action::Delete, filter.clone()), BulkActionRequest::new(BulkVerb::Delete, filter));
+    }
+
+    #[test]
+    fn selected_jobs_are_named_in_one_request_with_the_state_that_they_have_in_common() {
+        let job = |number, state| (summary(number, state).id, state);
+        let failed = [job(1, State::Failed), job(2, State::Failed)];
+        let asked = request_on(Action::RequeueNewest, &failed);
+        assert_eq!((asked.ids.len(), asked.filter.state, asked.newest), (2, Some(State::Failed), true));
+        let mixed = [job(1, State::Failed), job(2, State::Scheduled)];
+        assert_eq!(request_on(Action::Delete, &mixed).filter.state, None);
     }
 }

@@ -241,6 +241,7 @@ pub fn again(detail: &JobDetail, payload: Json) -> JobRequest {
         timeout_ms: detail.timeout_ms,
         tags: job.tags.clone(),
         headers: detail.headers.clone(),
+        limit_key: detail.limit_key.clone(),
         ..JobRequest::new(handler, payload)
     }
 }

@@ -9,10 +9,10 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortSignal, Headers, RequestInit, Response};
 use windlass_api::{
-    ActivateRequest, BulkAction, BulkActionId, BulkActionRequest, CommandReply, CounterRow, Counts, Digest, Enqueued,
-    FilteredCount, JobDetail, JobId, JobRequest, JobSummary, LogLine, ModuleName, ModuleView, Page, ProblemCode,
-    QueueName, QueueView, RecurringJob, RecurringName, RecurringRequest, RequeueRequest, ServerView, SessionRequest,
-    SessionView, State, Timestamp,
+    ActivateRequest, AuditEntry, BulkAction, BulkActionId, BulkActionRequest, CommandReply, CounterRow, Counts, Digest,
+    Enqueued, FilteredCount, JobDetail, JobId, JobRequest, JobSummary, LimitRule, LimitTarget, LimitView, LogLine,
+    ModuleName, ModuleView, Page, ProblemCode, QueueName, QueueView, RecurringJob, RecurringName, RecurringRequest,
+    Relations, RequeueRequest, ServerView, SessionRequest, SessionView, State, Timestamp,
 };
 
 use super::{browser, shared::Shared, stream};
@@ -73,9 +73,7 @@ impl Api {
     }
 
     pub(super) async fn logs(self, id: JobId, cursor: Option<&str>) -> Answer<Page<LogLine>> {
-        let limit = LOG_LINES.to_string();
-        let pairs = [Some(("limit", limit.as_str())), cursor.map(|cursor| ("cursor", cursor))];
-        self.get(&format!("jobs/{id}/logs?{}", query::write(pairs.into_iter().flatten()))).await
+        self.get(&format!("jobs/{id}/logs?{}", paging(cursor, LOG_LINES))).await
     }
 
     pub(super) async fn counters(self, reach: Reach, from: Timestamp, before: Timestamp) -> Answer<Vec<CounterRow>> {
@@ -139,9 +137,7 @@ impl Api {
     }
 
     pub(super) async fn recurring(self, cursor: Option<&str>, limit: usize) -> Answer<Page<RecurringJob>> {
-        let limit = limit.to_string();
-        let pairs = [Some(("limit", limit.as_str())), cursor.map(|cursor| ("cursor", cursor))];
-        self.get(&format!("recurring?{}", query::write(pairs.into_iter().flatten()))).await
+        self.get(&format!("recurring?{}", paging(cursor, limit))).await
     }
 
     pub(super) async fn recurring_job(self, name: &RecurringName) -> Answer<RecurringJob> {
@@ -179,6 +175,27 @@ impl Api {
 
     pub(super) async fn stop_bulk_action(self, id: BulkActionId) -> Answer<BulkAction> {
         self.send("DELETE", &format!("bulk-actions/{id}"), None).await
+    }
+
+    /// What a job continues, and what continues it: at most so many of those.
+    pub(super) async fn relations(self, id: JobId, limit: usize) -> Answer<Relations> {
+        self.get(&format!("jobs/{id}/relations?limit={limit}")).await
+    }
+
+    pub(super) async fn limits(self) -> Answer<Vec<LimitView>> {
+        self.get("limits").await
+    }
+
+    pub(super) async fn put_limit(self, target: &LimitTarget, rule: &LimitRule) -> Answer<LimitView> {
+        self.send("PUT", &limit_path(target), Some(body(rule)?)).await
+    }
+
+    pub(super) async fn remove_limit(self, target: &LimitTarget) -> Answer<()> {
+        self.command("DELETE", &limit_path(target)).await
+    }
+
+    pub(super) async fn audit(self, cursor: Option<&str>, limit: usize) -> Answer<Page<AuditEntry>> {
+        self.get(&format!("audit?{}", paging(cursor, limit))).await
     }
 
     async fn get<T: DeserializeOwned>(self, path: &str) -> Answer<T> {
@@ -243,6 +260,18 @@ impl Api {
 /// Where something of the API is, whatever the path that the dashboard is served under.
 pub(super) fn url(path: &str) -> String {
     format!("{}api/v1/{path}", browser::base())
+}
+
+/// Which part of a list.
+fn paging(cursor: Option<&str>, limit: usize) -> String {
+    let limit = limit.to_string();
+    let pairs = [Some(("limit", limit.as_str())), cursor.map(|cursor| ("cursor", cursor))];
+    query::write(pairs.into_iter().flatten())
+}
+
+/// A target is one part of the path, whatever stands in it.
+fn limit_path(target: &LimitTarget) -> String {
+    format!("limits/{}", query::encode(&target.to_string()))
 }
 
 fn with(query: &str, key: &str, value: &str) -> String {

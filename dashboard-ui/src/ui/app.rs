@@ -9,11 +9,9 @@ use leptos_router::{
 
 use super::{
     browser,
+    later::{Later, Page},
     navigation::{Connection, Navigation},
-    pages::{
-        Job, Jobs, Module, Modules, NewRecurring, NotFound, Overview, Queues, Recurring, RecurringJob, Run, Servers,
-        Settings,
-    },
+    pages::NotFound,
     parts::{Confirmation, Toasts},
     shared::Shared,
     shortcuts,
@@ -84,18 +82,20 @@ fn Pages() -> impl IntoView {
         <main id="main" tabindex="-1">
             <Connection />
             <FlatRoutes fallback=|| view! { <NotFound /> }>
-                <Route path=path!("/") view=Overview />
-                <Route path=path!("/jobs") view=Jobs />
-                <Route path=path!("/jobs/:id") view=Job />
-                <Route path=path!("/run") view=Run />
-                <Route path=path!("/queues") view=Queues />
-                <Route path=path!("/recurring") view=Recurring />
-                <Route path=path!("/recurring/:name") view=RecurringJob />
-                <Route path=path!("/new-recurring") view=NewRecurring />
-                <Route path=path!("/modules") view=Modules />
-                <Route path=path!("/modules/:name") view=Module />
-                <Route path=path!("/servers") view=Servers />
-                <Route path=path!("/settings") view=Settings />
+                <Route path=path!("/") view=|| view! { <Later page=Page::Overview /> } />
+                <Route path=path!("/jobs") view=|| view! { <Later page=Page::Jobs /> } />
+                <Route path=path!("/jobs/:id") view=|| view! { <Later page=Page::Job /> } />
+                <Route path=path!("/flow/:id") view=|| view! { <Later page=Page::Flow /> } />
+                <Route path=path!("/run") view=|| view! { <Later page=Page::Run /> } />
+                <Route path=path!("/queues") view=|| view! { <Later page=Page::Queues /> } />
+                <Route path=path!("/recurring") view=|| view! { <Later page=Page::Recurring /> } />
+                <Route path=path!("/recurring/:name") view=|| view! { <Later page=Page::RecurringJob /> } />
+                <Route path=path!("/new-recurring") view=|| view! { <Later page=Page::NewRecurring /> } />
+                <Route path=path!("/modules") view=|| view! { <Later page=Page::Modules /> } />
+                <Route path=path!("/modules/:name") view=|| view! { <Later page=Page::Module /> } />
+                <Route path=path!("/servers") view=|| view! { <Later page=Page::Servers /> } />
+                <Route path=path!("/audit") view=|| view! { <Later page=Page::Audit /> } />
+                <Route path=path!("/settings") view=|| view! { <Later page=Page::Settings /> } />
             </FlatRoutes>
         </main>
     }

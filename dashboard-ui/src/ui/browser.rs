@@ -119,8 +119,9 @@ pub(super) fn set_theme(theme: Option<&str>) {
 
 /// Puts the keyboard's focus on an element.
 pub(super) fn focus(id: &str) {
-    if let Some(element) = document().get_element_by_id(id).and_then(|element| element.dyn_into::<HtmlElement>().ok()) {
-        let _ = element.focus();
+    if let Some(element) = document().get_element_by_id(id) {
+        // Links of pictures are no elements of HTML, and take the focus in the same way.
+        let _ = element.unchecked_into::<HtmlElement>().focus();
     }
 }
 

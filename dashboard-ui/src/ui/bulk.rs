@@ -8,7 +8,7 @@ use windlass_api::{BulkAction, BulkActionId, BulkActionRequest, BulkState, Role}
 
 use super::{
     parts::{Glyph, Icon, sentence},
-    shared::Shared,
+    shared::{Offer, Shared},
 };
 use crate::{
     format::visible,
@@ -22,11 +22,14 @@ const LOOK_MS: u64 = 500;
 /// How often where the last answer was none, or that nobody is signed in, in milliseconds.
 const LATER_MS: u64 = 5_000;
 
-/// Begins one.
-pub(super) fn begin(shared: Shared, request: BulkActionRequest) {
+/// How often at first: a few jobs are done by then.
+const SOON_MS: u64 = 60;
+
+/// Begins one. `undo` is offered where something came of it.
+pub(super) fn begin(shared: Shared, request: BulkActionRequest, undo: Option<BulkActionRequest>) {
     spawn_local(async move {
         match shared.api().begin_bulk_action(&request).await {
-            Ok(begun) => follow(shared, begun),
+            Ok(begun) => follow(shared, begun, undo),
             Err(trouble) => shared.complain(sentence(&visible(&trouble.to_string()))),
         }
     });
@@ -39,19 +42,19 @@ pub(super) fn adopt(shared: Shared) {
         for action in shared.api().bulk_actions().await.unwrap_or_default() {
             let is_known = shared.bulk.with_untracked(|known| known.iter().any(|known| known.id == action.id));
             if !action.state.is_final() && !is_known {
-                follow(shared, action);
+                follow(shared, action, None);
             }
         }
     });
 }
 
-fn follow(shared: Shared, action: BulkAction) {
+fn follow(shared: Shared, action: BulkAction, undo: Option<BulkActionRequest>) {
     let id = action.id;
     shared.bulk.update(|known| known.push(action.clone()));
-    look_later(shared, id, LOOK_MS);
+    look_later(shared, id, SOON_MS, undo);
 }
 
-fn look_later(shared: Shared, id: BulkActionId, wait: u64) {
+fn look_later(shared: Shared, id: BulkActionId, wait: u64, undo: Option<BulkActionRequest>) {
     let look = move || {
         spawn_local(async move {
             let answer = shared.api().bulk_action(id).await;
@@ -64,21 +67,25 @@ fn look_later(shared: Shared, id: BulkActionId, wait: u64) {
                 Ok(action) if action.state.is_final() => {
                     forget(shared, id);
                     let (text, is_bad) = outcome(&action);
-                    shared.toast(visible(&text), is_bad, None);
+                    let offer = undo.filter(|_| action.done > 0).map(|undo| Offer {
+                        label: "Enqueue them again".to_owned(),
+                        action: Callback::new(move |()| begin(shared, undo.clone(), None)),
+                    });
+                    shared.toast(visible(&text), is_bad, offer);
                     shared.look();
                 }
                 Ok(action) => {
                     shared.bulk.update(|known| {
                         known.iter_mut().filter(|known| known.id == id).for_each(|known| known.clone_from(&action));
                     });
-                    look_later(shared, id, LOOK_MS);
+                    look_later(shared, id, LOOK_MS, undo);
                 }
                 Err(trouble) if trouble.is_not_found() => {
                     forget(shared, id);
                     shared.complain(lost(&known));
                 }
                 // A host that does not answer now may do so later, and the bulk action goes on meanwhile.
-                Err(_) => look_later(shared, id, LATER_MS),
+                Err(_) => look_later(shared, id, LATER_MS, undo),
             }
         });
     };

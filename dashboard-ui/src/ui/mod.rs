@@ -8,6 +8,7 @@ mod api;
 mod app;
 mod browser;
 mod bulk;
+mod later;
 mod navigation;
 mod pages;
 mod parts;

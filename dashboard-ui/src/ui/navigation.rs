@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The pages, by their paths relative to the dashboard's own.
-const PAGES: [(&str, &str, Glyph); 7] = [
+const PAGES: [(&str, &str, Glyph); 8] = [
     ("", "Overview", Glyph::Overview),
     ("jobs", "Jobs", Glyph::Jobs),
     ("run", "Run a job", Glyph::Run),
@@ -25,7 +25,17 @@ const PAGES: [(&str, &str, Glyph); 7] = [
     ("recurring", "Recurring", Glyph::Recurring),
     ("modules", "Modules", Glyph::Modules),
     ("servers", "Servers", Glyph::Servers),
+    ("audit", "Audit", Glyph::Audit),
 ];
+
+/// Which role a page takes that is of no use to those below.
+fn least(page: &str) -> Option<Role> {
+    match page {
+        "run" => Some(Role::Operator),
+        "audit" => Some(Role::Admin),
+        _ => None,
+    }
+}
 
 /// The navigation.
 #[component]
@@ -60,7 +70,7 @@ pub(super) fn Navigation() -> impl IntoView {
         // An empty reference would be the present page, query and all.
         let href = if page.is_empty() { "./" } else { page };
         view! {
-            <li hidden=move || page == "run" && !shared.may(Role::Operator)>
+            <li hidden=move || least(page).is_some_and(|role| !shared.may(role))>
                 <a class="nav-link" href=href aria-current=move || is_current(page).then_some("page")>
                     <Icon glyph=glyph />
                     <span>{label}</span>

@@ -11,7 +11,7 @@ use web_sys::{HtmlElement, KeyboardEvent};
 use super::{browser, shared::Shared};
 
 /// The letters after `g`, and where they lead.
-pub(super) const PAGES: [(&str, &str, &str); 8] = [
+pub(super) const PAGES: [(&str, &str, &str); 9] = [
     ("o", "/", "Overview"),
     ("j", "/jobs", "Jobs"),
     ("f", "/jobs?state=failed", "Failed jobs"),
@@ -20,6 +20,7 @@ pub(super) const PAGES: [(&str, &str, &str); 8] = [
     ("e", "/recurring", "Recurring"),
     ("m", "/modules", "Modules"),
     ("s", "/servers", "Servers"),
+    ("a", "/audit", "Audit"),
 ];
 
 /// How long the second key may take, in milliseconds.

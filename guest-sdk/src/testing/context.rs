@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Enqueued, LogLine, Progress, RecordedStep, Recorder, responder::Responder};
 use crate::{
-    Context,
+    Context, JobId, Parent,
     bindings::types as wit,
     http::{Error, Request, Response},
     steps,
@@ -91,6 +91,28 @@ impl TestContext {
     pub fn with_parent(mut self, id: impl Into<String>) -> Self {
         self.job.parents.push(id.into());
         self
+    }
+
+    /// A job that this one continues and that succeeded, with where it went and what it gave; may be called several times.
+    #[must_use]
+    pub fn with_parent_result(self, id: &str, handler: &str, result: impl Serialize) -> Self {
+        let result = serde_json::to_value(result).unwrap_or_default().to_string();
+        let parent = Parent {
+            id: JobId::new(id),
+            handler: handler.to_owned(),
+            state: "succeeded".to_owned(),
+            result: Some(result),
+            failure: None,
+        };
+        self.with_parent_told(parent)
+    }
+
+    /// A job that this one continues, with how it ended; may be called several times.
+    #[must_use]
+    pub fn with_parent_told(self, parent: Parent) -> Self {
+        let id = parent.id.to_string();
+        self.recorder.parents.borrow_mut().push(parent);
+        self.with_parent(id)
     }
 
     /// A plain setting of the module.

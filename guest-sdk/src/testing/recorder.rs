@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{CheckpointError, EnqueueError, JobId, JobRequest, Level, host::Host, steps};
+use crate::{CheckpointError, EnqueueError, JobId, JobRequest, Level, Parent, ParentError, host::Host, steps};
 
 /// A line that a handler logged.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +56,7 @@ pub struct Enqueued {
 pub(crate) struct Recorder {
     pub(crate) config: RefCell<BTreeMap<String, String>>,
     pub(crate) secrets: RefCell<BTreeMap<String, String>>,
+    pub(crate) parents: RefCell<Vec<Parent>>,
     checkpoints: RefCell<Vec<(String, Value)>>,
     pub(crate) cancelled: Cell<bool>,
     pub(crate) remaining: Cell<Option<Duration>>,
@@ -131,6 +132,12 @@ impl Host for Recorder {
         }
         self.keep(key.to_owned(), value);
         Ok(())
+    }
+
+    fn parent(&self, id: &JobId) -> Result<Parent, ParentError> {
+        let parents = self.parents.borrow();
+        let known = parents.iter().find(|parent| parent.id == *id);
+        known.cloned().ok_or_else(|| ParentError::Unknown(format!("the test tells nothing of job {id}")))
     }
 
     fn config(&self, key: &str) -> Option<String> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BulkActionId, FilteredCount, JobFilter, Timestamp, words::words};
+use crate::{BulkActionId, FilteredCount, JobFilter, JobId, State, Timestamp, words::words};
 
 words! {
     /// What is done to each job.
@@ -56,15 +56,21 @@ words! {
     }
 }
 
-/// What to do, and to which jobs. Only jobs that were made before it starts are looked at.
+/// What to do, and to which jobs: those of these ids, or all that pass a filter. Of a filter only jobs that were made before it
+/// starts are looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BulkActionRequest {
     /// What is done to each job.
     pub action: BulkVerb,
-    /// Which jobs; it must ask for something. Where it names a state, a job that has left it meanwhile is left alone.
+    /// Which jobs; without ids it must ask for something. Where it names a state, a job that has left it meanwhile is left
+    /// alone; with ids it may name that alone.
+    #[serde(default)]
     pub filter: JobFilter,
+    /// Which jobs, by their ids: 1,000 at most. One that is named twice is looked at once.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub ids: Vec<JobId>,
     /// No more jobs are looked at, 1 to 100,000; 100,000 where absent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 100_000))]
@@ -84,10 +90,19 @@ impl BulkActionRequest {
     /// No bulk action looks at more jobs.
     pub const MAX_LIMIT: u32 = 100_000;
 
+    /// No bulk action names more jobs by their ids.
+    pub const MAX_IDS: usize = 1_000;
+
     /// This action on the jobs that pass the filter, up to the highest limit.
     #[must_use]
     pub const fn new(action: BulkVerb, filter: JobFilter) -> Self {
-        Self { action, filter, limit: None, dry_run: false, fresh: false, newest: false }
+        Self { action, filter, ids: Vec::new(), limit: None, dry_run: false, fresh: false, newest: false }
+    }
+
+    /// This action on the jobs of these ids; where a state is given, only on those that are in it.
+    #[must_use]
+    pub fn on(action: BulkVerb, ids: Vec<JobId>, state: Option<State>) -> Self {
+        Self { ids, ..Self::new(action, JobFilter { state, ..JobFilter::default() }) }
     }
 }
 
@@ -99,8 +114,11 @@ pub struct BulkAction {
     pub id: BulkActionId,
     /// What is done to each job.
     pub action: BulkVerb,
-    /// Which jobs.
+    /// Which jobs; where they were named by their ids, in which state they must be at most.
     pub filter: JobFilter,
+    /// How many jobs were named by their ids; absent where the filter says which.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub named: Option<u32>,
     /// No more jobs are looked at.
     pub limit: u32,
     /// Whether it only tells what would be done.

@@ -7,8 +7,9 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 use windlass_api::{
-    CounterQuery, CounterRow, Counts, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobRequest, JobSummary,
-    LogLine, ModuleView, Page, QueueName, QueueView, RequeueRequest, ServerView,
+    After, ContinueOn, CounterQuery, CounterRow, Counts, Enqueued, FilteredCount, JobDetail, JobFilter, JobId,
+    JobRequest, JobSummary, LimitRule, LimitTarget, LimitView, LogLine, ModuleView, Page, QueueName, QueueView,
+    Relations, RequeueRequest, ServerView, Timestamp,
 };
 
 use crate::{
@@ -203,6 +204,66 @@ impl Client {
     fn postgres(&self) -> Result<&crate::storage::postgres::PostgresStorage, StorageError> {
         let why = "jobs can only be enqueued within a transaction where the storage is PostgreSQL: use `enqueue`";
         self.storage.as_postgres().ok_or_else(|| StorageError::Unusable(why.to_owned()))
+    }
+
+    /// Enqueues a job that is run when another one has succeeded. [`JobRequest::after`] says more: several parents, and what
+    /// happens where one fails.
+    ///
+    /// # Errors
+    /// As [`Self::enqueue`], and where there is no such parent.
+    pub async fn continue_with(&self, parent: JobId, request: JobRequest) -> Result<Enqueued, ClientError> {
+        let after = Some(After { jobs: vec![parent], on: ContinueOn::Success });
+        self.enqueue(JobRequest { after, ..request }).await
+    }
+
+    /// Enqueues a job that is not started before an instant.
+    ///
+    /// # Errors
+    /// As [`Self::enqueue`].
+    pub async fn schedule(&self, at: Timestamp, request: JobRequest) -> Result<Enqueued, ClientError> {
+        self.enqueue(JobRequest { run_at: Some(at), ..request }).await
+    }
+
+    /// The jobs that a job continues, and those that continue it, at most `limit` (1 to 1,000) of these; `cursor` is the `next` of
+    /// the page of children before. Nothing where there is no such job.
+    ///
+    /// # Errors
+    /// Where the cursor comes from elsewhere, or the storage does not answer.
+    pub async fn relations(
+        &self,
+        job: JobId,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Option<Relations>, ClientError> {
+        Ok(self.storage.relations(job, cursor, limit).await?)
+    }
+
+    /// All limits, with how many jobs run under each and wait for room.
+    ///
+    /// # Errors
+    /// Where the storage does not answer.
+    pub async fn limits(&self) -> Result<Vec<LimitView>, ClientError> {
+        Ok(self.storage.limits().await?)
+    }
+
+    /// Puts a limit, or another in its place. It holds from now on, over all hosts.
+    ///
+    /// # Errors
+    /// Where the limit could not be kept, there are too many, or the storage does not answer.
+    pub async fn put_limit(&self, target: &LimitTarget, rule: LimitRule) -> Result<(), ClientError> {
+        rule.check().map_err(|message| AdmissionError::InvalidField {
+            field: "limit",
+            message: format!("{target}: {message}"),
+        })?;
+        Ok(self.storage.put_limit(target, rule).await?)
+    }
+
+    /// Removes a limit; gives whether it was there.
+    ///
+    /// # Errors
+    /// Where the storage does not answer.
+    pub async fn remove_limit(&self, target: &LimitTarget) -> Result<bool, ClientError> {
+        Ok(self.storage.remove_limit(target).await?)
     }
 
     /// One job with all that is known of it.

@@ -6,8 +6,9 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use windlass_api::{
     ActivateRequest, AuditEntry, BulkAction, BulkActionId, BulkActionRequest, CommandReply, Counts, Deployed, Digest,
-    Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobRequest, JobSummary, LogLine, ModuleName, ModuleView,
-    Page, Problem, QueueName, QueueView, RecurringJob, RecurringName, RecurringRequest, RequeueRequest, ServerView,
+    Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobRequest, JobSummary, LimitRule, LimitTarget, LimitView,
+    LogLine, ModuleName, ModuleView, Page, Problem, QueueName, QueueView, RecurringJob, RecurringName,
+    RecurringRequest, Relations, RequeueRequest, ServerView,
 };
 
 /// A host that does not even take the connection in this time is not there.
@@ -124,6 +125,11 @@ impl Remote {
         self.ask(request.query(&[("limit", limit)]).query(&[("cursor", cursor)])).await
     }
 
+    pub(crate) async fn relations(&self, id: JobId, cursor: Option<&str>, limit: u32) -> Answer<Relations> {
+        let request = self.request(Method::GET, &["jobs", &id.to_string(), "relations"])?;
+        self.ask(request.query(&[("limit", limit)]).query(&[("cursor", cursor)])).await
+    }
+
     /// The job when it has ended, or as it is after this long, at most a minute.
     pub(crate) async fn wait(&self, id: JobId, longest: Duration) -> Answer<JobDetail> {
         let request = self.request(Method::GET, &["jobs", &id.to_string(), "wait"])?;
@@ -187,6 +193,18 @@ impl Remote {
         self.ask(self.request(Method::POST, &["queues", queue.as_str(), verb])?).await
     }
 
+    pub(crate) async fn limits(&self) -> Answer<Vec<LimitView>> {
+        self.ask(self.request(Method::GET, &["limits"])?).await
+    }
+
+    pub(crate) async fn put_limit(&self, target: &LimitTarget, rule: LimitRule) -> Answer<LimitView> {
+        self.ask(self.request(Method::PUT, &["limits", &segment(&target.to_string())])?.json(&rule)).await
+    }
+
+    pub(crate) async fn remove_limit(&self, target: &LimitTarget) -> Answer<()> {
+        self.tell(self.request(Method::DELETE, &["limits", &segment(&target.to_string())])?).await
+    }
+
     pub(crate) async fn recurring_jobs(&self, cursor: Option<&str>, limit: u32) -> Answer<Page<RecurringJob>> {
         let request = self.request(Method::GET, &["recurring"])?.query(&[("limit", limit)]);
         self.ask(request.query(&[("cursor", cursor)])).await
@@ -201,10 +219,7 @@ impl Remote {
     }
 
     pub(crate) async fn remove_recurring(&self, name: &RecurringName) -> Answer<()> {
-        let request = self.request(Method::DELETE, &["recurring", name.as_str()])?;
-        let response = request.send().await.map_err(|error| self.not_reached(&error))?;
-        let status = response.status();
-        if status.is_success() { Ok(()) } else { Err(self.refused(status, response).await) }
+        self.tell(self.request(Method::DELETE, &["recurring", name.as_str()])?).await
     }
 
     pub(crate) async fn set_recurring_paused(&self, name: &RecurringName, paused: bool) -> Answer<RecurringJob> {
@@ -236,6 +251,13 @@ impl Remote {
         })
     }
 
+    /// Asks for something that is answered without a body.
+    async fn tell(&self, request: RequestBuilder) -> Answer<()> {
+        let response = request.send().await.map_err(|error| self.not_reached(&error))?;
+        let status = response.status();
+        if status.is_success() { Ok(()) } else { Err(self.refused(status, response).await) }
+    }
+
     async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Answer<T> {
         let response = request.send().await.map_err(|error| self.not_reached(&error))?;
         let status = response.status();
@@ -264,6 +286,19 @@ impl Remote {
     fn not_understood(&self, reason: String) -> RemoteError {
         RemoteError::NotUnderstood { url: self.base.clone(), reason }
     }
+}
+
+/// Free text as one segment of a path.
+fn segment(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) {
+            written.push(char::from(byte));
+        } else {
+            written += &format!("%{byte:02X}");
+        }
+    }
+    written
 }
 
 /// reqwest is built without a cryptography of its own, and looks for the one that the process has installed.

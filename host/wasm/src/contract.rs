@@ -9,6 +9,7 @@ pub(crate) mod bindings {
         imports: {
             "windlass:job/context.get-checkpoint": async | trappable,
             "windlass:job/context.put-checkpoint": async | trappable,
+            "windlass:job/context.get-parent": async | trappable,
             "windlass:job/queue.enqueue": async | trappable,
             default: trappable,
         },
@@ -24,7 +25,7 @@ pub(crate) mod bindings {
 pub(crate) use bindings::exports::windlass::job::{async_handlers, handlers};
 pub(crate) use bindings::windlass::job::{config, context, log, queue};
 pub use bindings::windlass::job::{
-    context::CheckpointError,
+    context::{CheckpointError, Parent, ParentError},
     log::Level,
     queue::{EnqueueError, Request, Start},
     types::{Exponential, Failure, Handler, Job, JobError, Manifest, Misfire, RetryPolicy, Schedule},

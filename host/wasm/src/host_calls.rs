@@ -4,7 +4,9 @@
 use std::time::Instant;
 
 use crate::{
-    contract::{CheckpointError, EnqueueError, Level, Request, bindings, config, context, log, queue},
+    contract::{
+        CheckpointError, EnqueueError, Level, Parent, ParentError, Request, bindings, config, context, log, queue,
+    },
     failure::clip,
     store::RunState,
 };
@@ -53,6 +55,10 @@ impl context::Host for RunState {
             return Ok(Err(error));
         }
         Ok(self.host.put_checkpoint(&key, value).await)
+    }
+
+    async fn get_parent(&mut self, id: String) -> wasmtime::Result<Result<Parent, ParentError>> {
+        Ok(self.host.parent(&id).await)
     }
 }
 

@@ -11,7 +11,7 @@ use wasmtime::Store;
 
 use crate::{
     Component, Grants, Limits, Outcome, RunCause, RunFailure, RunReport, Stop, Usage,
-    contract::{CheckpointError, EnqueueError, Job, JobError, Level, Request},
+    contract::{CheckpointError, EnqueueError, Job, JobError, Level, Parent, ParentError, Request},
     failure::{self, Halt},
     host_calls::check_json,
     store::{self, RunState},
@@ -60,6 +60,9 @@ pub trait RunHost: Send + Sync {
 
     /// Keeps a value under a key; when this returns, it survives the host.
     async fn put_checkpoint(&self, key: &str, value: String) -> Result<(), CheckpointError>;
+
+    /// How a job ended that this one continues.
+    async fn parent(&self, id: &str) -> Result<Parent, ParentError>;
 
     /// Takes a job that is to be enqueued when the run has succeeded, and gives its id.
     async fn enqueue(&self, request: Request) -> Result<String, EnqueueError>;

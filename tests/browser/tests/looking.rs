@@ -65,6 +65,7 @@ async fn every_page_is_fit_to_be_looked_at() -> Result<()> {
         ("job-failed", format!("jobs/{}", failed.0), ".timeline"),
         ("job-done", format!("jobs/{}", done.0), ".timeline"),
         ("job-gone", "jobs/0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55".to_owned(), ".failed"),
+        ("job-flow", format!("flow/{}", done.0), ".flow-job, .failed"),
         ("run", "run?handler=images/thumbnail".to_owned(), ".fields"),
         ("queues", "queues".to_owned(), ".table"),
         ("recurring", "recurring".to_owned(), ".recurring tbody tr"),
@@ -74,6 +75,7 @@ async fn every_page_is_fit_to_be_looked_at() -> Result<()> {
         ("modules", "modules".to_owned(), ".handlers"),
         ("module", "modules/images".to_owned(), ".table"),
         ("servers", "servers".to_owned(), ".table"),
+        ("audit", "audit".to_owned(), ".audit, .empty, .failed"),
         ("settings", "settings".to_owned(), ".choices"),
         ("nowhere", "no/such/page".to_owned(), ".empty"),
     ];

@@ -1,8 +1,8 @@
 //! What comes from others is shown and never obeyed; nonsense is told and never blank.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::json;
-use windlass_browser_tests::Browser;
+use windlass_browser_tests::{Browser, Look};
 use windlass_tests::{Site, component};
 
 #[tokio::test]
@@ -64,5 +64,161 @@ async fn an_answer_that_cannot_be_read_is_told() -> Result<()> {
     browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await?;
     browser.open_page("queues").await?;
     browser.reads("if it was upgraded, reload this page").await?;
+    browser.close().await
+}
+
+/// Every page, by its path.
+const PAGES: [&str; 13] = [
+    "",
+    "jobs",
+    "jobs/0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55",
+    "flow/0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55",
+    "run",
+    "queues",
+    "recurring",
+    "recurring/nightly",
+    "modules",
+    "modules/faults",
+    "servers",
+    "audit",
+    "settings",
+];
+
+/// Whatever is asked for is answered so. Who asks is not asked who they are.
+fn always(status: u16, body: &str) -> String {
+    let body = json!(body);
+    format!(
+        "const real = window.fetch; window.fetch = (url, init) => !String(url).includes('/api/v1/') ? real(url, init) : \
+         String(url).endsWith('/session') ? Promise.resolve(new Response('{{\"required\":false}}')) : \
+         Promise.resolve(new Response({body}, {{ status: {status} }}))"
+    )
+}
+
+#[tokio::test]
+async fn no_page_is_blank_whatever_a_host_of_another_version_answers() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    let nothing = json!({
+        "code": "not-found", "title": "not found", "status": 404, "detail": "there is nothing at /api/v1/that"
+    });
+    let newer = json!({ "code": "of-a-later-version", "title": "new", "status": 418, "detail": "it is a teapot" });
+    let answers = [
+        (200, "{\"nonsense\":true}".to_owned()),
+        (200, "[{\"state\":\"frozen\",\"name\":7}]".to_owned()),
+        (200, "<html>a gateway's page</html>".to_owned()),
+        (200, String::new()),
+        (404, nothing.to_string()),
+        (418, newer.to_string()),
+        (500, "\u{0}\u{1}".to_owned()),
+    ];
+    for (status, body) in answers {
+        let browser = Browser::open(&format!("http://{}/", host.address())).await?;
+        let script = always(status, &body);
+        browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await?;
+        for page in PAGES {
+            browser.open_page(page).await?;
+            let main = "return document.querySelector('main')?.innerText.trim() ?? ''";
+            let told = async || {
+                let text = browser.run(main).await?;
+                let is_done = text.as_str().is_some_and(|text| text.len() > 10 && !text.contains("Loading"));
+                Ok(is_done.then_some(()))
+            };
+            // Lists of choices stand there before anything is answered.
+            browser.until(&format!("something on /{page} after {status} {body}"), told).await?;
+            ensure!(!browser.text().await?.contains("must be reloaded"), "/{page} breaks at {status} {body}");
+        }
+        browser.is_content().await?;
+        browser.close().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn names_of_500_characters_and_right_to_left_text_stay_where_they_belong() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    host.deploy("faults", &component("faults")?)?;
+    let long = "n".repeat(500);
+    let hebrew = "\u{5e9}\u{5dc}\u{5d5}\u{5dd} (abc) 123";
+    let jobs = host.enqueue_all([json!({
+        "handler": "faults/sleepy",
+        "payload": { "ms": 0, long.as_str(): hebrew, "other": long },
+        "tags": [hebrew, "t".repeat(100)],
+        "headers": { long.as_str(): hebrew, "plain": long },
+        "delay_ms": 86_400_000,
+    })])?;
+    let job = jobs[0].0.to_string();
+    // What the host itself keeps short, another one may not.
+    let script = format!(
+        "const real = window.fetch, long = '{long}'; window.fetch = async (url, init) => {{ \
+         const answer = await real(url, init); \
+         if (!String(url).endsWith('/servers')) return answer; \
+         const servers = await answer.json(); \
+         for (const server of servers) {{ server.host = long; server.version = long; }} \
+         return new Response(JSON.stringify(servers)); }}"
+    );
+    let browser = Browser::open(&format!("http://{}/", host.address())).await?;
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await?;
+    for look in [Look::Light, Look::Phone] {
+        browser.look(look).await?;
+        for (page, sign) in [
+            (String::new(), ".tiles"),
+            ("jobs".to_owned(), ".jobs tbody tr"),
+            (format!("jobs/{job}"), ".timeline"),
+            (format!("run?from={job}"), ".json-input"),
+            ("servers".to_owned(), ".table"),
+            ("settings".to_owned(), ".choices"),
+        ] {
+            browser.open_page(&page).await?;
+            browser.sees(sign).await?;
+            let over = browser
+                .run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+                .await?;
+            ensure!(over.as_i64().is_some_and(|over| over <= 0), "/{page} is {over} pixels too wide ({look:?})");
+        }
+    }
+    browser.look(Look::Light).await?;
+    browser.open_page("jobs").await?;
+    browser.reads(hebrew).await?;
+    // Kept apart from the text around it, whatever its direction.
+    let isolated = "return [...document.querySelectorAll('bdi')].some((name) => name.textContent.includes('\u{5e9}'))";
+    assert_eq!(browser.run(isolated).await?, json!(true));
+    browser.open_page("servers").await?;
+    browser.reads(&long).await?;
+    browser.is_content().await?;
+    browser.close().await
+}
+
+#[tokio::test]
+async fn what_a_run_says_is_shown_with_its_control_characters_made_visible() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    host.deploy("faults", &component("faults")?)?;
+    let job = host.enqueue("faults/noop", &json!(null), &[])?;
+    host.wait(job)?;
+    let hostile = "a\u{7}b\u{1b}[31mc<script>document.title='owned'</script>\u{202e}d";
+    let script = format!(
+        "const real = window.fetch; window.fetch = async (url, init) => {{ \
+         const answer = await real(url, init), path = new URL(url).pathname; \
+         if (path.endsWith('/logs')) return new Response(JSON.stringify({{ items: [ \
+           {{ run: 1, at: '2026-11-23T15:49:53.120Z', level: 'error', message: {hostile} }}] }})); \
+         if (!path.endsWith('{}')) return answer; \
+         const detail = await answer.json(); \
+         detail.state = 'failed'; detail.failure = {{ cause: 'trap', message: {hostile}, backtrace: {hostile}, code: {hostile} }}; \
+         return new Response(JSON.stringify(detail)); }}",
+        job.0,
+        hostile = json!(hostile)
+    );
+    let browser = Browser::open(&format!("http://{}/", host.address())).await?;
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await?;
+    browser.open_page(&format!("jobs/{}", job.0)).await?;
+    browser.sees(".failure").await?;
+    browser.sees(".log-line").await?;
+    let text = browser.text().await?;
+    for shown in ["a\u{2407}b\u{241b}[31mc<script>", "\u{27e8}U+202E\u{27e9}d"] {
+        ensure!(text.matches(shown).count() >= 2, "`{shown}` is not shown in {text}");
+    }
+    assert_eq!(browser.run("return document.title").await?, json!("faults/noop · Windlass"));
+    browser.is_content().await?;
     browser.close().await
 }

@@ -112,6 +112,8 @@ async fn each_role_is_offered_what_it_may_do_and_no_more() -> Result<()> {
         ("recurring", ".recurring tbody tr", "button[aria-label='Pause yearly']", Role::Operator),
         ("recurring/yearly", ".next-runs", "button[type=submit]", Role::Operator),
         ("modules", ".handlers", ".drop", Role::Deployer),
+        ("modules/faults", ".table", "a.nav-link[href='run']", Role::Operator),
+        ("servers", ".table", "a.nav-link[href='audit']", Role::Admin),
     ];
     for &role in Role::ALL {
         sign_in(&browser, tokens.of(role)?).await.with_context(|| format!("as {role}"))?;

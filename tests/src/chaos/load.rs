@@ -50,6 +50,8 @@ pub struct Load {
     pub long_ms: Option<Range<u64>>,
     /// One of four jobs is delayed by up to 3 s, and one of four fails once or twice and is retried after half a second.
     pub delays: bool,
+    /// What the jobs count under where keys are limited.
+    pub limit_key: Option<&'static str>,
     /// The client sends no batch once so many jobs are acknowledged.
     held_at: AtomicUsize,
     acknowledged: Mutex<BTreeSet<JobId>>,
@@ -66,6 +68,7 @@ impl Load {
             pause_ms,
             long_ms: None,
             delays: false,
+            limit_key: None,
             held_at: AtomicUsize::new(usize::MAX),
             acknowledged: Mutex::default(),
             refusals: AtomicUsize::new(0),
@@ -129,6 +132,9 @@ impl Load {
         }
         if fail > 0 {
             request["retry"] = json!({ "kind": "fixed", "delay_ms": 500 });
+        }
+        if let Some(key) = self.limit_key {
+            request["limit_key"] = key.into();
         }
         (JobId(id), request)
     }

@@ -9,5 +9,6 @@ mod black_hole;
 mod full_disk;
 mod killed_hosts;
 mod killed_storage;
+mod limits;
 mod set_clocks;
 mod suspended_host;

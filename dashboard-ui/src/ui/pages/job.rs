@@ -8,6 +8,7 @@ use super::{
     Head,
     job_actions::Actions,
     job_parts::{Failure, Runs, Timeline},
+    job_relations::Family,
 };
 use crate::{
     format::{span, visible},
@@ -150,6 +151,7 @@ fn Details(model: RwSignal<JobModel>, id: JobId) -> impl IntoView {
                     <h2>"Facts"</h2>
                     {move || detail.get().map(facts)}
                 </section>
+                <Family id=id />
                 <section class="card">
                     <h2>"History"</h2>
                     <Timeline history=history />
@@ -175,13 +177,14 @@ fn Logs(model: RwSignal<JobModel>, is_running: Memo<bool>) -> impl IntoView {
 }
 
 fn facts(detail: JobDetail) -> impl IntoView {
-    let JobDetail { job, headers, timeout_ms, removed_at, .. } = detail;
+    let JobDetail { job, headers, timeout_ms, removed_at, expires_at, unique, limit_key, .. } = detail;
     let path = HandlerPath { module: job.module.clone(), handler: job.handler.clone() };
     let timing = [
         ("Made", Some(job.created_at)),
         ("Runs at", job.run_at),
         ("Started", job.started_at),
         ("Ended", job.finished_at),
+        ("Starts by", expires_at),
         ("Removed", removed_at),
     ];
     let timing =
@@ -207,6 +210,9 @@ fn facts(detail: JobDetail) -> impl IntoView {
             {timeout_ms.map(|timeout| view! { <Fact name="Timeout"><span class="number">{span(timeout)}</span></Fact> })}
             {job.version.map(digest)}
             {timing.collect_view()}
+            {unique.map(|rule| view! { <Fact name="Unique">{visible(rule.on_conflict.as_str())}" where one is there"</Fact> })}
+            {limit_key.map(|key| view! { <Fact name="Limit key"><Name text=key.to_string() /></Fact> })}
+            {job.held_by.map(|target| view! { <Fact name="Waits for"><a href="queues"><Name text=crate::model::limits::target_words(&target) /></a></Fact> })}
             {tags.map(|tags| view! { <Fact name="Tags">{tags}</Fact> })}
             {headers.collect_view()}
         </dl>

@@ -1,22 +1,17 @@
 //! What can be done with the selected jobs, be they those of the page or all that pass the filter.
 
-use futures::future::join_all;
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 use windlass_api::{JobFilter, JobId, Role, State};
 
 use super::jobs::JobsPage;
 use crate::{
     format::{count, plural},
     model::{
-        bulk::{AT_ONCE, Bulk, Passing, fits_filter, request},
+        bulk::{Passing, common_state, fits_filter, request, request_on},
         job::Action,
         jobs::Event,
     },
-    ui::{
-        bulk,
-        parts::{Glyph, Icon},
-        shared::Offer,
-    },
+    ui::bulk,
 };
 
 /// Which jobs something is done to.
@@ -35,51 +30,17 @@ impl Target {
     }
 }
 
-/// An action that goes on, or may be begun.
-#[derive(Clone, Copy)]
-struct Work {
-    page: JobsPage,
-    /// How many were treated, and of how many.
-    running: RwSignal<Option<(usize, usize)>>,
-    stop: RwSignal<bool>,
-}
-
 #[component]
 pub(super) fn BulkBar(page: JobsPage) -> impl IntoView {
-    let work = Work { page, running: RwSignal::new(None), stop: RwSignal::new(false) };
     // The bar stays while what is selected changes, and with it the focus.
     let is_offered = Memo::new(move |_| {
-        work.running.get().is_none()
-            && page.shared.may(Role::Operator)
-            && page.jobs.with(|jobs| jobs.is_whole || !jobs.selection().is_empty())
+        page.shared.may(Role::Operator) && page.jobs.with(|jobs| jobs.is_whole || !jobs.selection().is_empty())
     });
-    let progress = move || {
-        work.running.get().map(|(treated, total)| {
-            #[expect(clippy::cast_precision_loss, reason = "pixels")]
-            let width = (treated as f64 / total.max(1) as f64 * 100.0).min(100.0);
-            view! {
-                <div class="bulk" role="status">
-                    <span class="number">{format!("{} of {} …", count(treated as u64), count(total.max(treated) as u64))}</span>
-                    <svg class="meter wide" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
-                        <rect class="meter-all" width="100" height="6"></rect>
-                        <rect class="meter-used" width=width.to_string() height="6"></rect>
-                    </svg>
-                    <button class="button small" on:click=move |_| work.stop.set(true)><Icon glyph=Glyph::Close />"Stop"</button>
-                </div>
-            }
-        })
-    };
-    view! {
-        <div class="bulk-place">
-            {move || is_offered.get().then(|| view! { <Offered work=work /> })}
-            {progress}
-        </div>
-    }
+    view! { <div class="bulk-place">{move || is_offered.get().then(|| view! { <Offered page=page /> })}</div> }
 }
 
 #[component]
-fn Offered(work: Work) -> impl IntoView {
-    let page = work.page;
+fn Offered(page: JobsPage) -> impl IntoView {
     let is_whole = Memo::new(move |_| page.jobs.with(|jobs| jobs.is_whole));
     let selected = Memo::new(move |_| {
         page.jobs.with(|jobs| jobs.selection().into_iter().map(|job| (job.id, job.state)).collect::<Vec<_>>())
@@ -105,7 +66,7 @@ fn Offered(work: Work) -> impl IntoView {
         let label = move || target.with(|target| target.as_ref().map(|target| label(action, target)));
         let act = move |_| {
             if let Some(target) = target.get_untracked() {
-                ask(work, action, target);
+                ask(page, action, target);
             }
         };
         view! {
@@ -130,16 +91,14 @@ fn Offered(work: Work) -> impl IntoView {
 
 fn label(action: Action, target: &Target) -> String {
     let state = match target {
-        Target::These(jobs) => {
-            jobs.first().map(|(_, first)| *first).filter(|first| jobs.iter().all(|(_, state)| state == first))
-        }
+        Target::These(jobs) => common_state(jobs),
         Target::Filter(filter, _) => filter.state,
     };
     format!("{} {}", action.label(state), count(target.total()))
 }
 
 /// Asks first where something is destroyed, or where not everything that it is done to can be seen.
-fn ask(work: Work, action: Action, target: Target) {
+fn ask(page: JobsPage, action: Action, target: Target) {
     let (jobs, whole) = match &target {
         Target::These(jobs) => (plural(jobs.len() as u64, "job", "jobs"), ""),
         Target::Filter(_, passing) => {
@@ -155,57 +114,28 @@ fn ask(work: Work, action: Action, target: Target) {
         ),
         Action::Delete => ("Delete", "They will not run. Until their retention ends they can be enqueued again."),
         Action::Cancel => ("Cancel", "Their sandboxes are stopped; what they have done outside stays done."),
-        Action::Requeue | Action::RequeueNewest if whole.is_empty() => return run(work, action, target),
+        Action::Requeue | Action::RequeueNewest if whole.is_empty() => return run(page, action, &target),
         Action::Requeue => ("Enqueue", "They run again on the version that they started with."),
         Action::RequeueNewest => ("Enqueue", "They run again on the version that is active now."),
     };
     let yes = format!("{verb} {}", plural(target.total(), "job", "jobs"));
-    let go = move || run(work, action, target.clone());
-    work.page.shared.ask(format!("{verb} {jobs}?"), format!("{whole}{consequence}"), yes, go);
+    let go = move || run(page, action, &target);
+    page.shared.ask(format!("{verb} {jobs}?"), format!("{whole}{consequence}"), yes, go);
 }
 
-fn run(work: Work, action: Action, target: Target) {
-    let page = work.page;
+fn run(page: JobsPage, action: Action, target: &Target) {
     // What is selected is known by now; without a selection the list follows what happens.
     page.happen(Event::Cleared);
+    page.happen(Event::ShowHeld);
     match target {
-        Target::These(jobs) => treat(work, action, jobs),
-        Target::Filter(filter, _) => bulk::begin(page.shared, request(action, filter)),
-    }
-}
-
-/// Treats these, some at a time.
-fn treat(work: Work, action: Action, jobs: Vec<(JobId, State)>) {
-    let Work { page, running, stop } = work;
-    let mut bulk = Bulk::new(action, jobs.len());
-    stop.try_set(false);
-    running.try_set(Some((0, bulk.total)));
-    spawn_local(async move {
-        for some in jobs.chunks(AT_ONCE) {
-            if stop.try_get_untracked() == Some(true) {
-                bulk.stopped = Some("somebody stopped it".to_owned());
-            }
-            if bulk.stopped.is_some() {
-                break;
-            }
-            let api = page.shared.api();
-            let answers = join_all(some.iter().map(|(id, state)| api.act(action, *id, Some(*state)))).await;
-            for ((id, _), answer) in some.iter().zip(answers) {
-                bulk.take(*id, answer);
-            }
-            running.try_set(Some((bulk.treated(), bulk.total)));
+        Target::These(jobs) => {
+            // What was deleted by hand is as easily brought back.
+            let undo = (action == Action::Delete).then(|| {
+                let deleted: Vec<_> = jobs.iter().map(|(id, _)| (*id, State::Deleted)).collect();
+                request_on(Action::Requeue, &deleted)
+            });
+            bulk::begin(page.shared, request_on(action, jobs), undo);
         }
-        running.try_set(None);
-        page.happen(Event::ShowHeld);
-        page.shared.look();
-        let is_bad = !bulk.refused.is_empty() || bulk.stopped.is_some();
-        let undo = (action == Action::Delete && !bulk.done.is_empty()).then(|| {
-            let deleted: Vec<_> = bulk.done.iter().map(|id| (*id, State::Deleted)).collect();
-            Offer {
-                label: "Enqueue them again".to_owned(),
-                action: Callback::new(move |()| treat(work, Action::Requeue, deleted.clone())),
-            }
-        });
-        page.shared.toast(bulk.summary(), is_bad, undo);
-    });
+        Target::Filter(filter, _) => bulk::begin(page.shared, request(action, filter.clone()), None),
+    }
 }

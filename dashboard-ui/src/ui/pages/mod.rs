@@ -1,12 +1,16 @@
 //! The pages, one in each file.
 
+mod audit;
+mod flow;
 mod job;
 mod job_actions;
 mod job_parts;
+mod job_relations;
 mod jobs;
 mod jobs_bulk;
 mod jobs_filter;
 mod jobs_table;
+mod limits;
 mod module;
 mod modules;
 mod not_found;
@@ -22,6 +26,8 @@ mod run_options;
 mod servers;
 mod settings;
 
+pub(super) use audit::Audit;
+pub(super) use flow::Flow;
 pub(super) use job::Job;
 pub(super) use jobs::Jobs;
 pub(super) use module::Module;

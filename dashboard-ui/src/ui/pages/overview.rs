@@ -217,9 +217,17 @@ fn handlers(recent: RwSignal<Loaded<Traffic>>) -> AnyView {
     })
 }
 
+/// What stands in the place of what is not there.
+fn instead(what: &'static str, trouble: Option<Trouble>) -> AnyView {
+    match trouble {
+        Some(trouble) => view! { <p class="quiet">{sentence(&trouble.to_string())}</p> }.into_any(),
+        None => view! { <Loading what=what /> }.into_any(),
+    }
+}
+
 fn queues(shared: Shared) -> AnyView {
-    let queues = shared.queues.with(|queues| queues.value.clone());
-    let Some(queues) = queues else { return view! { <Loading what="queues" /> }.into_any() };
+    let known = shared.queues.get();
+    let Some(queues) = known.value else { return instead("queues", known.trouble) };
     if queues.is_empty() {
         return view! { <p class="quiet">"No queue has anything in it."</p> }.into_any();
     }
@@ -246,8 +254,8 @@ fn queues(shared: Shared) -> AnyView {
 }
 
 fn servers(shared: Shared) -> AnyView {
-    let servers = shared.servers.with(|servers| servers.value.clone());
-    let Some(servers) = servers else { return view! { <Loading what="servers" /> }.into_any() };
+    let known = shared.servers.get();
+    let Some(servers) = known.value else { return instead("servers", known.trouble) };
     if servers.is_empty() {
         return view! { <p class="quiet">"No server takes jobs."</p> }.into_any();
     }

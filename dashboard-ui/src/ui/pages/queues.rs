@@ -3,7 +3,7 @@
 use leptos::{prelude::*, task::spawn_local};
 use windlass_api::{QueueName, QueueView, Role, State};
 
-use super::Head;
+use super::{Head, limits::LimitCard};
 use crate::{
     filter::Shown,
     format::count,
@@ -34,6 +34,7 @@ pub(in crate::ui) fn Queues() -> impl IntoView {
         <Head title="Queues" />
         <Stale trouble=Signal::derive(move || shared.queues.with(|queues| queues.value.is_some().then(|| queues.trouble.clone()).flatten())) />
         {body}
+        <LimitCard />
     }
 }
 

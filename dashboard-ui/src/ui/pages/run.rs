@@ -7,7 +7,7 @@ use windlass_api::{HandlerPath, HandlerSpec, JobId, JobRequest, Role};
 use super::{
     Head,
     payload::{Chooser, Payload, PayloadFields, spec},
-    run_options::{Options, When},
+    run_options::{Conditions, Options, When},
 };
 use crate::{
     commands,
@@ -146,7 +146,7 @@ fn Asked(page: RunPage, handler: Memo<Option<HandlerPath>>, spec: HandlerSpec) -
         {spec.summary.map(|summary| view! { <p class="quiet summary-line" dir="auto">{prose(&summary)}</p> })}
         <form class="run" on:submit=move |event| { event.prevent_default(); send(); }>
             <PayloadFields payload=page.payload />
-            <section class="card wide"><h2>"Options"</h2><When asking=page.asking /><Options asking=page.asking /></section>
+            <section class="card wide"><h2>"Options"</h2><When asking=page.asking /><Options asking=page.asking /><Conditions asking=page.asking /></section>
             <div class="buttons wide">
                 <button type="submit" class="button primary" disabled=move || page.is_sending.get() || page.payload.has_faults()>
                     {move || if page.is_sending.get() { "Enqueueing …" } else { "Enqueue" }}
@@ -165,6 +165,11 @@ fn Asked(page: RunPage, handler: Memo<Option<HandlerPath>>, spec: HandlerSpec) -
 async fn enqueue(page: RunPage, request: &JobRequest) {
     match page.shared.api().enqueue(request).await {
         Ok(enqueued) => {
+            if enqueued.replaced {
+                page.shared.say("Such a job waited already, and got this payload and time.");
+            } else if enqueued.existing {
+                page.shared.say("Such a job is there already; no other one was made.");
+            }
             page.made.try_set(Some(enqueued.id));
         }
         Err(trouble) => page.shared.complain(sentence(&visible(&trouble.to_string()))),

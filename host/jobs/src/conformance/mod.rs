@@ -9,15 +9,20 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "these are tests, and a panic is how a test fails")]
 #![expect(missing_docs, reason = "the names are sentences")]
 
+pub mod auditing;
 pub mod claiming;
 pub mod commanding;
 pub mod counting;
 mod decorate;
 pub mod deploying;
+pub mod draining;
 pub mod enduring;
 pub mod enqueueing;
+pub mod expiring;
 pub mod faulty;
 pub mod fencing;
+pub mod flowing;
+pub mod limiting;
 pub mod listing;
 pub mod losing;
 pub mod model;
@@ -32,6 +37,7 @@ pub mod searching;
 pub mod settling;
 pub mod sharing;
 pub mod timing;
+pub mod uniting;
 pub mod waking;
 mod world;
 
@@ -230,6 +236,73 @@ macro_rules! conformance_suite {
                 an_activation_that_brings_a_handler_tells_of_work,
                 a_recurring_job_tells_of_work_when_it_has_an_instant_or_is_fired,
                 an_import_tells_of_work,
+            }
+            flowing {
+                a_continuation_waits_for_all_of_its_parents,
+                the_children_of_a_job_are_shown_in_the_order_of_their_making,
+                a_failed_parent_holds_those_that_want_its_success_until_it_is_requeued,
+                a_failure_releases_those_that_want_it_and_a_success_deletes_them,
+                whatever_happens_releases_those_that_want_just_the_end,
+                a_deleted_parent_deletes_its_children_and_theirs,
+                parents_that_have_ended_are_judged_when_the_child_is_made,
+                a_parent_that_is_not_there_is_refused_and_nothing_stored,
+                a_job_may_continue_one_of_the_same_call,
+                a_continuation_starts_as_asked_from_when_its_parents_are_done,
+                an_activation_leaves_alone_what_waits_for_its_parents,
+                a_child_that_is_requeued_or_deleted_no_longer_waits,
+                a_follow_up_may_continue_the_job_that_made_it,
+                a_lost_servers_jobs_release_their_children_when_they_end,
+                a_child_that_is_released_tells_of_work_and_one_that_is_deleted_of_its_end,
+                a_long_chain_is_deleted_step_by_step,
+                many_children_are_released_step_by_step,
+                a_succeeded_parent_is_kept_while_a_child_is_unfinished,
+                with_a_failed_parent_that_is_removed_those_that_wait_for_it_are_deleted,
+                what_waits_for_its_parents_waits_for_them_where_it_is_moved,
+            }
+            uniting {
+                a_second_job_of_a_key_is_refused_while_the_first_is_unfinished,
+                the_states_and_the_period_of_the_newer_rule_decide,
+                a_conflict_within_a_call_refuses_the_whole_call,
+                the_existing_job_is_given_instead_where_that_is_asked_for,
+                a_repeated_enqueue_of_a_unique_job_finds_itself,
+                a_replacement_gives_the_waiting_job_its_payload_and_time,
+                a_requeue_is_refused_where_another_job_holds_the_key,
+                a_follow_up_or_a_recurring_job_that_conflicts_is_left_out,
+                a_removed_job_leaves_its_key_free,
+                many_that_enqueue_at_once_make_one_job_of_a_key,
+                a_unique_job_that_is_moved_holds_its_key_there,
+            }
+            expiring {
+                a_job_that_was_not_started_in_time_is_deleted,
+                a_claim_hands_over_nothing_that_has_expired,
+                a_job_that_has_been_started_no_longer_expires,
+                a_job_that_is_requeued_no_longer_expires,
+                expiries_are_done_in_bounded_steps,
+                an_expiry_is_moved_with_its_job,
+            }
+            limiting {
+                a_limit_reads_back_as_it_was_put,
+                no_more_run_at_once_than_a_limit_allows,
+                each_way_out_of_a_run_gives_its_place_back,
+                every_limit_that_applies_must_have_room,
+                the_longest_start_of_a_key_is_its_limit,
+                no_more_start_in_a_period_than_a_rate_allows,
+                a_limit_that_is_put_counts_what_runs_already,
+                a_limit_that_is_raised_or_removed_lets_go_of_what_it_held,
+                jobs_behind_a_full_limit_hold_up_no_others,
+                a_job_that_is_held_is_commanded_and_listed_like_any_other,
+                a_held_job_of_a_paused_queue_waits_until_that_is_resumed,
+                limits_are_moved_and_held_jobs_with_them,
+                what_has_no_limit_is_as_it_was,
+            }
+            auditing {
+                entries_are_read_from_the_newest_on_page_by_page,
+                a_cursor_that_is_none_of_the_audit_log_is_refused,
+                old_entries_are_pruned,
+                the_audit_log_is_moved_where_there_is_none_yet,
+            }
+            draining {
+                whatever_is_done_no_job_is_left_behind_and_no_limit_exceeded,
             }
             model {
                 whatever_is_done_the_storage_agrees_with_the_model,

@@ -180,7 +180,7 @@ impl Client {
             entry.definition = definition.write()?;
             let expected = Some(entry.revision);
             if storage.put_recurring(entry, expected, vec![job]).await?.is_some() {
-                return Ok(Some(Enqueued { id, existing: false }));
+                return Ok(Some(Enqueued { id, existing: false, replaced: false }));
             }
         }
         Err(contended(name))

@@ -77,6 +77,10 @@ pub(super) fn check(request: &RecurringRequest, now: Timestamp) -> Result<(), Ad
         let field = if job.run_at.is_some() { "job.run_at" } else { "job.delay_ms" };
         return invalid(field, "must be left out: the schedule says when".to_owned());
     }
+    if job.after.is_some() || job.expires_at.is_some() {
+        let field = if job.after.is_some() { "job.after" } else { "job.expires_at" };
+        return invalid(field, "must be left out: it would be the same for every job that is enqueued".to_owned());
+    }
     Ok(())
 }
 

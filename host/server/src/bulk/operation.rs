@@ -1,7 +1,9 @@
 //! One bulk action: list some jobs, command each, pause, go on.
 
 use std::{
+    collections::HashSet,
     future::Future,
+    pin::pin,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -12,8 +14,8 @@ use std::{
 use futures::stream::{self, StreamExt as _};
 use tokio::sync::{Semaphore, watch};
 use windlass_api::{
-    BulkAction, BulkActionId, BulkActionRequest, BulkState, BulkVerb, JobSummary, RequeueRequest, SkipReason, State,
-    Timestamp,
+    BulkAction, BulkActionId, BulkActionRequest, BulkState, BulkVerb, FilteredCount, JobId, JobSummary, RequeueRequest,
+    SkipReason, State, Timestamp,
 };
 use windlass_jobs::{
     Client, ClientError, Clock as _, SystemClock,
@@ -44,6 +46,8 @@ const MAX_ERRORS: usize = 10;
 #[derive(Debug)]
 pub(super) struct Operation {
     view: Mutex<BulkAction>,
+    /// The jobs, where they were named.
+    ids: Vec<JobId>,
     how: RequeueRequest,
     stop: watch::Sender<bool>,
 }
@@ -57,15 +61,21 @@ pub(super) enum Outcome {
 
 impl Operation {
     pub(super) fn new(id: BulkActionId, request: BulkActionRequest, by: String, now: Timestamp) -> Self {
-        let BulkActionRequest { action, mut filter, limit, dry_run, fresh, newest } = request;
+        let BulkActionRequest { action, mut filter, ids, limit, dry_run, fresh, newest } = request;
         let how = RequeueRequest { expected_state: filter.state, fresh, newest };
-        // The list goes from new to old and so never comes to what is made later; this also keeps it out of the count.
-        let made_by_now = now.plus_ms(1);
-        filter.created_before = Some(filter.created_before.map_or(made_by_now, |before| before.min(made_by_now)));
+        let mut seen = HashSet::new();
+        let ids: Vec<_> = ids.into_iter().filter(|id| seen.insert(*id)).collect();
+        let named = (!ids.is_empty()).then(|| u32::try_from(ids.len()).unwrap_or(u32::MAX));
+        if named.is_none() {
+            // The list goes from new to old and so never comes to what is made later; this also keeps it out of the count.
+            let made_by_now = now.plus_ms(1);
+            filter.created_before = Some(filter.created_before.map_or(made_by_now, |before| before.min(made_by_now)));
+        }
         let view = BulkAction {
             id,
             action,
             filter,
+            named,
             limit: limit.unwrap_or(BulkActionRequest::MAX_LIMIT),
             dry_run,
             by,
@@ -81,7 +91,7 @@ impl Operation {
             started_at: now,
             ended_at: None,
         };
-        Self { view: Mutex::new(view), how, stop: watch::Sender::new(false) }
+        Self { view: Mutex::new(view), ids, how, stop: watch::Sender::new(false) }
     }
 
     pub(super) fn view(&self) -> BulkAction {
@@ -136,7 +146,10 @@ impl Operation {
             // It asks for what is made later only, and so for nothing.
             return Ok(BulkState::Finished);
         }
-        let matched = self.patiently(|| client.count(&filter)).await?;
+        let matched = match self.ids.len() as u64 {
+            0 => self.patiently(|| client.count(&filter)).await?,
+            named => FilteredCount { count: named, more: false },
+        };
         self.locked().matched = Some(matched);
         let (mut cursor, mut left) = (None::<String>, u64::from(limit));
         loop {
@@ -148,16 +161,20 @@ impl Operation {
             };
             let begun_at = Instant::now();
             let size = usize::try_from(CHUNK.min(left)).unwrap_or(1);
-            let page = self.patiently(|| client.list(&filter, cursor.as_deref(), size)).await?;
-            left = left.saturating_sub(page.items.len() as u64);
-            let commands: Vec<_> = page.items.into_iter().map(|job| self.command(client, job)).collect();
-            let mut outcomes = stream::iter(commands).buffer_unordered(AT_ONCE);
-            while let Some(outcome) = outcomes.next().await {
-                self.count(outcome?);
-            }
-            drop(outcomes);
-            cursor = page.next;
-            if cursor.is_none() {
+            let (looked_at, is_last) = if self.ids.is_empty() {
+                let page = self.patiently(|| client.list(&filter, cursor.as_deref(), size)).await?;
+                let looked_at = page.items.len();
+                self.carry_out(page.items.into_iter().map(|job| self.command(client, job)).collect()).await?;
+                cursor = page.next;
+                (looked_at, cursor.is_none())
+            } else {
+                let rest = &self.ids[usize::try_from(self.view().looked_at).unwrap_or_default().min(self.ids.len())..];
+                let chunk = &rest[..size.min(rest.len())];
+                self.carry_out(chunk.iter().map(|id| self.command_named(client, *id)).collect()).await?;
+                (chunk.len(), chunk.len() == rest.len())
+            };
+            left = left.saturating_sub(looked_at as u64);
+            if is_last {
                 return Ok(BulkState::Finished);
             }
             if left == 0 {
@@ -169,6 +186,29 @@ impl Operation {
                 () = self.stopped() => {}
             }
         }
+    }
+
+    /// Carries out some commands, a few at a time.
+    async fn carry_out<F>(&self, commands: Vec<F>) -> Result<(), ClientError>
+    where
+        F: Future<Output = Result<Outcome, ClientError>>,
+    {
+        let mut outcomes = pin!(stream::iter(commands).buffer_unordered(AT_ONCE));
+        while let Some(outcome) = outcomes.next().await {
+            self.count(outcome?);
+        }
+        Ok(())
+    }
+
+    /// Commands a job by its id.
+    async fn command_named(&self, client: &Client, id: JobId) -> Result<Outcome, ClientError> {
+        let Some(detail) = self.patiently(|| client.get(id)).await? else {
+            return Ok(Outcome::Skipped(SkipReason::Gone));
+        };
+        if self.how.expected_state.is_some_and(|expected| expected != detail.job.state) {
+            return Ok(Outcome::Skipped(SkipReason::OtherState));
+        }
+        self.command(client, detail.job).await
     }
 
     /// Commands one job, where it is still in the state that the filter names.

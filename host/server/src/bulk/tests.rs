@@ -81,6 +81,22 @@ async fn a_job_that_has_left_the_state_of_the_filter_is_left_alone() {
 }
 
 #[tokio::test]
+async fn jobs_that_are_named_are_looked_at_once_each_and_what_is_gone_or_elsewhere_is_told() {
+    let (client, ids) = with_jobs(230).await;
+    client.delete(ids[0]).await.unwrap();
+    let gone = JobId(Uuid::now_v7());
+    let mut named: Vec<_> = ids[..220].to_vec();
+    named.extend([gone, ids[1]]);
+    let ended = run(&client, BulkActionRequest::on(BulkVerb::Delete, named, Some(State::Awaiting))).await;
+    assert_eq!((ended.state, ended.named, ended.looked_at, ended.done), (BulkState::Finished, Some(221), 221, 219));
+    assert_eq!(ended.skipped, [(SkipReason::OtherState, 1), (SkipReason::Gone, 1)].into());
+    assert_eq!(client.counts().await.unwrap().of(State::Awaiting), 10);
+    let some = BulkActionRequest { limit: Some(150), ..BulkActionRequest::on(BulkVerb::Requeue, ids, None) };
+    let ended = run(&client, some).await;
+    assert_eq!((ended.looked_at, ended.limit_reached), (150, true));
+}
+
+#[tokio::test]
 async fn one_that_is_told_to_stop_does_not_go_on() {
     let (client, _) = with_jobs(10).await;
     let operation = Operation::new(

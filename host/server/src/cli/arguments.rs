@@ -5,8 +5,8 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    audit::Audit, check::Check, deploy::Deploy, enqueue::Enqueue, jobs, modules, queues, recurring, run::Run,
-    serve::Serve, storage, token,
+    audit::Audit, check::Check, completions::Completions, deploy::Deploy, documentation, enqueue::Enqueue, jobs,
+    limits, modules, queues, recurring, run::Run, serve::Serve, storage, token,
 };
 
 /// A background-job runner whose job handlers are WebAssembly components.
@@ -82,10 +82,15 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: jobs::Command,
     },
-    /// List queues, pause or resume one.
+    /// List queues, pause, resume or limit one.
     Queues {
         #[command(subcommand)]
         command: Option<queues::Command>,
+    },
+    /// List, put or remove limits on how many jobs run at once or start in a span of time.
+    Limits {
+        #[command(subcommand)]
+        command: Option<limits::Command>,
     },
     /// List recurring jobs, show one, put or remove one, pause, resume or trigger it.
     Recurring {
@@ -105,6 +110,13 @@ pub(super) enum Command {
     Storage {
         #[command(subcommand)]
         command: storage::Command,
+    },
+    Completions(Completions),
+    /// Write what the documentation takes from the program itself, or read settings that it shows.
+    #[command(hide = true)]
+    Documentation {
+        #[command(subcommand)]
+        command: documentation::Command,
     },
     /// Compile the component on standard input; what the host starts to compile under limits.
     #[command(hide = true)]
@@ -143,6 +155,14 @@ mod tests {
             "enqueue images/thumbnail @payload.json --at 2026-11-23T12:00:00Z",
             "enqueue images/thumbnail -",
             "enqueue images/thumbnail -5",
+            "enqueue a/b --after 0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55 --on finished --limit-key k --expires 10m",
+            "enqueue a/b {} --unique --unique-field /order --unique-for 1h --on-conflict replace",
+            "enqueue a/b {} --unique-key k",
+            "limits",
+            "limits put key:tenant:* --concurrency 2 --rate 5/1s",
+            "limits remove queue:mail",
+            "queues limit mail --rate 100/1m",
+            "queues limit mail --none",
             "enqueue --jsonl -",
             "jobs list --state failed --queue q --handler images/thumbnail --tag t --limit 5",
             "jobs counts",
@@ -180,6 +200,10 @@ mod tests {
             "servers --token wl_00",
             "token new --role operator --name ci",
             "token new --role viewer --name prometheus --expires never --json",
+            "completions zsh",
+            "documentation pages /tmp/pages",
+            "documentation man /tmp/man",
+            "documentation settings a.toml b.toml",
             "compile-component /tmp/out 1000 10",
         ] {
             let words = std::iter::once("windlass").chain(line.split_whitespace());

@@ -8,12 +8,15 @@ mod arguments;
 mod audit;
 mod check;
 mod compile_component;
+mod completions;
 mod deploy;
+mod documentation;
 mod enqueue;
 mod exit;
 mod format;
 mod instant;
 mod jobs;
+mod limits;
 mod logging;
 mod modules;
 mod output;
@@ -78,12 +81,15 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Enqueue(command) => enqueue::run(command, &global).await,
         Command::Jobs { command } => jobs::run(command, &global).await,
         Command::Queues { command } => queues::run(command.unwrap_or_default(), &global).await,
+        Command::Limits { command } => limits::run(command.unwrap_or_default(), &global).await,
         Command::Recurring { command } => recurring::run(command.unwrap_or_default(), &global).await,
         Command::Servers => servers::run(&global).await,
         Command::Audit(command) => audit::run(command, &global).await,
         Command::Token { command } => token::run(command, &global),
         Command::Check(command) => check::run(command, &global).await,
         Command::Storage { command } => storage::run(command, &global).await,
+        Command::Completions(command) => completions::run(&command, &global),
+        Command::Documentation { command } => documentation::run(command),
         // It never gets a runtime: `main` has run it.
         Command::CompileComponent { .. } => Ok(Exit::Fine),
     }

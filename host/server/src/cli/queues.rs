@@ -1,10 +1,10 @@
 //! `windlass queues`: what waits where.
 
 use anyhow::Context as _;
-use clap::Subcommand;
-use windlass_api::{QueueName, QueueView};
+use clap::{Args, Subcommand};
+use windlass_api::{LimitTarget, QueueName, QueueView, Rate};
 
-use super::{Exit, Global, format, output::say, table};
+use super::{Exit, Global, format, limits, output::say, table};
 use crate::remote::Remote;
 
 #[derive(Debug, Default, Subcommand)]
@@ -22,6 +22,28 @@ pub(super) enum Command {
         /// The queue.
         name: QueueName,
     },
+    /// Limit how many jobs of a queue run at once, or start in a span of time; `windlass limits` does so for handlers and keys.
+    Limit {
+        /// The queue.
+        name: QueueName,
+        #[command(flatten)]
+        allowed: Allowed,
+    },
+}
+
+/// A limit, or none.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = true)]
+pub(super) struct Allowed {
+    /// How many jobs may run at once, 1 to 1000000.
+    #[arg(long, value_name = "N")]
+    concurrency: Option<u32>,
+    /// How many jobs may start in a span of time, such as 100/1m: 1 to 1000000, in 1s to 31d.
+    #[arg(long, value_name = "N/SPAN", value_parser = limits::rate)]
+    rate: Option<Rate>,
+    /// Remove the limit.
+    #[arg(long, conflicts_with_all = ["concurrency", "rate"])]
+    none: bool,
 }
 
 pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exit> {
@@ -33,6 +55,15 @@ pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exi
         }
         Command::Pause { name } => (name, true),
         Command::Resume { name } => (name, false),
+        Command::Limit { name, allowed: Allowed { concurrency, rate, none } } => {
+            let target = LimitTarget::Queue(name);
+            if none {
+                limits::remove(&remote, &target).await?;
+            } else {
+                limits::put(&remote, &target, limits::Rule { concurrency, rate }, global).await?;
+            }
+            return Ok(Exit::Fine);
+        }
     };
     if paused && let Some(warning) = unknown(&remote, &name).await? {
         say(&warning);

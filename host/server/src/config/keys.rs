@@ -15,6 +15,11 @@ static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     settings.into_generator().into_root_schema_for::<Settings>().into()
 });
 
+/// The types of the settings with what is written about each key, as a JSON Schema without references.
+pub(crate) fn schema() -> &'static Value {
+    &SCHEMA
+}
+
 /// What a value is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

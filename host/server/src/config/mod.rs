@@ -20,7 +20,7 @@ mod sqlite;
 mod tls;
 mod values;
 
-pub(crate) use self::access::check_name;
+pub(crate) use self::{access::check_name, keys::schema, sources::variable};
 pub use self::{
     access::{AccessSettings, TokenSettings},
     compile::CompileSettings,

@@ -86,7 +86,7 @@ pub(super) fn lay_over(below: &mut Table, above: Table) {
 }
 
 /// The environment variable for a setting.
-pub(super) fn variable(path: &[String]) -> String {
+pub(crate) fn variable(path: &[String]) -> String {
     format!("WINDLASS_{}", path.join("_").to_uppercase())
 }
 

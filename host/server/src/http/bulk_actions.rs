@@ -44,12 +44,20 @@ pub(super) async fn start(
 fn checked(mut request: BulkActionRequest) -> ApiResult<BulkActionRequest> {
     let wrong = |detail: String| Err(ApiError::new(ProblemCode::InvalidField, detail));
     request.filter = jobs::checked(request.filter)?;
-    if request.filter == JobFilter::default() {
+    if request.ids.is_empty() && request.filter == JobFilter::default() {
         return wrong(
             "filter: expected at least one of state, queue, module, handler, tag, created_from, \
-                      created_before and text; an empty filter would mean every job"
+                      created_before and text, or else ids; an empty filter would mean every job"
                 .to_owned(),
         );
+    }
+    if !request.ids.is_empty() && request.filter != (JobFilter { state: request.filter.state, ..JobFilter::default() })
+    {
+        return wrong("filter: with ids it may name a state and nothing else".to_owned());
+    }
+    if request.ids.len() > BulkActionRequest::MAX_IDS {
+        let (most, given) = (BulkActionRequest::MAX_IDS, request.ids.len());
+        return wrong(format!("ids: expected at most {most}, not {given}; send the rest when these are done"));
     }
     let range = 1..=BulkActionRequest::MAX_LIMIT;
     if let Some(limit) = request.limit.filter(|limit| !range.contains(limit)) {
@@ -133,5 +141,13 @@ mod tests {
         }
         let fresh = BulkActionRequest { fresh: true, ..request(BulkVerb::Cancel, &failed) };
         assert_eq!(refusal(fresh), Some(ProblemCode::InvalidField));
+        let named = |count: u128| {
+            let ids = (0..count).map(|number| windlass_api::JobId(uuid::Uuid::from_u128(number)));
+            BulkActionRequest::on(BulkVerb::Delete, ids.collect(), Some(JobState::Failed))
+        };
+        assert_eq!(refusal(named(1_000)), None);
+        assert_eq!(refusal(named(1_001)), Some(ProblemCode::InvalidField));
+        let both = JobFilter { tag: Some("old".to_owned()), ..JobFilter::default() };
+        assert_eq!(refusal(BulkActionRequest { filter: both, ..named(1) }), Some(ProblemCode::InvalidField));
     }
 }

@@ -10,7 +10,7 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use tokio::time::Instant;
 use windlass_api::{Event as Kind, JobId, ProblemCode, StatesChanged, WatchedJob};
 use windlass_jobs::{Clock as _, SystemClock};
@@ -61,6 +61,8 @@ pub(super) async fn follow(
         let said = tokio::time::timeout_at(until, reader.next()).await.ok()??;
         Some((Ok::<_, Infallible>(event(said)), reader))
     });
+    // Whoever signs out is told nothing more, in whatever window.
+    let events = events.take_until(caller.signed_out());
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("still here");
     let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
     // nginx would hold events back until a buffer is full.

@@ -14,7 +14,7 @@ use axum::{
 use serde::Deserialize;
 use windlass_api::{
     CommandReply, Counts, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobRequest, JobSummary, LogLine, Page,
-    ProblemCode, RequeueRequest, State as JobState, Timestamp,
+    ProblemCode, Relations, RequeueRequest, State as JobState, Timestamp,
 };
 use windlass_jobs::storage::Commanded;
 
@@ -236,7 +236,7 @@ async fn shown(api: &Api, caller: &Caller, id: JobId, job: Option<JobDetail>) ->
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct LogsQuery {
+pub(super) struct PageQuery {
     /// The `next` of the page before.
     cursor: Option<String>,
     /// How long the page is: 50 where absent.
@@ -244,11 +244,31 @@ pub(super) struct LogsQuery {
     limit: Option<usize>,
 }
 
+/// The jobs that it continues, and a page of those that continue it.
+#[utoipa::path(
+    get,
+    path = "/api/v1/jobs/{id}/relations",
+    params(("id" = JobId, Path, description = "The job."), PageQuery),
+    responses(
+        (status = 200, description = "As asked for.", body = Relations),
+        (status = 404, description = "There is none of this name or id."),
+    )
+)]
+pub(super) async fn relations(
+    State(api): State<Api>,
+    id: Id,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> ApiResult<Json<Relations>> {
+    let (Path(id), Query(PageQuery { cursor, limit })) = (id?, query?);
+    let relations = api.client.relations(id, cursor.as_deref(), page_limit(limit)?).await?;
+    relations.map(Json).ok_or_else(|| not_found(id))
+}
+
 /// A page of what its runs logged, the oldest first.
 #[utoipa::path(
     get,
     path = "/api/v1/jobs/{id}/logs",
-    params(("id" = JobId, Path, description = "The job."), LogsQuery),
+    params(("id" = JobId, Path, description = "The job."), PageQuery),
     responses(
         (status = 200, description = "As asked for.", body = Page<LogLine>),
         (status = 404, description = "There is none of this name or id."),
@@ -257,9 +277,9 @@ pub(super) struct LogsQuery {
 pub(super) async fn logs(
     State(api): State<Api>,
     id: Id,
-    query: Result<Query<LogsQuery>, QueryRejection>,
+    query: Result<Query<PageQuery>, QueryRejection>,
 ) -> ApiResult<Json<Page<LogLine>>> {
-    let (id, Query(LogsQuery { cursor, limit })) = (id?.0, query?);
+    let (id, Query(PageQuery { cursor, limit })) = (id?.0, query?);
     if api.client.get(id).await?.is_none() {
         return Err(not_found(id));
     }

@@ -13,6 +13,7 @@ mod health;
 mod idempotency;
 mod index;
 mod jobs;
+mod limits;
 mod listener;
 mod metrics;
 mod modules;
@@ -33,7 +34,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use tower_http::compression::CompressionLayer;
 use windlass_api::ProblemCode;
@@ -99,6 +100,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/v1/jobs/bulk-actions", post(bulk_actions::start))
         .route("/api/v1/jobs/{id}", get(jobs::show).delete(jobs::delete))
         .route("/api/v1/jobs/{id}/logs", get(jobs::logs))
+        .route("/api/v1/jobs/{id}/relations", get(jobs::relations))
         .route("/api/v1/jobs/{id}/wait", get(jobs::wait))
         .route("/api/v1/jobs/{id}/cancel", post(jobs::cancel))
         .route("/api/v1/jobs/{id}/requeue", post(jobs::requeue))
@@ -106,6 +108,8 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/v1/bulk-actions/{id}", get(bulk_actions::show).delete(bulk_actions::stop))
         .route("/api/v1/counts", get(jobs::counts))
         .route("/api/v1/stats/counters", get(stats::counters))
+        .route("/api/v1/limits", get(limits::list))
+        .route("/api/v1/limits/{target}", put(limits::put).delete(limits::remove))
         .route("/api/v1/modules", get(modules::list).post(modules::deploy).layer(DefaultBodyLimit::max(max_upload)))
         .route("/api/v1/modules/{name}", get(modules::show))
         .route("/api/v1/modules/{name}/activate", post(modules::activate))

@@ -95,8 +95,9 @@ impl Executor {
         let sandbox = self.parts.sandboxes.of(&job.module);
         let limits = sandbox.limits_for(spec, job.timeout_ms);
         let _ = entry.cancel_grace.set(sandbox.cancel_grace(spec));
+        let trace = trace::of(&job.headers);
         let host =
-            Arc::new(JobHost::new(self.parts.clone(), job.module.clone(), entry.clone(), trace::of(&job.headers)));
+            Arc::new(JobHost::new(self.parts.clone(), job.module.clone(), job.parents.clone(), entry.clone(), trace));
         let request = RunRequest {
             mode: match job.mode {
                 Mode::Sync => windlass_wasm::Mode::Sync,
@@ -130,7 +131,7 @@ fn to_contract(job: &Claimed, timeout: Option<Duration>) -> contract::Job {
         enqueued_at: unsigned(job.created_at),
         deadline: timeout.map(|timeout| unsigned(now.plus_ms(in_ms(timeout)))),
         headers: job.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-        parents: Vec::new(),
+        parents: job.parents.iter().map(ToString::to_string).collect(),
     }
 }
 

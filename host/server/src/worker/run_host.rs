@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use windlass_api::{JobId, JobRequest, Json, LogLine, ModuleName, Progress, RetryPolicy, Timestamp};
+use serde::de::DeserializeOwned;
+use windlass_api::{JobDetail, JobId, JobRequest, Json, LogLine, ModuleName, Progress, RetryPolicy, Timestamp};
 use windlass_jobs::{
     Clock as _, SystemClock,
     admission::AdmissionError,
@@ -11,7 +12,7 @@ use windlass_jobs::{
 };
 use windlass_wasm::{
     RunHost, StopReason,
-    contract::{self, CheckpointError, EnqueueError},
+    contract::{self, CheckpointError, EnqueueError, Parent, ParentError},
 };
 
 use super::{Parts, running::Entry};
@@ -21,14 +22,22 @@ use crate::{http::trace, modules::manifest};
 pub(super) struct JobHost {
     parts: Parts,
     module: ModuleName,
+    /// The jobs that it continues, and may ask about.
+    parents: Vec<JobId>,
     entry: Arc<Entry>,
     /// The headers of the job that say which trace it belongs to.
     trace: BTreeMap<String, String>,
 }
 
 impl JobHost {
-    pub(super) fn new(parts: Parts, module: ModuleName, entry: Arc<Entry>, trace: BTreeMap<String, String>) -> Self {
-        Self { parts, module, entry, trace }
+    pub(super) fn new(
+        parts: Parts,
+        module: ModuleName,
+        parents: Vec<JobId>,
+        entry: Arc<Entry>,
+        trace: BTreeMap<String, String>,
+    ) -> Self {
+        Self { parts, module, parents, entry, trace }
     }
 
     fn not_kept(error: &StorageError) -> CheckpointError {
@@ -78,6 +87,19 @@ impl RunHost for JobHost {
         }
     }
 
+    async fn parent(&self, id: &str) -> Result<Parent, ParentError> {
+        let known = id.parse().ok().filter(|id| self.parents.contains(id));
+        let Some(id) = known else {
+            let id = id.chars().take(60).collect::<String>();
+            return Err(ParentError::Unknown(format!("job {id} is no parent of this one")));
+        };
+        match self.parts.storage.job(id).await {
+            Ok(Some(parent)) => Ok(told(parent)),
+            Ok(None) => Err(ParentError::Unknown(format!("job {id} has been removed since it ended"))),
+            Err(error) => Err(ParentError::Unavailable(error.to_string())),
+        }
+    }
+
     async fn enqueue(&self, request: contract::Request) -> Result<String, EnqueueError> {
         let mut request = to_request(request, &self.module)?;
         trace::continue_in(&mut request.headers, &self.trace);
@@ -85,6 +107,20 @@ impl RunHost for JobHost {
         let id = job.id;
         self.entry.written().follow_ups.push(job);
         Ok(id.to_string())
+    }
+}
+
+fn told(parent: JobDetail) -> Parent {
+    let JobDetail { job, result, .. } = parent;
+    Parent {
+        handler: format!("{}/{}", job.module, job.handler),
+        state: job.state.to_string(),
+        result: result.map(|result| result.as_str().to_owned()),
+        failure: job.failure.map(|failure| contract::Failure {
+            code: failure.code.unwrap_or_else(|| failure.cause.to_string()),
+            message: failure.message,
+            details: failure.details.map(|details| details.as_str().to_owned()),
+        }),
     }
 }
 
@@ -108,6 +144,11 @@ fn to_request(request: contract::Request, module: &ModuleName) -> Result<JobRequ
             None,
         ),
     };
+    let extension =
+        |name: &str| request.extensions.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let (after, unique) = (read("after", extension("after"))?, read("unique", extension("unique"))?);
+    let (expires_at, limit_key) =
+        (read("expires_at", extension("expires_at"))?, read("limit_key", extension("limit_key"))?);
     Ok(JobRequest {
         handler: path.parse().map_err(invalid)?,
         payload: Json::from_text(request.payload).map_err(|error| invalid(format!("payload: {error}")))?,
@@ -122,5 +163,14 @@ fn to_request(request: contract::Request, module: &ModuleName) -> Result<JobRequ
         tags: request.tags,
         headers: request.headers.into_iter().collect(),
         wait_for_handler: false,
+        after,
+        unique,
+        expires_at,
+        limit_key,
     })
+}
+
+fn read<T: DeserializeOwned>(name: &str, value: Option<&str>) -> Result<Option<T>, EnqueueError> {
+    let read = value.map(serde_json::from_str).transpose();
+    read.map_err(|error| EnqueueError::Invalid(format!("extension `{name}`: {error}")))
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use windlass_wasm::{
     Compiler, CompilerOptions, Component, Engine, EngineOptions, Grants, Limits, Mode, Outcome, Refusal, RunCause,
     RunHost, RunReport, RunRequest, Stop,
-    contract::{CheckpointError, EnqueueError, Job, Level, Request},
+    contract::{CheckpointError, EnqueueError, Job, Level, Parent, ParentError, Request},
 };
 
 pub(crate) static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
@@ -68,6 +68,10 @@ impl RunHost for Remembering {
 
     async fn put_checkpoint(&self, _: &str, _: String) -> Result<(), CheckpointError> {
         Ok(())
+    }
+
+    async fn parent(&self, id: &str) -> Result<Parent, ParentError> {
+        Err(ParentError::Unknown(id.to_owned()))
     }
 
     async fn enqueue(&self, _: Request) -> Result<String, EnqueueError> {

@@ -249,7 +249,18 @@ async fn jobs(tx: &mut Tx<'_>, after: i64, part: &mut Part) -> Result<Option<Pos
                 detail.payload.as_str().len() + detail.result.as_ref().map_or(0, |result| result.as_str().len());
             bytes += checkpoints.iter().map(|(key, value)| key.len() + value.as_str().len()).sum::<usize>();
             bytes += logs.iter().map(|line| line.message.len()).sum::<usize>();
-            part.add(Record::Job(Box::new(JobRecord { detail, losses: whole.losses, checkpoints, logs })), bytes);
+            part.add(
+                Record::Job(Box::new(JobRecord {
+                    detail,
+                    losses: whole.losses,
+                    checkpoints,
+                    logs,
+                    waits_for: Vec::new(),
+                    start: None,
+                    holds_key: false,
+                })),
+                bytes,
+            );
             last = seq;
             if part.is_full() {
                 return Ok(Some(Position::Jobs(last)));

@@ -39,6 +39,9 @@ pub(super) async fn import(tx: &mut Tx<'_>, records: &[Record]) -> Result<usize,
                 is_new
             }
             Record::Counter(counter) => import_counter(tx, counter).await?,
+            Record::Limit(_) | Record::Audit(_) => {
+                return Err(Fault::damaged("a record", "this storage does not keep it yet"));
+            }
             Record::Job(job) => import_job(tx, job).await?,
         };
         new += usize::from(is_new);

@@ -11,8 +11,8 @@ use sqlx::PgConnection;
 use tokio::{sync::oneshot, task::JoinHandle};
 use windlass_api::{
     CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobSummary, Json,
-    LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RecurringName, RequeueRequest, ServerId, ServerView,
-    SlotUse, State, VersionView,
+    LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RecurringName, Relations, RequeueRequest, ServerId,
+    ServerView, SlotUse, State, VersionView,
 };
 
 use super::{

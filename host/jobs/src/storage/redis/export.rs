@@ -296,7 +296,15 @@ impl RedisStorage {
         let Some(whole) = self.whole(job).await? else { return Ok(None) };
         let checkpoints = self.all_checkpoints(job).await?.into_iter().collect::<BTreeMap<String, Json>>();
         let logs = self.whole_log(job).await?;
-        let record = JobRecord { detail: whole.detail, losses: whole.record.losses, checkpoints, logs };
+        let record = JobRecord {
+            detail: whole.detail,
+            losses: whole.record.losses,
+            checkpoints,
+            logs,
+            waits_for: Vec::new(),
+            start: None,
+            holds_key: false,
+        };
         Ok(Some((whole.record.seq, record)))
     }
 }

@@ -61,6 +61,7 @@ fn put_record(command: &mut Cmd, record: &Exported, now: Timestamp) -> Result<()
                 command.arg(format!("{}/{}", version.module, spec.name)).arg(mode_number(spec.mode));
             }
         }
+        Exported::Limit(_) | Exported::Audit(_) => return Err(super::unready::unready()),
         Exported::Queue(queue) => {
             command.arg("Q").arg(queue.name.as_str()).arg(u8::from(queue.paused));
         }

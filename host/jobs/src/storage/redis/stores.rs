@@ -7,8 +7,8 @@ use redis::Value;
 use tokio::task::AbortHandle;
 use windlass_api::{
     CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobSummary, Json,
-    LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RecurringName, RequeueRequest, ServerId, ServerView,
-    SlotUse, State, VersionView,
+    LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RecurringName, Relations, RequeueRequest, ServerId,
+    ServerView, SlotUse, State, VersionView,
 };
 
 use super::{

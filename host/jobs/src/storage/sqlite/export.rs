@@ -400,7 +400,15 @@ fn beyond(db: &Connection, after: i64) -> Result<Option<i64>, Fault> {
 fn job(db: &Connection, retention: &Retention, seq: i64) -> Result<Option<Record>, Fault> {
     let Some(Shown { job, detail }) = show::shown(db, retention, seq)? else { return Ok(None) };
     let (checkpoints, logs) = (checkpoints(db, seq)?, logs(db, seq)?);
-    Ok(Some(Record::Job(Box::new(JobRecord { detail, losses: job.losses, checkpoints, logs }))))
+    Ok(Some(Record::Job(Box::new(JobRecord {
+        detail,
+        losses: job.losses,
+        checkpoints,
+        logs,
+        waits_for: Vec::new(),
+        start: None,
+        holds_key: false,
+    }))))
 }
 
 /// What a job is called that cannot be read.

@@ -40,6 +40,9 @@ pub(super) fn import(tx: &mut Tx<'_>, records: &[Record]) -> Result<usize, Fault
                 let handler = tx.handler(&path)?;
                 counters::import(tx.db, counter.grain, handler, &counter.row)?
             }
+            Record::Limit(_) | Record::Audit(_) => {
+                return Err(Fault::damaged("a record", "this storage does not keep it yet"));
+            }
             Record::Job(job) => import_job(tx, job)?,
         };
         new += usize::from(is_new);

@@ -1,6 +1,7 @@
 //! `windlass enqueue`: one job from arguments, or many from JSON lines.
 
 mod bulk;
+mod conditions;
 mod one;
 mod waited;
 
@@ -67,6 +68,8 @@ struct JobArguments {
     /// the first one is kept (`[retention]`; by default a day after it succeeded).
     #[arg(long)]
     id: Option<JobId>,
+    #[command(flatten)]
+    conditions: conditions::Arguments,
     /// Wait until the job has ended.
     #[arg(long)]
     wait: bool,

@@ -6,7 +6,9 @@ use windlass_api::{HandlerPath, JobId, JobRequest};
 
 use super::{
     super::{Exit, Global, output::say, payload},
-    JobArguments, report, wait,
+    JobArguments,
+    conditions::Conditions,
+    report, wait,
 };
 use crate::config::Span;
 
@@ -20,7 +22,9 @@ pub(super) async fn run(
     let request = request(handler, argument, arguments)?;
     let enqueued = remote.enqueue(&request).await;
     let enqueued = enqueued.with_context(|| format!("failed to enqueue a job for {}", request.handler))?;
-    if enqueued.existing {
+    if enqueued.replaced {
+        say(&format!("job {} was there before and waits; it got this payload and time", enqueued.id));
+    } else if enqueued.existing {
         say(&format!("job {} was there before; nothing was done", enqueued.id));
     }
     if waits {
@@ -34,6 +38,7 @@ pub(super) async fn run(
 }
 
 fn request(handler: HandlerPath, argument: Option<&str>, arguments: JobArguments) -> anyhow::Result<JobRequest> {
+    let Conditions { after, unique, expires_at, limit_key } = arguments.conditions.read();
     Ok(JobRequest {
         handler,
         payload: payload::read(argument)?,
@@ -48,5 +53,9 @@ fn request(handler: HandlerPath, argument: Option<&str>, arguments: JobArguments
         tags: arguments.tags,
         headers: arguments.headers.into_iter().collect(),
         wait_for_handler: arguments.wait_for_handler,
+        after,
+        unique,
+        expires_at,
+        limit_key,
     })
 }

@@ -148,6 +148,7 @@ fn summary(action: &BulkAction) -> String {
         let why = match reason {
             SkipReason::OtherState => "left alone since they changed their state meanwhile",
             SkipReason::NotAllowed => "left alone since their state does not allow it",
+            SkipReason::NotUnique => "left alone since they are unique and another one is there",
             SkipReason::Gone => "gone meanwhile",
         };
         parts.push(format!("{} {why}", format::count(*jobs)));
@@ -175,6 +176,7 @@ mod tests {
             id: BulkActionId(uuid::Uuid::nil()),
             action: BulkVerb::Requeue,
             filter: JobFilter::default(),
+            named: None,
             limit: 100_000,
             dry_run: false,
             by: "api".to_owned(),

@@ -1,20 +1,30 @@
 //! `windlass jobs show`
 
 use anyhow::Context as _;
-use windlass_api::{HistoryLine, JobDetail, JobId, Timestamp};
+use windlass_api::{HistoryLine, JobDetail, JobId, Relations, Relative, Timestamp};
 
 use super::super::{Exit, Global, format, retry, table};
 
 /// More of a payload or a result than this is for `--json`.
 const LONGEST_JSON: usize = 2_000;
 
+/// More children than these are for the API.
+const MOST_CHILDREN: u32 = 20;
+
 pub(super) async fn run(id: JobId, global: &Global) -> anyhow::Result<Exit> {
-    let detail = global.remote()?.job(id).await.with_context(|| format!("failed to show job {id}"))?;
-    global.output().show(&detail, |detail| show(detail, format::now()))?;
+    let remote = global.remote()?;
+    let detail = remote.job(id).await.with_context(|| format!("failed to show job {id}"))?;
+    if global.json {
+        global.output().show(&detail, |_| String::new())?;
+        return Ok(Exit::Fine);
+    }
+    let relations = remote.relations(id, None, MOST_CHILDREN).await;
+    let relations = relations.with_context(|| format!("failed to show the parents and children of job {id}"))?;
+    global.output().show(&detail, |detail| show(detail, &relations, format::now()))?;
     Ok(Exit::Fine)
 }
 
-fn show(detail: &JobDetail, now: Timestamp) -> String {
+fn show(detail: &JobDetail, relations: &Relations, now: Timestamp) -> String {
     let job = &detail.job;
     let instant = |at: Timestamp| format!("{} ({at})", format::relative(at, now));
     let reason = job.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
@@ -41,6 +51,10 @@ fn show(detail: &JobDetail, now: Timestamp) -> String {
         ("ended", job.finished_at.map(instant)),
         ("expires", detail.expires_at.map(instant)),
         ("removed", detail.removed_at.map(instant)),
+        ("waits for", job.held_by.as_ref().map(|limit| format!("room under the limit on {limit}"))),
+        ("limit key", detail.limit_key.as_ref().map(ToString::to_string)),
+        ("continues", relatives(&relations.parents, false)),
+        ("continued by", relatives(&relations.children.items, relations.children.next.is_some())),
         ("tags", some_lines(&job.tags)),
         ("headers", some_lines(&headers)),
         ("progress", progress.as_deref().map(format::harmless)),
@@ -50,6 +64,19 @@ fn show(detail: &JobDetail, now: Timestamp) -> String {
         ("failure", job.failure.as_ref().map(format::failure)),
     ]);
     format!("{fields}\n{}", history(&detail.history))
+}
+
+/// A line for each.
+fn relatives(of: &[Relative], has_more: bool) -> Option<String> {
+    let line = |relative: &Relative| {
+        let state = relative.state.map_or("removed", |state| state.as_str());
+        let path = relative.module.as_ref().zip(relative.handler.as_ref());
+        let path = path.map(|(module, handler)| format!(" {module}/{handler}")).unwrap_or_default();
+        let waits = if relative.met { String::new() } else { format!(", on {}", relative.on) };
+        format!("{} {state}{path}{waits}", relative.id)
+    };
+    let more = has_more.then(|| "…".to_owned());
+    (!of.is_empty()).then(|| of.iter().map(line).chain(more).collect::<Vec<_>>().join("\n"))
 }
 
 fn history(lines: &[HistoryLine]) -> String {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 use windlass_wasm::{
     RunHost,
-    contract::{CheckpointError, EnqueueError, Level, Request},
+    contract::{CheckpointError, EnqueueError, Level, Parent, ParentError, Request},
 };
 
 use super::super::{format, output::say};
@@ -50,6 +50,13 @@ impl RunHost for TerminalHost {
     async fn put_checkpoint(&self, key: &str, value: String) -> Result<(), CheckpointError> {
         self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), value);
         Ok(())
+    }
+
+    async fn parent(&self, id: &str) -> Result<Parent, ParentError> {
+        Err(ParentError::Unknown(format!(
+            "job {} is no parent of this one: a single run has none",
+            format::one_line(id, 60)
+        )))
     }
 
     async fn enqueue(&self, request: Request) -> Result<String, EnqueueError> {

@@ -1,9 +1,11 @@
 //! Who calls, as far as a handler has to know.
 
+use std::future::{Future, pending};
+
 use axum::{extract::FromRequestParts, http::request::Parts};
 use windlass_api::{ProblemCode, Role, Timestamp};
 
-use super::super::error::ApiError;
+use super::{super::error::ApiError, SessionEnd};
 
 /// Who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,26 +15,34 @@ pub(in super::super) struct Caller {
     name: Option<String>,
     by: String,
     expires_at: Option<Timestamp>,
+    /// Told where the session ends that they are known by.
+    session: Option<SessionEnd>,
 }
 
 impl Caller {
     /// Somebody who was not asked.
     pub(in super::super) fn anybody() -> Self {
-        Self { role: Role::Admin, name: None, by: "api".to_owned(), expires_at: None }
+        Self { role: Role::Admin, name: None, by: "api".to_owned(), expires_at: None, session: None }
     }
 
     pub(super) fn new(role: Role, name: &str, expires_at: Option<Timestamp>) -> Self {
-        Self { role, name: Some(name.to_owned()), by: format!("token {name}"), expires_at }
+        Self { role, name: Some(name.to_owned()), by: format!("token {name}"), expires_at, session: None }
     }
 
     /// Somebody whom a trusted proxy names.
     pub(super) fn from_proxy(role: Role, name: &str) -> Self {
-        Self { role, name: Some(name.to_owned()), by: format!("proxy {name}"), expires_at: None }
+        Self { role, name: Some(name.to_owned()), by: format!("proxy {name}"), expires_at: None, session: None }
     }
 
     /// The same, known until then at most.
     pub(super) fn until(mut self, end: Timestamp) -> Self {
         self.expires_at = Some(self.expires_at.map_or(end, |expires_at| expires_at.min(end)));
+        self
+    }
+
+    /// The same, known by a session.
+    pub(super) fn by_session(mut self, end: SessionEnd) -> Self {
+        self.session = Some(end);
         self
     }
 
@@ -54,6 +64,17 @@ impl Caller {
     /// Until when they are known.
     pub(in super::super) fn expires_at(&self) -> Option<Timestamp> {
         self.expires_at
+    }
+
+    /// Returns when they are not known any more because their session was ended; where they are not known by one, never.
+    pub(in super::super) fn signed_out(&self) -> impl Future<Output = ()> + Send + use<> {
+        let session = self.session.clone();
+        async move {
+            match session {
+                Some(end) => end.come().await,
+                None => pending().await,
+            }
+        }
     }
 }
 

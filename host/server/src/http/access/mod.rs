@@ -1,6 +1,8 @@
 //! Who calls, and whether they may: tokens, the sessions of browsers, and the one table of routes and roles.
 
 mod caller;
+#[cfg(test)]
+mod documented;
 mod failures;
 mod proxy;
 mod sessions;
@@ -17,7 +19,12 @@ pub(super) use self::{
     caller::Caller,
     table::{Need, Rule, TABLE, methods, rule},
 };
-use self::{failures::Failures, proxy::Proxy, sessions::Sessions, tokens::Tokens};
+use self::{
+    failures::Failures,
+    proxy::Proxy,
+    sessions::{SessionEnd, Sessions},
+    tokens::Tokens,
+};
 use super::error::ApiError;
 use crate::config::AccessSettings;
 
@@ -65,7 +72,9 @@ impl Access {
         }
         let Some(cookie) = cookie(headers) else { return Ok(None) };
         let name = self.sessions.find(cookie, now);
-        Ok(name.and_then(|session| Some(self.tokens.named(&session.name, now)?.until(session.expires_at))))
+        Ok(name.and_then(|session| {
+            Some(self.tokens.named(&session.name, now)?.until(session.expires_at).by_session(session.end))
+        }))
     }
 
     /// Signs a browser in: gives the cookie's value and who it is now.

@@ -71,6 +71,23 @@ fn a_browser_goes_on_with_a_cookie_until_it_signs_out() {
     assert_eq!(access.caller(&cookie, None).unwrap(), None);
 }
 
+#[tokio::test]
+async fn the_end_of_a_session_is_told_to_what_goes_on_with_it_and_to_nothing_else() {
+    let access = access();
+    let (own, other) = (access.sign_in("wl_viewer", None).unwrap().0, access.sign_in("wl_viewer", None).unwrap().0);
+    let caller = |value: &str| {
+        let cookie = headers(header::COOKIE, &format!("{COOKIE}={value}"));
+        (access.caller(&cookie, None).unwrap().unwrap().signed_out(), cookie)
+    };
+    let ((own, own_cookie), (other, _)) = (caller(&own), caller(&other));
+    let token = access.caller(&bearer_of("wl_viewer"), None).unwrap().unwrap().signed_out();
+    let (mut other, mut token) = (Box::pin(other), Box::pin(token));
+    access.sign_out(&own_cookie);
+    own.await;
+    assert!(futures::poll!(&mut other).is_pending(), "another session of the same token goes on");
+    assert!(futures::poll!(&mut token).is_pending(), "a token is not signed out");
+}
+
 #[test]
 fn an_address_that_tries_too_often_is_told_so_and_a_good_token_gets_in() {
     let access = access();

@@ -1,0 +1,130 @@
+//! Pages, which are fetched when they are first shown: whoever opens one does not wait for the code of all. What stands
+//! together here is fetched together; it is split off from the whole when the dashboard is built
+//! (`xtask/src/dashboard/split.rs`).
+
+use leptos::{
+    prelude::*,
+    task::spawn_local,
+    wasm_split::{SplitLoaderError, wasm_split},
+};
+
+use super::{
+    pages::{
+        Audit, Flow, Job, Jobs, Module, Modules, NewRecurring, Overview, Queues, Recurring, RecurringJob, Run, Servers,
+        Settings,
+    },
+    parts::{Empty, Loading},
+};
+
+/// Draws a page. A plain function, so that what is fetched is drawn under the page's own owner.
+type Draw = fn() -> AnyView;
+
+/// Which of the pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Page {
+    Overview,
+    Jobs,
+    Job,
+    Flow,
+    Run,
+    Recurring,
+    RecurringJob,
+    NewRecurring,
+    Queues,
+    Modules,
+    Module,
+    Servers,
+    Audit,
+    Settings,
+}
+
+impl Page {
+    async fn fetch(self) -> Result<Draw, SplitLoaderError> {
+        match self {
+            Self::Overview => overview(self).await,
+            Self::Jobs => jobs(self).await,
+            Self::Job | Self::Flow => job(self).await,
+            Self::Run => run(self).await,
+            Self::Recurring | Self::RecurringJob | Self::NewRecurring => recurring(self).await,
+            Self::Modules | Self::Module => modules(self).await,
+            Self::Queues | Self::Servers | Self::Audit | Self::Settings => hosts(self).await,
+        }
+    }
+}
+
+#[wasm_split(overview, wasm_split_path = leptos::wasm_split, fallible)]
+fn overview(_: Page) -> Result<Draw, SplitLoaderError> {
+    Ok(|| view! { <Overview /> }.into_any())
+}
+
+#[wasm_split(jobs, wasm_split_path = leptos::wasm_split, fallible)]
+fn jobs(_: Page) -> Result<Draw, SplitLoaderError> {
+    Ok(|| view! { <Jobs /> }.into_any())
+}
+
+#[wasm_split(job, wasm_split_path = leptos::wasm_split, fallible)]
+fn job(page: Page) -> Result<Draw, SplitLoaderError> {
+    Ok(match page {
+        Page::Flow => || view! { <Flow /> }.into_any(),
+        _ => || view! { <Job /> }.into_any(),
+    })
+}
+
+#[wasm_split(run, wasm_split_path = leptos::wasm_split, fallible)]
+fn run(_: Page) -> Result<Draw, SplitLoaderError> {
+    Ok(|| view! { <Run /> }.into_any())
+}
+
+#[wasm_split(recurring, wasm_split_path = leptos::wasm_split, fallible)]
+fn recurring(page: Page) -> Result<Draw, SplitLoaderError> {
+    Ok(match page {
+        Page::RecurringJob => || view! { <RecurringJob /> }.into_any(),
+        Page::NewRecurring => || view! { <NewRecurring /> }.into_any(),
+        _ => || view! { <Recurring /> }.into_any(),
+    })
+}
+
+#[wasm_split(modules, wasm_split_path = leptos::wasm_split, fallible)]
+fn modules(page: Page) -> Result<Draw, SplitLoaderError> {
+    Ok(match page {
+        Page::Module => || view! { <Module /> }.into_any(),
+        _ => || view! { <Modules /> }.into_any(),
+    })
+}
+
+#[wasm_split(hosts, wasm_split_path = leptos::wasm_split, fallible)]
+fn hosts(page: Page) -> Result<Draw, SplitLoaderError> {
+    Ok(match page {
+        Page::Queues => || view! { <Queues /> }.into_any(),
+        Page::Servers => || view! { <Servers /> }.into_any(),
+        Page::Audit => || view! { <Audit /> }.into_any(),
+        _ => || view! { <Settings /> }.into_any(),
+    })
+}
+
+/// A page, as soon as it is there.
+#[component]
+pub(super) fn Later(page: Page) -> impl IntoView {
+    let drawn = RwSignal::new(None::<Option<Draw>>);
+    let fetch = move || {
+        drawn.set(None);
+        spawn_local(async move {
+            let fetched = page.fetch().await.ok();
+            // The viewer may be elsewhere by now.
+            drawn.try_set(Some(fetched));
+        });
+    };
+    fetch();
+    move || match drawn.get() {
+        Some(Some(draw)) => draw(),
+        Some(None) => view! {
+            <Empty title="This page could not be fetched">
+                <p>"The host does not answer, or it is of another version by now: then reload the dashboard."</p>
+                <button class="button primary" on:click=move |_| fetch()>"Try again"</button>
+                <a class="button" rel="external" href="">"Reload"</a>
+            </Empty>
+        }
+        .into_any(),
+        None => view! { <Loading what="the page" /> }.into_any(),
+    }
+}

@@ -1,0 +1,213 @@
+"""A handler's view of its job and its host."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from . import _json
+from ._errors import Cancelled
+
+
+class CheckpointError(Exception):
+    """A checkpoint was not kept, or could not be read."""
+
+
+class EnqueueError(Exception):
+    """A follow-up job was not taken."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """The job that a handler is asked to do."""
+
+    id: str
+    handler: str
+    queue: str = "default"
+    run: int = 1
+    attempt: int = 1
+    max_attempts: int = 10
+    payload: str = "null"
+    enqueued_at: int = 0
+    deadline: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    parents: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class FollowUp:
+    """A job that a handler asks for."""
+
+    handler: str
+    payload: str
+    queue: str | None
+    priority: int | None
+    delay: float | None
+    max_attempts: int | None
+    timeout: float | None
+    tags: Sequence[str]
+    headers: Mapping[str, str]
+
+
+class Host(Protocol):
+    """What a context asks: the host, or a test."""
+
+    def log(self, level: str, message: str, fields: str | None) -> None: ...
+    def progress(self, percent: float, note: str | None) -> None: ...
+    def cancelled(self) -> bool: ...
+    def remaining(self) -> float | None: ...
+    def get_checkpoint(self, key: str) -> str | None: ...
+    def put_checkpoint(self, key: str, value: str) -> None: ...
+    def config(self, key: str) -> str | None: ...
+    def secret(self, key: str) -> str | None: ...
+    def enqueue(self, job: FollowUp) -> str: ...
+
+
+class Context:
+    """What a handler may ask about its job, and what it may tell the host meanwhile."""
+
+    def __init__(self, job: Job, host: Host) -> None:
+        self._job = job
+        self._host = host
+
+    @property
+    def id(self) -> str:
+        """The job's id, a UUID: the same for every attempt."""
+        return self._job.id
+
+    @property
+    def handler(self) -> str:
+        """The handler's name within its module."""
+        return self._job.handler
+
+    @property
+    def queue(self) -> str:
+        """The queue that the job was taken from."""
+        return self._job.queue
+
+    @property
+    def run(self) -> int:
+        """The number of this claim of the job: strictly increasing, never given back."""
+        return self._job.run
+
+    @property
+    def attempt(self) -> int:
+        """The counted try, from 1."""
+        return self._job.attempt
+
+    @property
+    def max_attempts(self) -> int:
+        """How many attempts the job has in all."""
+        return self._job.max_attempts
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What the application attached to the job."""
+        return self._job.headers
+
+    @property
+    def parents(self) -> Sequence[str]:
+        """The jobs that this one continues."""
+        return self._job.parents
+
+    def remaining(self) -> float | None:
+        """How much of the run's time is left, in seconds; absent where it has no limit."""
+        return self._host.remaining()
+
+    def cancelled(self) -> bool:
+        """Whether somebody asked for the job to be cancelled; only told to handlers with a `cancel_grace`."""
+        return self._host.cancelled()
+
+    def check_cancelled(self) -> None:
+        """End the run where somebody asked for that.
+
+        Raises:
+            Cancelled: somebody did.
+
+        """
+        if self.cancelled():
+            raise Cancelled
+
+    def progress(self, percent: float, note: str | None = None) -> None:
+        """Say how far the run is, 0 to 100."""
+        self._host.progress(percent, note)
+
+    def trace(self, message: str, **fields: Any) -> None:
+        """Log every step, for the author alone."""
+        self._log("trace", message, fields)
+
+    def debug(self, message: str, **fields: Any) -> None:
+        """Log what helps to understand a failure."""
+        self._log("debug", message, fields)
+
+    def info(self, message: str, **fields: Any) -> None:
+        """Log what normally happens."""
+        self._log("info", message, fields)
+
+    def warn(self, message: str, **fields: Any) -> None:
+        """Log what should not happen and was dealt with."""
+        self._log("warn", message, fields)
+
+    def error(self, message: str, **fields: Any) -> None:
+        """Log what failed."""
+        self._log("error", message, fields)
+
+    def checkpoint(self, key: str) -> Any:
+        """Give what this attempt or an earlier one put under the key; `None` where none did.
+
+        Raises:
+            CheckpointError: it could not be read.
+
+        """
+        kept = self._host.get_checkpoint(key)
+        return None if kept is None else json.loads(kept)
+
+    def put_checkpoint(self, key: str, value: Any) -> None:
+        """Keep a value under a key (1 to 200 bytes) for this attempt and all later ones.
+
+        When it returns, the value survives the host.
+
+        Raises:
+            CheckpointError: it was not kept.
+
+        """
+        self._host.put_checkpoint(key, _json.write(value))
+
+    def config(self, key: str) -> str | None:
+        """Give a setting of the module; absent where the operator set none."""
+        return self._host.config(key)
+
+    def secret(self, key: str) -> str | None:
+        """Give a secret that is granted to the module; absent where none is. Do not log it."""
+        return self._host.secret(key)
+
+    def enqueue(
+        self,
+        handler: str,
+        payload: Any = None,
+        *,
+        queue: str | None = None,
+        priority: int | None = None,
+        delay: float | None = None,
+        max_attempts: int | None = None,
+        timeout: float | None = None,
+        tags: Sequence[str] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
+        """Ask for a job and give its id. It is enqueued when this handler succeeds, in the same step.
+
+        `handler` is `module/handler`, or the name of a handler of the same module; `delay` counts from the handler's success,
+        it and `timeout` are in seconds.
+
+        Raises:
+            EnqueueError: it was not taken.
+
+        """
+        text = _json.write(payload)
+        job = FollowUp(handler, text, queue, priority, delay, max_attempts, timeout, tags, headers or {})
+        return self._host.enqueue(job)
+
+    def _log(self, level: str, message: str, fields: dict[str, Any]) -> None:
+        self._host.log(level, message, _json.write(fields) if fields else None)

@@ -1,0 +1,90 @@
+"""Native tests of handlers, without a host.
+
+```python
+test = TestContext(attempt=2)
+assert count(test.context(), Text("a b")) == 2      # a handler is a plain function
+assert run(count, {"text": "a b"}, test) == 2       # with its payload read as on a host
+assert test.logs == [("info", "counting")]
+```
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import _run
+from ._context import Context, FollowUp, Job
+from ._handlers import spec_of
+
+
+class TestContext:
+    """Stands for a host: it keeps what a handler says, and answers what a test has set."""
+
+    __test__ = False  # It is nothing for pytest to collect.
+
+    def __init__(self, **job: Any) -> None:
+        self._job = {"id": "0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55", "handler": "test", **job}
+        self.logs: list[tuple[str, str]] = []
+        """What was logged: level and message."""
+        self.progress_told: list[float] = []
+        """How far the run said that it was, in percent."""
+        self.checkpoints: dict[str, Any] = {}
+        """What is kept by key; a test may fill it in before."""
+        self.follow_ups: list[FollowUp] = []
+        """The jobs that were asked for."""
+        self.settings: Mapping[str, str] = {}
+        """What `Context.config` tells."""
+        self.secrets: Mapping[str, str] = {}
+        """What `Context.secret` tells."""
+        self.is_cancelled = False
+        """What `Context.cancelled` tells."""
+
+    def context(self, payload: Any = None) -> Context:
+        """Give a context of this host."""
+        return Context(self.job(payload), self)
+
+    def job(self, payload: Any) -> Job:
+        """Give the job."""
+        return Job(**self._job, payload=json.dumps(payload))
+
+    def log(self, level: str, message: str, fields: str | None) -> None:  # noqa: D102
+        self.logs.append((level, message))
+
+    def progress(self, percent: float, note: str | None) -> None:  # noqa: D102
+        self.progress_told.append(percent)
+
+    def cancelled(self) -> bool:  # noqa: D102
+        return self.is_cancelled
+
+    def remaining(self) -> float | None:  # noqa: D102
+        return None
+
+    def get_checkpoint(self, key: str) -> str | None:  # noqa: D102
+        return json.dumps(self.checkpoints[key]) if key in self.checkpoints else None
+
+    def put_checkpoint(self, key: str, value: str) -> None:  # noqa: D102
+        self.checkpoints[key] = json.loads(value)
+
+    def config(self, key: str) -> str | None:  # noqa: D102
+        return self.settings.get(key)
+
+    def secret(self, key: str) -> str | None:  # noqa: D102
+        return self.secrets.get(key)
+
+    def enqueue(self, job: FollowUp) -> str:  # noqa: D102
+        self.follow_ups.append(job)
+        return f"{len(self.follow_ups):08}-0000-7000-8000-000000000000"
+
+
+def run(handler: Callable[..., Any], payload: Any = None, test: TestContext | None = None) -> Any:
+    """Run a handler on a payload that is read as on a host, and give its result as JSON has it.
+
+    Raises:
+        JobError: it did not succeed.
+
+    """
+    test = test or TestContext()
+    written = _run.run(spec_of(handler), test.job(payload), test)
+    return None if written is None else json.loads(written)

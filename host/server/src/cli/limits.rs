@@ -1,0 +1,117 @@
+//! `windlass limits`: how many jobs may run at once, and how many may start in a span of time.
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use windlass_api::{LimitRule, LimitTarget, LimitView, Rate};
+
+use super::{Exit, Global, format, output::say, table};
+use crate::{config::Span, remote::Remote};
+
+#[derive(Debug, Default, Subcommand)]
+#[command(after_help = "Examples:
+  windlass limits put queue:mail --rate 100/1m
+  windlass limits put handler:shop/charge --concurrency 5
+  windlass limits put 'key:tenant:*' --concurrency 2        # each tenant for itself
+  windlass limits put key:tenant:acme --concurrency 10      # but this one
+  windlass limits remove queue:mail")]
+pub(super) enum Command {
+    /// List the limits, with how many jobs run under each and wait for room.
+    #[default]
+    List,
+    /// Put a limit, or another in its place. It holds over all hosts, from now on.
+    Put {
+        /// What it is on: queue:NAME, handler:MODULE/HANDLER, key:KEY, or key:START* for each key that starts so.
+        target: LimitTarget,
+        #[command(flatten)]
+        rule: Rule,
+    },
+    /// Remove a limit; jobs that wait for it are let go.
+    Remove {
+        /// What it is on.
+        target: LimitTarget,
+    },
+}
+
+/// How much is allowed.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = true)]
+pub(super) struct Rule {
+    /// How many jobs may run at once, 1 to 1000000.
+    #[arg(long, value_name = "N")]
+    pub(super) concurrency: Option<u32>,
+    /// How many jobs may start in a span of time, such as 100/1m: 1 to 1000000, in 1s to 31d.
+    #[arg(long, value_name = "N/SPAN", value_parser = rate)]
+    pub(super) rate: Option<Rate>,
+}
+
+impl From<Rule> for LimitRule {
+    fn from(rule: Rule) -> Self {
+        Self { concurrency: rule.concurrency, rate: rule.rate }
+    }
+}
+
+/// Reads `N/SPAN`.
+pub(super) fn rate(text: &str) -> Result<Rate, String> {
+    let (count, period) = text.split_once('/').ok_or("expected N/SPAN, such as 100/1m")?;
+    let count = count.parse().map_err(|_| format!("`{count}` is not a number of jobs"))?;
+    let period = period.parse::<Span>().map_err(|error| error.to_string())?;
+    Ok(Rate { count, period_ms: period.as_ms() })
+}
+
+pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exit> {
+    let remote = global.remote()?;
+    match command {
+        Command::List => global.output().show(&remote.limits().await?, |limits| list(limits))?,
+        Command::Put { target, rule } => put(&remote, &target, rule, global).await?,
+        Command::Remove { target } => remove(&remote, &target).await?,
+    }
+    Ok(Exit::Fine)
+}
+
+pub(super) async fn put(remote: &Remote, target: &LimitTarget, rule: Rule, global: &Global) -> anyhow::Result<()> {
+    let put = remote.put_limit(target, rule.into()).await;
+    let put = put.with_context(|| format!("failed to put a limit on {target}"))?;
+    global.output().show(&put, |limit| list(std::slice::from_ref(limit)))
+}
+
+pub(super) async fn remove(remote: &Remote, target: &LimitTarget) -> anyhow::Result<()> {
+    remote.remove_limit(target).await.with_context(|| format!("failed to remove the limit on {target}"))?;
+    say(&format!("there is no limit on {target} any more"));
+    Ok(())
+}
+
+fn list(limits: &[LimitView]) -> String {
+    if limits.is_empty() {
+        return "there is no limit".to_owned();
+    }
+    let rows = limits.iter().map(|limit| {
+        let LimitView { target, rule, running, held, keys } = limit;
+        let rate =
+            rule.rate.map(|rate| format!("{}/{}", format::count(rate.count.into()), format::span(rate.period_ms)));
+        let keys = keys.map_or_else(String::new, |keys| format::count(keys));
+        let concurrency = rule.concurrency.map_or_else(|| "-".to_owned(), |most| format::count(most.into()));
+        let target = format::one_line(&target.to_string(), 80);
+        vec![
+            target,
+            concurrency,
+            rate.unwrap_or_else(|| "-".to_owned()),
+            format::count(*running),
+            format::count(*held),
+            keys,
+        ]
+    });
+    table::table(&["LIMIT ON", "AT ONCE", "RATE", "RUNNING", "HELD", "KEYS"], &[0], &[1, 3, 4, 5], rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_number_in_a_span() {
+        assert_eq!(rate("100/1m"), Ok(Rate { count: 100, period_ms: 60_000 }));
+        for bad in ["100", "x/1m", "5/later", "-1/1s"] {
+            assert!(rate(bad).is_err(), "{bad}");
+        }
+    }
+}

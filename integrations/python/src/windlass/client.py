@@ -1,0 +1,427 @@
+"""The client for programs without an event loop."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, TypeVar
+
+import httpx
+from typing_extensions import Self, Unpack
+
+from . import _calls, _events, _flow, _http, errors, models
+from .requests import JobFilter, JobOptions, JobRequest, Misfire, Span
+
+T = TypeVar("T")
+
+
+class Client:
+    """A client of a Windlass host, to be used from any number of threads.
+
+    `url` is the host's address: by default WINDLASS_URL, or else http://127.0.0.1:7878. `token` is needed where the host
+    asks for one: by default WINDLASS_TOKEN. `patience` is for how many seconds a host that does not answer, or says that
+    it is busy, is tried again, with growing pauses, before `HostUnavailable` is raised; what may do harm when it is done
+    twice is not tried again once it was sent.
+
+    Every method may raise the exceptions of `windlass.errors`, those that stand beside it above all.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        token: str | None = None,
+        patience: float = _http.DEFAULT_PATIENCE,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._place = _http.Place.of(url, token, patience)
+        self._http = httpx.Client(**self._place.options(), transport=transport)
+
+    @property
+    def url(self) -> str:
+        """The host's address."""
+        return self._place.url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections; it cannot be used any more."""
+        self._http.close()
+
+    def enqueue(self, handler: str, payload: Any = None, **options: Unpack[JobOptions]) -> models.Enqueued:
+        """Make a job that may start at once.
+
+        The job's id is made here and sent along, so a request that is sent again makes no second job: `existing` of the
+        answer tells. `options` are the fields of `JobRequest`.
+
+        Raises:
+            UnknownHandler: no module has the handler.
+            PayloadMismatch: the payload does not match its schema.
+            InvalidField: something else is not as it must be.
+            ValueError: the payload is not JSON.
+
+        """
+        return self._run(self._call(_calls.enqueue(JobRequest(handler, payload, **options))))
+
+    def enqueue_many(self, jobs: Iterable[JobRequest]) -> list[models.Enqueued]:
+        """Make up to 10,000 jobs, all or none, with no more than 16 MiB of payloads.
+
+        Raises:
+            Problem: as `enqueue` does; `detail` names the job that is wrong by its place.
+
+        """
+        return self._run(self._call(_calls.enqueue_many(jobs)))
+
+    def schedule(
+        self,
+        handler: str,
+        payload: Any = None,
+        *,
+        at: datetime.datetime | None = None,
+        delay: Span | None = None,
+        **options: Unpack[JobOptions],
+    ) -> models.Enqueued:
+        """Make a job that may start at an instant, or after a delay: one of the two.
+
+        Raises:
+            ValueError: none or both are given, or the instant names no time zone.
+            Problem: as `enqueue` does.
+
+        """
+        if (at is None) == (delay is None):
+            raise ValueError("schedule: expected one of `at` and `delay`")
+        request = JobRequest(handler, payload, at=at, delay=delay, **options)
+        return self._run(self._call(_calls.enqueue(request)))
+
+    def get(self, job: _calls.Id) -> models.Job:
+        """Read all that is known of a job.
+
+        Raises:
+            NotFound: there is no such job, or it was removed after its retention.
+
+        """
+        return self._run(self._call(_calls.get(job)))
+
+    def jobs(
+        self, *, cursor: str | None = None, limit: int | None = None, **filters: Unpack[JobFilter]
+    ) -> models.Page[models.JobSummary]:
+        """Read a page of jobs, the newest first: `limit` of them, 1 to 1,000, by default 50."""
+        return self._run(self._call(_calls.jobs(filters, cursor, limit)))
+
+    def all_jobs(self, **filters: Unpack[JobFilter]) -> Iterator[models.JobSummary]:
+        """Go through all jobs that pass a filter, the newest first, page by page."""
+        cursor = None
+        while True:
+            page = self._run(self._call(_calls.jobs(filters, cursor, 1000)))
+            yield from page.items
+            if page.next is None:
+                return
+            cursor = page.next
+
+    def count(self, **filters: Unpack[JobFilter]) -> models.FilteredCount:
+        """Count the jobs that pass a filter, up to 100,000."""
+        return self._run(self._call(_calls.count(filters)))
+
+    def counts(self) -> dict[str, int]:
+        """Count the jobs by state; a state without jobs may be absent."""
+        return self._run(self._call(_calls.counts()))
+
+    def wait(self, job: _calls.Id, timeout: float | None = None) -> models.Job:
+        """Wait until a job has ended, however it did, and read it.
+
+        Takes no polling: the host answers when the job ends. `timeout` is in seconds; for ever where absent.
+
+        Raises:
+            WaitTimeout: it has not ended in time.
+
+        """
+        return self._run(_flow.wait(job, timeout, self._place.manner))
+
+    def result(self, job: _calls.Id, timeout: float | None = None) -> Any:
+        """Wait until a job has succeeded and give its result.
+
+        Raises:
+            JobFailed: it has failed, or was deleted or cancelled.
+            WaitTimeout: it has not ended within `timeout` seconds.
+
+        """
+        return self._run(_flow.result(job, timeout, self._place.manner))
+
+    def logs(
+        self, job: _calls.Id, *, cursor: str | None = None, limit: int | None = None
+    ) -> models.Page[models.LogLine]:
+        """Read a page of what a job's runs logged, the oldest first; `next` of the last page goes on from there."""
+        return self._run(self._call(_calls.logs(job, cursor, limit)))
+
+    def cancel(self, job: _calls.Id) -> models.CommandReply:
+        """Delete a job that waits, stop one that runs.
+
+        Raises:
+            Conflict: it has ended.
+
+        """
+        return self._run(self._call(_calls.cancel(job)))
+
+    def delete(self, job: _calls.Id) -> models.CommandReply:
+        """Delete a job, whether it has ended or not; one that runs is stopped first.
+
+        Raises:
+            Conflict: it is deleted already.
+
+        """
+        return self._run(self._call(_calls.delete(job)))
+
+    def requeue(
+        self,
+        job: _calls.Id,
+        *,
+        expected_state: models.State | str | None = None,
+        fresh: bool = False,
+        newest: bool = False,
+    ) -> models.CommandReply:
+        """Enqueue a job anew, its attempts counted from the beginning.
+
+        `fresh` forgets checkpoints and recorded steps, `newest` runs it on the version that is active now.
+
+        Raises:
+            Conflict: it is enqueued or runs, or is not in the state that was expected.
+
+        """
+        return self._run(self._call(_calls.requeue(job, expected_state, fresh, newest)))
+
+    def modules(self) -> list[models.Module]:
+        """Read all modules, their versions and handlers."""
+        return self._run(self._call(_calls.modules()))
+
+    def module(self, name: str) -> models.Module:
+        """Read one module.
+
+        Raises:
+            NotFound: there is none of this name.
+
+        """
+        return self._run(self._call(_calls.module(name)))
+
+    def deploy(self, component: bytes, name: str | None = None, *, activate: bool = True) -> models.Deployed:
+        """Deploy a component, under the name that it gives itself where none is given here.
+
+        Takes as long as compiling it does: some seconds for one of Python or JavaScript.
+
+        Raises:
+            ModuleRefused: it is no component, or does not keep to the contract.
+            TooLarge: it is over the host's limit.
+
+        """
+        return self._run(self._call(_calls.deploy(component, name, activate)))
+
+    def activate(self, module: str, digest: str) -> models.Module:
+        """Make a version of a module the one that new jobs go to.
+
+        Raises:
+            NotFound: there is no such version.
+
+        """
+        return self._run(self._call(_calls.activate(module, digest)))
+
+    def queues(self) -> list[models.Queue]:
+        """Read the queues that hold jobs or are paused."""
+        return self._run(self._call(_calls.queues()))
+
+    def pause_queue(self, name: str) -> models.Queue:
+        """Take no more jobs from a queue; those that run go on."""
+        return self._run(self._call(_calls.set_paused(name, True)))
+
+    def resume_queue(self, name: str) -> models.Queue:
+        """Take jobs from a queue again."""
+        return self._run(self._call(_calls.set_paused(name, False)))
+
+    def servers(self) -> list[models.Server]:
+        """Read the host processes that take jobs."""
+        return self._run(self._call(_calls.servers()))
+
+    def put_recurring(
+        self,
+        name: str,
+        schedule: str,
+        handler: str,
+        payload: Any = None,
+        *,
+        time_zone: str | None = None,
+        misfire: Misfire = "run-once",
+        catch_up_limit: int | None = None,
+        **options: Unpack[JobOptions],
+    ) -> models.RecurringJob:
+        """Put a recurring job in place, or change it; the same again changes nothing, so do it at every start.
+
+        `schedule` is a cron expression of five or six fields, `@daily` and its kin, or `every 90s`; `time_zone` an IANA
+        name, UTC where absent. `options` are the fields of `JobRequest`; an id is none of them.
+
+        Raises:
+            InvalidField: the schedule or something else is not as it must be.
+
+        """
+        if "id" in options:
+            raise ValueError("id: each job that a recurring one makes has an id of its own")
+        job = JobRequest(handler, payload, **options)
+        call = _calls.put_recurring(name, schedule, job, time_zone, misfire, catch_up_limit)
+        return self._run(self._call(call))
+
+    def recurring(self, *, cursor: str | None = None, limit: int | None = None) -> models.Page[models.RecurringJob]:
+        """Read a page of recurring jobs, by name."""
+        return self._run(self._call(_calls.recurring_jobs(cursor, limit)))
+
+    def get_recurring(self, name: str) -> models.RecurringJob:
+        """Read one recurring job, with its next five instants and what came of the last.
+
+        Raises:
+            NotFound: there is none of this name.
+
+        """
+        return self._run(self._call(_calls.recurring_job(name)))
+
+    def pause_recurring(self, name: str) -> models.RecurringJob:
+        """Pass a recurring job over until it is resumed.
+
+        Raises:
+            NotFound: there is none of this name.
+
+        """
+        return self._run(self._call(_calls.set_recurring_paused(name, True)))
+
+    def resume_recurring(self, name: str) -> models.RecurringJob:
+        """Go on with a recurring job at its next instant.
+
+        Raises:
+            NotFound: there is none of this name.
+
+        """
+        return self._run(self._call(_calls.set_recurring_paused(name, False)))
+
+    def trigger_recurring(self, name: str) -> models.Enqueued:
+        """Enqueue a recurring job's job now; when it is due next does not change.
+
+        It is never sent again by itself, since each time makes a job: where the answer is lost, look before you repeat.
+
+        Raises:
+            NotFound: there is none of this name.
+
+        """
+        return self._run(self._call(_calls.trigger_recurring(name)))
+
+    def remove_recurring(self, name: str) -> None:
+        """Remove a recurring job; the jobs that it made stay.
+
+        Raises:
+            NotFound: there is none of this name.
+
+        """
+        self._run(self._call(_calls.remove_recurring(name)))
+
+    def events(self, *jobs: _calls.Id) -> EventStream:
+        """Follow what happens, and what happens to these jobs, at most 8.
+
+        Use it as a context: when its body begins there is a connection, so that what is read from then on is not older
+        than what will be told.
+
+        ```python
+        with client.events(job) as events:
+            show(client.get(job))
+            for event in events:
+                if event.kind in ("job", "missed"):
+                    show(client.get(job))
+        ```
+
+        A lost connection is made anew, and the host tells what was missed meanwhile, or `missed` where it does not know.
+        """
+        return EventStream(self._http, self._place, jobs)
+
+    def _call(self, call: _calls.Call[T]) -> _flow.Flow[T]:
+        return _flow.exchange(call, self._place.manner)
+
+    def _run(self, flow: _flow.Flow[T]) -> T:
+        try:
+            step = next(flow)
+            while True:
+                if isinstance(step, _flow.Sleep):
+                    time.sleep(step.seconds)
+                    step = flow.send(None)
+                    continue
+                try:
+                    answer = self._send(step.call)
+                except (_flow.NotSent, _flow.Lost) as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _send(self, call: _calls.Call[Any]) -> _flow.Answer:
+        if self._http.is_closed:
+            raise errors.NotStarted(
+                f"failed to {call.what}: the client is closed; make one that lives as long as its use"
+            )
+        try:
+            response = self._http.request(**self._place.request(call))
+        except httpx.TransportError as error:
+            raise _http.trouble(error) from error
+        return _http.answer(response, response.content)
+
+
+class EventStream:
+    """Events that are followed; see `Client.events`."""
+
+    def __init__(self, http: httpx.Client, place: _http.Place, jobs: tuple[_calls.Id, ...]) -> None:
+        self._http = http
+        self._place = place
+        self._following = _events.Following(jobs, place.manner)
+        self._response: httpx.Response | None = None
+
+    def __enter__(self) -> Self:
+        self._connect()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it."""
+        if self._response is not None:
+            self._response.close()
+            self._response = None
+
+    def __iter__(self) -> Iterator[models.Event]:
+        while True:
+            response = self._connect()
+            try:
+                for line in response.iter_lines():
+                    event = self._following.feed(line)
+                    if event is not None:
+                        yield event
+                lost: Exception = _flow.Lost("the stream ended")
+            except httpx.TransportError as error:
+                lost = _http.trouble(error)
+            self.close()
+            time.sleep(self._following.lost(lost))
+
+    def _connect(self) -> httpx.Response:
+        while self._response is None:
+            try:
+                response = self._http.send(_http.stream_request(self._http, self._place, self._following), stream=True)
+                if response.status_code == 200:
+                    self._following.begun()
+                    self._response = response
+                    break
+                answer = _http.answer(response, response.read())
+                response.close()
+                pause = self._following.refused(answer)
+            except httpx.TransportError as error:
+                pause = self._following.lost(_http.trouble(error))
+            time.sleep(pause)
+        return self._response
