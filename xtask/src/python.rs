@@ -76,7 +76,7 @@ impl Environment {
 
     /// Formatting, lints and types.
     fn check(&self) -> Result<()> {
-        for (what, arguments) in [("formatting", &["format", "--check"][..]), ("linting", &["check"])] {
+        for (what, arguments) in [("formatting", &["format", "--check"][..]), ("linting", &["check"][..])] {
             let mut ruff = self.module("ruff", arguments);
             ruff.args(["--quiet", "--config", "pyproject.toml", ".", GUEST]).args(EXAMPLES);
             step(&format!("{what}: Python"), ruff.env("RUFF_CACHE_DIR", self.folder.join("ruff")))?;
@@ -143,8 +143,8 @@ impl Environment {
     }
 
     fn pip(&self, arguments: &[&str]) -> Command {
-        let mut command = self.module("pip", arguments);
-        command.args(["--quiet", "--disable-pip-version-check"]);
+        let mut command = self.module("pip", &["--quiet", "--disable-pip-version-check"]);
+        command.args(arguments);
         command
     }
 

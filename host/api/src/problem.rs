@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{JobId, words::words};
+use crate::JobId;
 
 /// An error as the API gives it: a problem document after RFC 9457, sent as `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,51 +23,52 @@ pub struct Problem {
     pub job: Option<JobId>,
 }
 
-words! {
-    /// The kinds of problems. They stay the same from version to version; new ones may come.
-    #[non_exhaustive]
-    ProblemCode {
-        /// The request itself cannot be read.
-        BadRequest = "bad-request",
-        /// A field is not as it must be.
-        InvalidField = "invalid-field",
-        /// No module has the handler.
-        UnknownHandler = "unknown-handler",
-        /// The payload does not match the handler's schema.
-        PayloadMismatch = "payload-mismatch",
-        /// The idempotency key was used before, with another request.
-        KeyReused = "key-reused",
-        /// Something is over its limit.
-        TooLarge = "too-large",
-        /// The request came too slowly, or broke off.
-        TooSlow = "too-slow",
-        /// The thing does not exist, or no longer.
-        NotFound = "not-found",
-        /// The thing is not in a state that allows this.
-        Conflict = "conflict",
-        /// The job is to be unique, and another one is there that it must not stand beside.
-        NotUnique = "not-unique",
-        /// The component was refused.
-        ModuleRefused = "module-refused",
-        /// The request came from where none is served.
-        Forbidden = "forbidden",
-        /// The request does not say who sends it, or with a token that is not known here or no longer good.
-        Unauthenticated = "unauthenticated",
-        /// The token's role does not allow this.
-        RoleTooLow = "role-too-low",
-        /// There were too many wrong tokens of late; the request may be repeated later.
-        TooManyAttempts = "too-many-attempts",
-        /// The host is only to be read.
-        ReadOnly = "read-only",
-        /// The host gave the request up, because it took too long; what was asked may be done all the same.
-        TimedOut = "timed-out",
-        /// The storage cannot be reached; the request may be repeated.
-        StorageUnavailable = "storage-unavailable",
-        /// The host cannot do it now, such as while it is being shut down; the request may be repeated.
-        Busy = "busy",
-        /// The host did something wrong; its log tells what.
-        Internal = "internal",
-    }
+/// The kinds of problems. They stay the same from version to version; new ones may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ProblemCode {
+    /// The request itself cannot be read.
+    BadRequest,
+    /// A field is not as it must be.
+    InvalidField,
+    /// No module has the handler.
+    UnknownHandler,
+    /// The payload does not match the handler's schema.
+    PayloadMismatch,
+    /// The idempotency key was used before, with another request.
+    KeyReused,
+    /// Something is over its limit.
+    TooLarge,
+    /// The request came too slowly, or broke off.
+    TooSlow,
+    /// The thing does not exist, or no longer.
+    NotFound,
+    /// The thing is not in a state that allows this.
+    Conflict,
+    /// The job is to be unique, and another one is there that it must not stand beside.
+    NotUnique,
+    /// The component was refused.
+    ModuleRefused,
+    /// The request came from where none is served.
+    Forbidden,
+    /// The request does not say who sends it, or with a token that is not known here or no longer good.
+    Unauthenticated,
+    /// The token's role does not allow this.
+    RoleTooLow,
+    /// There were too many wrong tokens of late; the request may be repeated later.
+    TooManyAttempts,
+    /// The host is only to be read.
+    ReadOnly,
+    /// The host gave the request up, because it took too long; what was asked may be done all the same.
+    TimedOut,
+    /// The storage cannot be reached; the request may be repeated.
+    StorageUnavailable,
+    /// The host cannot do it now, such as while it is being shut down; the request may be repeated.
+    Busy,
+    /// The host did something wrong; its log tells what.
+    Internal,
 }
 
 impl ProblemCode {

@@ -58,7 +58,7 @@ async fn a_namespace_that_was_flushed_under_a_host_is_marked_again_by_its_next_s
         redis::cmd("DEL").arg(key).exec(&mut namespace.redis()).unwrap();
     }
     server(&*storage).await;
-    assert_eq!(namespace.get(format!("{}format", namespace.prefix()).as_bytes()), b"1");
+    assert_eq!(namespace.get(format!("{}format", namespace.prefix()).as_bytes()), b"2");
 }
 
 #[tokio::test]
@@ -119,12 +119,26 @@ async fn a_replica_is_refused() {
 async fn a_format_from_the_future_is_refused() {
     let namespace = Namespace::new();
     drop(open(&namespace).await);
-    namespace.set(b"format", b"2");
+    namespace.set(b"format", b"3");
     let error = refused(&namespace.url()).await;
     let StorageError::Unusable(text) = &error else { panic!("{error:?}") };
-    assert!(text.contains("format version 2") && text.contains("use a newer windlass"), "{text}");
+    assert!(text.contains("format version 3") && text.contains("use a newer windlass"), "{text}");
     namespace.set(b"format", b"something else");
     assert!(matches!(refused(&namespace.url()).await, StorageError::Unusable(text) if text.contains("something else")));
+}
+
+#[tokio::test]
+async fn an_older_format_is_brought_to_this_one_by_whoever_may() {
+    let namespace = Namespace::new();
+    drop(open(&namespace).await);
+    namespace.set(b"format", b"1");
+    let looking = RedisOptions { prepare: false, ..RedisOptions::default() };
+    let error = RedisStorage::connect(&namespace.url(), looking).await.unwrap_err();
+    let StorageError::Unusable(text) = &error else { panic!("{error:?}") };
+    assert!(text.contains("format version 1") && text.contains("windlass storage migrate"), "{text}");
+    let made = open(&namespace).await.migration();
+    assert_eq!((made.from, made.to), (Some(1), 2));
+    assert_eq!(namespace.get(format!("{}format", namespace.prefix()).as_bytes()), b"2");
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ use std::{
 use rusqlite::Connection;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use windlass_jobs::{
-    Conditions, NewJob, Start, TestClock,
-    api::{JobId, Json, Mode, QueueName, RetryPolicy, ServerId, State, Timestamp},
+    Conditions, NewJob, Next, Settlement, Start, TestClock,
+    api::{After, ContinueOn, JobId, Json, Mode, QueueName, RetryPolicy, ServerId, State, Timestamp, Usage},
     storage::{
         ClaimRequest, ExportPart, JobStore, NewServer, QueueStore, Record, ServerStore, Storage, StorageError,
         Transfer,
@@ -213,6 +213,69 @@ async fn jobs_on_a_damaged_page_keep_no_others_from_being_claimed() {
     assert!((JOBS / 2..JOBS).contains(&claimed), "{claimed} were claimed");
     assert_eq!(number(&path, "SELECT count(*) FROM waiting"), 0, "those on the page stand in no line");
     assert_eq!(storage.claim(&request).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn children_on_a_damaged_page_keep_neither_their_parent_from_ending_nor_others_from_going_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let storage = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
+    let parent = job("parent");
+    let after = Some(After { jobs: vec![parent.id], on: ContinueOn::Success });
+    let conditions = Conditions { after, ..Conditions::default() };
+    // Few enough for the page to be met in the very step that ends the parent.
+    const CHILDREN: u64 = 150;
+    let children = (0..CHILDREN).map(|_| NewJob { conditions: conditions.clone(), ..job(&"x".repeat(200)) });
+    storage.enqueue(std::iter::once(parent.clone()).chain(children).collect(), "ann").await.unwrap();
+    storage.close().await;
+    drop(storage);
+    damage_leaf(&path, "jobs");
+    let storage = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
+    let request = ClaimRequest { server: register(&storage).await, queues: Vec::new(), sync_free: 9, async_free: 0 };
+    let run = storage.claim(&request).await.unwrap().remove(0);
+    let settlement = Settlement {
+        fence: run.fence,
+        next: Next::Succeeded { result: None },
+        usage: Usage::default(),
+        follow_ups: Vec::new(),
+    };
+    let first = storage.settle(vec![settlement.clone()]).await;
+    assert!(matches!(first, Err(StorageError::Unavailable(_))), "it is to be tried again: {first:?}");
+    assert_eq!(storage.settle(vec![settlement]).await.unwrap(), [Ok(State::Succeeded)]);
+    let mut steps = 0;
+    while storage.promote(1_000).await.unwrap().next_in_ms == Some(0) {
+        steps += 1;
+        assert!(steps < 5, "those on the page are passed over");
+    }
+    let counts = storage.counts().await.unwrap();
+    assert!((CHILDREN / 2..CHILDREN).contains(&counts.of(State::Enqueued)), "{counts:?}");
+    assert_eq!(number(&path, "SELECT count(*) FROM ripples"), 0);
+}
+
+#[tokio::test]
+async fn jobs_on_a_damaged_page_keep_no_others_from_expiring() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let clock = Arc::new(TestClock::at(Timestamp(1_700_000_000_000)));
+    let open = || SqliteStorage::open(&path, SqliteOptions { clock: clock.clone(), ..SqliteOptions::host() }).unwrap();
+    let storage = open();
+    let expires_at = Some(Timestamp(1_700_000_000_500));
+    let conditions = Conditions { expires_at, ..Conditions::default() };
+    let jobs = (0..JOBS).map(|_| NewJob { conditions: conditions.clone(), ..job(&"x".repeat(200)) });
+    storage.enqueue(jobs.collect(), "ann").await.unwrap();
+    storage.close().await;
+    drop(storage);
+    damage_leaf(&path, "jobs");
+    let storage = open();
+    clock.advance_ms(500);
+    let mut steps = 0;
+    while storage.promote(1_000).await.unwrap().next_in_ms == Some(0) {
+        steps += 1;
+        assert!(steps < 5, "those on the page are passed over");
+    }
+    let deleted = usize::try_from(storage.counts().await.unwrap().of(State::Deleted)).unwrap();
+    assert!((JOBS / 2..JOBS).contains(&deleted), "{deleted} were deleted");
+    assert_eq!(number(&path, "SELECT count(*) FROM waiting"), 0, "those on the page stand in no line");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::{
     Component, Grants, Limits, Mode, Outcome, Refusal, RunCause, RunFailure, RunHost, RunRequest, Stop,
-    contract::{CheckpointError, EnqueueError, Handler, Job, Level, Manifest, Request},
+    contract::{CheckpointError, EnqueueError, Handler, Job, Level, Manifest, Parent, ParentError, Request},
     failure,
     host_calls::check_json,
     run::bounded,
@@ -251,6 +251,10 @@ impl RunHost for Deaf {
 
     async fn put_checkpoint(&self, _: &str, _: String) -> Result<(), CheckpointError> {
         Err(CheckpointError::Unavailable("a component that is asked to describe itself has no checkpoints".to_owned()))
+    }
+
+    async fn parent(&self, _: &str) -> Result<Parent, ParentError> {
+        Err(ParentError::Unknown("there is no job to be described".to_owned()))
     }
 
     async fn enqueue(&self, _: Request) -> Result<String, EnqueueError> {

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from conftest import PATIENCE, Connect, Host, built, component, free_port
-from windlass import Client, State, errors
+from windlass import Client, State, Unique, errors
 
 
 def test_a_handler_that_does_not_exist_is_named(client: Client, host: Host) -> None:
@@ -202,6 +202,15 @@ def test_every_code_of_the_api_has_an_exception() -> None:
     codes = {"".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-") for name in names}
     assert len(codes) >= 15
     assert codes <= {kind.code for kind in errors.Problem.__subclasses__()}
+
+
+def test_a_job_that_stands_in_the_way_is_named(connect: Connect) -> None:
+    job = uuid.uuid4()
+    body = {"code": "not-unique", "title": "t", "status": 409, "detail": "another one", "job": str(job)}
+    client = connect("http://localhost", transport=httpx.MockTransport(lambda _: httpx.Response(409, json=body)))
+    with pytest.raises(errors.NotUnique, match="another one") as refused:
+        client.enqueue("a/b", unique=Unique())
+    assert refused.value.job == job
 
 
 def test_a_closed_client_says_so(connect: Connect, host: Host) -> None:

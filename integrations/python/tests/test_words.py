@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from windlass import JobRequest, Retry, State, _json, models
+from windlass import After, JobRequest, Retry, State, Unique, _json, models
 from windlass._ids import new_job_id
 from windlass._read import Unreadable, reader
+from windlass.requests import parents_of
 
 
 def test_job_ids_sort_by_when_they_were_made() -> None:
@@ -90,3 +91,23 @@ def test_what_a_newer_host_adds_is_passed_over_and_what_is_missing_is_named() ->
         read({**body, "pending": 1})
     with pytest.raises(Unreadable, match="items: expected list"):
         reader(models.Page[models.LogLine])({"items": None})
+
+
+def test_conditions_of_a_job_travel_as_the_api_has_them() -> None:
+    parent = uuid.UUID("0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55")
+    at = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+    unique = Unique(fields=["/to"], states=[State.ENQUEUED], period=60, on_conflict="replace")
+    request = JobRequest("a/b", after=After([parent], "finished"), unique=unique, expires_at=at, limit_key="tenant-1")
+    assert request.template() == {
+        "handler": "a/b",
+        "payload": None,
+        "after": {"jobs": [str(parent)], "on": "finished"},
+        "unique": {"fields": ["/to"], "states": ["enqueued"], "period_ms": 60_000, "on_conflict": "replace"},
+        "expires_at": "2026-01-01T00:00:00.000Z",
+        "limit_key": "tenant-1",
+    }
+    assert Unique(key="k").wire() == {"key": "k", "on_conflict": "reject"}
+    made = models.Enqueued(parent)
+    assert parents_of(made) == parents_of([str(parent)]) == parents_of((made,)) == [parent]
+    with pytest.raises(ValueError, match="is not a job id"):
+        parents_of("mixed/add")

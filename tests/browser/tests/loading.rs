@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use windlass_browser_tests::Browser;
 use windlass_tests::{Site, component};
 
-/// No page's first load takes more, compressed, whatever it asks of the API included.
-const MOST_BYTES: u64 = 300_000;
+/// The first load of the page that people open takes no more, compressed, whatever it asks of the API included; and that of any
+/// other page, for whoever comes to it by a link.
+const MOST_BYTES: (u64, u64) = (300_000, 450_000);
 
 #[tokio::test]
-async fn no_pages_first_load_is_over_300_kilobytes() -> Result<()> {
+async fn the_first_load_is_at_most_300_kilobytes_and_little_more_by_a_link() -> Result<()> {
     let site = Site::new()?;
     let host = site.start(&[])?;
     host.deploy("faults", &component("faults")?)?;
@@ -40,7 +41,8 @@ async fn no_pages_first_load_is_over_300_kilobytes() -> Result<()> {
         let bytes: u64 = fetched.iter().map(|(_, bytes)| bytes).sum();
         println!("the first load of /{path} took {bytes} bytes in {} requests", fetched.len());
         ensure!(fetched.iter().any(|(name, bytes)| name.ends_with(".wasm") && *bytes > 50_000), "{fetched:?}");
-        ensure!(bytes <= MOST_BYTES, "the first load of /{path} took {bytes} bytes: {fetched:#?}");
+        let most = if path.is_empty() { MOST_BYTES.0 } else { MOST_BYTES.1 };
+        ensure!(bytes <= most, "the first load of /{path} took {bytes} bytes: {fetched:#?}");
         browser.is_content().await?;
         browser.close().await?;
     }

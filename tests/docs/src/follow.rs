@@ -80,7 +80,7 @@ pub fn follow(page: &Page, way: Way) -> Result<()> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(seen.join("script.err"))?);
     surroundings(&mut command, way, folder.path(), &change)?;
     let patience = if way == Way::FromNothing { HOUR } else { PATIENCE };
-    let outcome = run(command, patience);
+    let outcome = run(&mut command, patience);
     let at: usize = fs::read_to_string(seen.join("at")).unwrap_or_default().trim().parse().unwrap_or(0);
     let said = |at: usize, stream: &str| fs::read_to_string(seen.join(format!("{at}.{stream}"))).unwrap_or_default();
     outcome.with_context(|| {
@@ -173,6 +173,8 @@ fn surroundings(command: &mut Command, way: Way, folder: &Path, change: &impl Fn
     let host = change("127.0.0.1:7878");
     command.env("WINDLASS_URL", format!("http://{host}")).env("WINDLASS_LISTEN", host);
     command.env("CARGO_TARGET_DIR", target()?).env("NO_COLOR", "1").env_remove("RUST_LOG");
+    // A busy machine compiles slowly, and that is not what is tested.
+    command.env("WINDLASS_COMPILE_TIMEOUT", "10min");
     // What the cargo of this test's run says to its programs is not for those that are started here.
     command.env_remove("CARGO_MANIFEST_DIR").env_remove("RUSTFLAGS");
     match way {
@@ -233,7 +235,7 @@ fn target() -> Result<PathBuf> {
 }
 
 /// Runs the page's shell, and ends all that it has started.
-fn run(mut command: Command, patience: Duration) -> Result<()> {
+fn run(command: &mut Command, patience: Duration) -> Result<()> {
     let started = Instant::now();
     let mut child = command.process_group(0).spawn().context("failed to start bash")?;
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("no process id")?;

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize as _;
 use serde_json::Value;
 use windlass_docs_tests::{root, windlass};
-use windlass_tests::Site;
+use windlass_tests::{Site, component};
 
 fn read(name: &str) -> Result<String> {
     let file = root().join("packaging").join(name);
@@ -38,9 +38,16 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
 fn metrics_of_a_host() -> Result<BTreeSet<String>> {
     let site = Site::new()?;
     let host = site.start(&[])?;
+    // What nothing has happened to is not there yet: a run that ended, a queue in which a job waits.
+    host.deploy("faults", &component("faults")?)?;
+    for line in ["queues pause later", "enqueue faults/noop --queue later", "enqueue faults/noop --wait"] {
+        let answer = host.windlass(&line.split(' ').collect::<Vec<_>>())?;
+        ensure!(answer.status.success(), "{line}: {}", answer.stderr);
+    }
     let (status, answer) = host.get("/metrics")?;
     ensure!(status == 200, "{answer}");
-    let mut names = BTreeSet::new();
+    // The one that comes with the first error alone.
+    let mut names = BTreeSet::from(["windlass_storage_errors_total".to_owned()]);
     for line in answer.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let (name, kind) = line.trim().split_once(' ').context("a metric without a type")?;
         let suffix = if kind == "counter" { "_total" } else { "" };

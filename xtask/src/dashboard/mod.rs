@@ -27,8 +27,14 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "dashboard";
 const PACKAGE: &str = "windlass-dashboard";
 
-/// No page's first load takes more, compressed: a page that is slow to come is not kept open.
+/// The first load of the page that people open takes no more, compressed: what is slow to come is not kept open.
 const MOST_BYTES: usize = 300_000;
+
+/// That of any other page, for whoever comes to it by a link. Held so that it does not grow unseen.
+const MOST_BYTES_BY_LINK: usize = 450_000;
+
+/// The page that people open.
+const START: &str = "overview";
 
 /// Builds it into `dashboard-ui/dist`.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
@@ -57,9 +63,10 @@ type Loads = BTreeMap<String, usize>;
 
 fn check(loads: &Loads) -> Result<()> {
     for (pages, bytes) in loads {
+        let most = if pages == START { MOST_BYTES } else { MOST_BYTES_BY_LINK };
         ensure!(
-            *bytes <= MOST_BYTES,
-            "the first load of the dashboard's pages `{pages}` is {bytes} bytes compressed, and may be {MOST_BYTES}: make its \
+            *bytes <= most,
+            "the first load of the dashboard's pages `{pages}` is {bytes} bytes compressed, and may be {most}: make its \
              code smaller, or move pages into other modules in dashboard-ui/src/ui/later.rs"
         );
     }
@@ -160,7 +167,7 @@ impl Files {
         Ok(sizes)
     }
 
-    /// What a first load takes: of the overview what all pages need, of others their parts as well.
+    /// What a first load of each page takes: what all pages need, and its own parts.
     fn loads(&self, sizes: &BTreeMap<&str, usize>) -> Loads {
         let size = |name: &String| {
             self.names
@@ -171,9 +178,8 @@ impl Files {
         };
         let of_some: std::collections::BTreeSet<_> = self.parts.values().flatten().collect();
         let of_all = sizes.values().sum::<usize>() - of_some.into_iter().map(size).sum::<usize>();
-        let with_parts =
-            self.parts.iter().map(|(pages, parts)| (pages.clone(), of_all + parts.iter().map(size).sum::<usize>()));
-        with_parts.chain([("overview".to_owned(), of_all)]).collect()
+        let of_pages = |parts: &Vec<String>| of_all + parts.iter().map(size).sum::<usize>();
+        self.parts.iter().map(|(pages, parts)| (pages.clone(), of_pages(parts))).collect()
     }
 }
 
@@ -212,12 +218,12 @@ mod tests {
         files.parts.insert("hosts".to_owned(), needs(&["shared.wasm", "hosts.wasm"]));
         let sizes = files.files.iter().map(|(name, content)| (name.as_str(), content.len())).collect();
         let loads = files.loads(&sizes);
-        assert_eq!(
-            loads,
-            BTreeMap::from([("overview".to_owned(), 1), ("jobs".to_owned(), 111), ("hosts".to_owned(), 1_101),])
-        );
+        assert_eq!(loads, BTreeMap::from([("jobs".to_owned(), 111), ("hosts".to_owned(), 1_101),]));
         assert!(check(&loads).is_ok());
-        let too_much = BTreeMap::from([("jobs".to_owned(), MOST_BYTES + 1)]);
-        assert!(check(&too_much).is_err_and(|error| error.to_string().contains("300001 bytes")));
+        for (pages, most) in [(START, MOST_BYTES), ("jobs", MOST_BYTES_BY_LINK)] {
+            assert!(check(&BTreeMap::from([(pages.to_owned(), most)])).is_ok());
+            let told = check(&BTreeMap::from([(pages.to_owned(), most + 1)])).unwrap_err().to_string();
+            assert!(told.contains(&format!("{} bytes", most + 1)), "{told}");
+        }
     }
 }

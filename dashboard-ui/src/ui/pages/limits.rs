@@ -56,8 +56,10 @@ pub(super) fn LimitCard() -> impl IntoView {
             (None, None) => ().into_any(),
         })
     };
-    let may_set =
-        move || shared.may(Role::Operator) && limits.known.with(|known| known.trouble != Some(Trouble::NotOffered));
+    // Kept, so that the form is not made anew, and what was typed lost, whenever the list is read again.
+    let may_set = Memo::new(move |_| {
+        shared.may(Role::Operator) && limits.known.with(|known| known.trouble != Some(Trouble::NotOffered))
+    });
     view! {
         <section class="card limits">
             <h2>"Limits"</h2>

@@ -223,7 +223,7 @@ impl<'a> Trial<'a> {
             return;
         }
         let concurrency = Some(1 + u32::try_from(self.random.below(2)).unwrap());
-        let rate = (self.random.below(3) == 0).then(|| Rate { count: 2, period_ms: 1_000 });
+        let rate = (self.random.below(3) == 0).then_some(Rate { count: 2, period_ms: 1_000 });
         let rule = LimitRule { concurrency, rate };
         self.limits.insert(on, rule);
         self.world.storage.put_limit(&target, rule).await.unwrap();
@@ -253,18 +253,22 @@ impl<'a> Trial<'a> {
         for queue in QUEUES {
             self.world.storage.set_paused(&queue.parse().unwrap(), false).await.unwrap();
         }
+        let mut idle = 0;
         for _ in 0..PATIENCE {
             for (run, _) in std::mem::take(&mut self.running) {
                 self.world.settle(&run, success()).await.unwrap();
             }
             let next_in_ms = self.world.storage.promote(50).await.unwrap().next_in_ms;
             if self.claim_as(self.servers[0], 4).await > 0 {
+                idle = 0;
                 continue;
             }
             match next_in_ms {
                 Some(ms) => self.world.clock.advance_ms(i64::try_from(ms.max(1)).unwrap()),
                 None if self.unfinished().await == 0 => return,
                 None if self.requeue_failed().await > 0 => {}
+                // The claim may have moved jobs to the line of a limit whose instant the next promotion knows.
+                None if idle < 3 => idle += 1,
                 None => break,
             }
         }

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, path::PathBuf, process::Command, sync::Arc};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tempfile::TempDir;
-use windlass_jobs::storage::{OpenOptions, Storage, StorageUrl, open};
+use windlass_jobs::storage::{OpenOptions, Storage, StorageUrl, migrate, open};
 
 /// What stands in a dump for the name of the namespace.
 const NAMESPACE: &str = "windlass_frozen";
@@ -49,6 +49,11 @@ impl Backend {
 impl Room {
     pub(crate) async fn open(&self, options: OpenOptions) -> Arc<dyn Storage> {
         open(&self.url(), options).await.unwrap()
+    }
+
+    /// Brings it to the version of this program.
+    pub(crate) async fn migrate(&self) {
+        migrate(&self.url()).await.unwrap();
     }
 
     fn url(&self) -> StorageUrl {

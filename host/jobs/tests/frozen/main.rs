@@ -41,14 +41,25 @@ async fn each_version(backend: Backend) {
     for version in VERSIONS {
         let room = backend.room();
         room.restore(&fs::read_to_string(file(version, backend, "")).unwrap()).await;
+        // As an operator would before the first new host, so that what comes out is seen before one changes it.
+        room.migrate().await;
         // A host would begin by putting right what the last one left.
         let storage = room.open(OpenOptions::default()).await;
         let expected = fs::read_to_string(file(version, backend, ".jsonl")).unwrap();
-        assert_eq!(export(&*storage).await, expected, "{backend:?}, {version}");
+        assert_eq!(export(&*storage).await, in_todays_words(version, &expected), "{backend:?}, {version}");
         let running = life::running(&*storage).await;
         storage.close().await;
         drop(storage);
         life::go_on(&*room.open(OpenOptions::host()).await, running).await;
+    }
+}
+
+/// An export of an earlier version as this one writes it.
+fn in_todays_words(version: &str, export: &str) -> String {
+    match version {
+        // When a job that has ended is removed; today's word of that name is of when one expires that was not started.
+        "0.1" => export.replace("\"expires_at\":", "\"removed_at\":"),
+        _ => export.to_owned(),
     }
 }
 

@@ -4,16 +4,16 @@ use std::{future::Future, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use windlass_api::{
-    CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobSummary, Json,
-    LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RecurringName, RequeueRequest, ServerId, ServerView,
-    SlotUse, State, VersionView,
+    AuditEntry, CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId,
+    JobSummary, Json, LimitRule, LimitTarget, LimitView, LogLine, ModuleName, ModuleView, Page, QueueName, QueueView,
+    RecurringName, Relations, RequeueRequest, ServerId, ServerView, SlotUse, State, VersionView,
 };
 use windlass_jobs::{
     Claimed, Fence, NewJob, Settlement,
     storage::{
-        ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, ModuleStore, NewServer, NewVersion,
-        Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore, Storage, StorageError,
-        Superseded, Transfer, Wake, postgres::PostgresStorage,
+        AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore, ModuleStore,
+        NewServer, NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore,
+        Storage, StorageError, Superseded, Transfer, Wake, postgres::PostgresStorage,
     },
 };
 
@@ -72,6 +72,7 @@ measured! {
         requeue(job: JobId, how: RequeueRequest, by: &str) -> Commanded;
         prune(limit: usize) -> usize;
         job(job: JobId) -> Option<JobDetail>;
+        relations(job: JobId, cursor: Option<&str>, limit: usize) -> Option<Relations>;
         jobs(filter: &JobFilter, cursor: Option<&str>, limit: usize) -> Page<JobSummary>;
         count(filter: &JobFilter) -> FilteredCount;
         counts() -> Counts;
@@ -98,12 +99,21 @@ measured! {
         set_paused(queue: &QueueName, paused: bool) -> ();
         counters(query: &CounterQuery) -> Vec<CounterRow>;
     }
+    LimitStore {
+        limits() -> Vec<LimitView>;
+        put_limit(target: &LimitTarget, rule: LimitRule) -> ();
+        remove_limit(target: &LimitTarget) -> bool;
+    }
     RecurringStore {
         put_recurring(entry: RecurringEntry, expected: Option<u64>, jobs: Vec<NewJob>) -> Option<u64>;
         remove_recurring(name: &RecurringName, expected: Option<u64>) -> bool;
         recurring(name: &RecurringName) -> Option<RecurringEntry>;
         recurring_entries(cursor: Option<&str>, limit: usize) -> Page<RecurringEntry>;
         due_recurring(limit: usize) -> Due;
+    }
+    AuditStore {
+        record_audit(entries: Vec<AuditEntry>) -> ();
+        audit(cursor: Option<&str>, limit: usize) -> Page<AuditEntry>;
     }
     Transfer {
         export(cursor: Option<&str>, limit: usize) -> Page<Record>;

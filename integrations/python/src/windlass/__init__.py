@@ -33,12 +33,13 @@ from .models import (
     Server,
     State,
 )
-from .requests import JobRequest, Retry
+from .requests import After, JobRequest, Retry, Unique
 from .worker import Worker
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "After",
     "AsyncClient",
     "AsyncEventStream",
     "Client",
@@ -64,6 +65,7 @@ __all__ = [
     "Retry",
     "Server",
     "State",
+    "Unique",
     "WaitTimeout",
     "WindlassError",
     "Worker",

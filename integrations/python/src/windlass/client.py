@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ import httpx
 from typing_extensions import Self, Unpack
 
 from . import _calls, _events, _flow, _http, errors, models
-from .requests import JobFilter, JobOptions, JobRequest, Misfire, Span
+from .requests import After, ContinueOn, JobFilter, JobOptions, JobRequest, Misfire, Span, parents_of
 
 T = TypeVar("T")
 
@@ -63,6 +63,7 @@ class Client:
         Raises:
             UnknownHandler: no module has the handler.
             PayloadMismatch: the payload does not match its schema.
+            NotUnique: it is to be unique, and another one is there.
             InvalidField: something else is not as it must be.
             ValueError: the payload is not JSON.
 
@@ -98,6 +99,24 @@ class Client:
             raise ValueError("schedule: expected one of `at` and `delay`")
         request = JobRequest(handler, payload, at=at, delay=delay, **options)
         return self._run(self._call(_calls.enqueue(request)))
+
+    def continue_with(
+        self,
+        parents: _calls.Id | models.Enqueued | Sequence[_calls.Id | models.Enqueued],
+        handler: str,
+        payload: Any = None,
+        *,
+        on: ContinueOn = "success",
+        **options: Unpack[JobOptions],
+    ) -> models.Enqueued:
+        """Make a job that waits for others, and starts when all of them have ended so.
+
+        Raises:
+            Problem: as `enqueue` does; also where there is no such job.
+
+        """
+        options["after"] = After(parents_of(parents), on)
+        return self._run(self._call(_calls.enqueue(JobRequest(handler, payload, **options))))
 
     def get(self, job: _calls.Id) -> models.Job:
         """Read all that is known of a job.

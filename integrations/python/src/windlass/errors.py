@@ -66,6 +66,8 @@ class Problem(WindlassError):
     def __init__(self, what: str, body: Mapping[str, Any], retry_after: float | None = None) -> None:
         self.what = what
         """What was asked for, and of whom."""
+        self.body = body
+        """The whole problem document."""
         self.given_code = str(body.get("code", ""))
         """The problem's code, as the host gave it: stable, for programs."""
         self.title = str(body.get("title", ""))
@@ -128,6 +130,17 @@ class Conflict(Problem):
     """The thing is not in a state that allows this."""
 
     code = "conflict"
+
+
+class NotUnique(Problem):
+    """The job is to be unique, and another one is there that it must not stand beside; `job` names it."""
+
+    code = "not-unique"
+
+    @property
+    def job(self) -> uuid.UUID | None:
+        """The one that stands in the way."""
+        return uuid.UUID(self.body["job"]) if "job" in self.body else None
 
 
 class ModuleRefused(Problem):

@@ -45,7 +45,20 @@ class Enqueued:
     id: uuid.UUID
     """The job's id."""
     existing: bool = False
-    """Whether a job of this id was there before, as when a request was sent again, and nothing was done."""
+    """Whether this job was there before, by its id, as when a request was sent again, or as one that a unique job must not stand
+    beside, and none was made."""
+    replaced: bool = False
+    """Whether it was there before and got the payload and the time of the request."""
+
+
+@dataclass(frozen=True)
+class AfterJobs:
+    """What a job that continues others waits for."""
+
+    jobs: list[uuid.UUID]
+    """Its parents."""
+    on: str = "success"
+    """How they must have ended: `success`, `failure` or `finished`."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +216,13 @@ class Job:
     """How long a run may take, where the job says."""
     result: Any = None
     """What it gave, once it has succeeded."""
+    after: AfterJobs | None = None
+    """The jobs that it continues."""
     expires_at: datetime.datetime | None = None
+    """If it has not been started by then, it is deleted; absent once it was started or requeued."""
+    limit_key: str | None = None
+    """What it counts under where an operator limits keys."""
+    removed_at: datetime.datetime | None = None
     """When it will be removed, once it has ended."""
 
     @property

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict
 
 from . import _json
 from ._ids import job_id, new_job_id
+from .models import Enqueued
 
 Span = datetime.timedelta | float
 """A span of time: a `timedelta`, or a number of seconds."""
@@ -43,6 +44,59 @@ class Retry:
         return cls({"kind": "delays", "delays_ms": [_json.milliseconds(delay) for delay in delays]})
 
 
+ContinueOn = Literal["success", "failure", "finished"]
+"""How the parents of a job must have ended for it to be run."""
+
+OnConflict = Literal["reject", "existing", "replace"]
+"""What becomes of a unique job where another one is there: it is refused, not made, or its payload and time go to the other."""
+
+
+@dataclass(frozen=True)
+class After:
+    """The jobs that a job continues: it waits for them, and `at` or `delay` count from when they are done."""
+
+    jobs: Sequence[uuid.UUID | str]
+    """Its parents: 1 to 100 different jobs that are there already, or stand earlier in the same call."""
+    on: ContinueOn = "success"
+    """How they must have ended. With `success` it waits on while one has failed, since that one may be requeued."""
+
+    def wire(self) -> dict[str, Any]:
+        """Write it as the API takes it."""
+        return {"jobs": [str(job_id(job)) for job in self.jobs], "on": self.on}
+
+
+@dataclass(frozen=True)
+class Unique:
+    """What a job must be the only one of, among those of its handler.
+
+    Those with the same key, or with the same values in these fields of the payload, or, where neither is given, with the same
+    payload.
+    """
+
+    key: str | None = None
+    """The key: 1 to 200 bytes."""
+    fields: Sequence[str] = ()
+    """JSON Pointers into the payload, such as `/customer/id`, at most 20; not together with `key`."""
+    states: Sequence[str] | None = None
+    """In which states the other one counts: while it is not ended where absent."""
+    period: Span | None = None
+    """How long after its making the other one counts; however long where absent."""
+    on_conflict: OnConflict = "reject"
+    """What becomes of this one then."""
+
+    def wire(self) -> dict[str, Any]:
+        """Write it as the API takes it."""
+        wire: dict[str, Any] = {"on_conflict": self.on_conflict}
+        optional = {
+            "key": self.key,
+            "fields": list(self.fields) or None,
+            "states": None if self.states is None else [getattr(state, "value", state) for state in self.states],
+            "period_ms": None if self.period is None else _json.milliseconds(self.period),
+        }
+        wire.update((name, value) for name, value in optional.items() if value is not None)
+        return wire
+
+
 class JobOptions(TypedDict, total=False):
     """What may be said of a job beside its handler and payload; the fields of `JobRequest` tell what each means."""
 
@@ -55,6 +109,10 @@ class JobOptions(TypedDict, total=False):
     tags: Sequence[str]
     headers: Mapping[str, str]
     wait_for_handler: bool
+    after: After | None
+    unique: Unique | None
+    expires_at: datetime.datetime | None
+    limit_key: str | None
 
 
 @dataclass(frozen=True)
@@ -86,6 +144,14 @@ class JobRequest:
     """What to attach to it, handed to the handler: at most 50, 8 KiB in all."""
     wait_for_handler: bool = False
     """Whether to wait for a handler that no module has yet, rather than refuse the job."""
+    after: After | None = None
+    """The jobs that it continues."""
+    unique: Unique | None = None
+    """What it must be the only one of."""
+    expires_at: datetime.datetime | None = None
+    """If it has not been started by then, it is deleted."""
+    limit_key: str | None = None
+    """What it counts under where an operator limits keys."""
     at: datetime.datetime | None = None
     """Not before this instant, which names its time zone."""
     delay: Span | None = None
@@ -121,6 +187,10 @@ class JobRequest:
             "tags": list(self.tags) or None,
             "headers": dict(self.headers) or None,
             "wait_for_handler": self.wait_for_handler or None,
+            "after": None if self.after is None else self.after.wire(),
+            "unique": None if self.unique is None else self.unique.wire(),
+            "expires_at": None if self.expires_at is None else _json.instant(self.expires_at),
+            "limit_key": self.limit_key,
         }
         wire.update((name, value) for name, value in optional.items() if value is not None)
         return wire
@@ -141,3 +211,14 @@ class JobFilter(TypedDict, total=False):
     created_from: datetime.datetime | None
     created_before: datetime.datetime | None
     text: str | None
+
+
+def parents_of(given: Any) -> list[uuid.UUID]:
+    """Read one parent or several, by their ids or as they were enqueued.
+
+    Raises:
+        ValueError: something is no job id.
+
+    """
+    parents: Sequence[Any] = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    return [job_id(parent.id if isinstance(parent, Enqueued) else parent) for parent in parents]

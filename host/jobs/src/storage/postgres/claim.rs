@@ -19,7 +19,7 @@ use crate::{
 
 /// The most that the payloads and headers of one claim may take in bytes, except for a single job that takes more: so that
 /// the answer never takes long to come, however many slots are free.
-const MAX_BYTES: i64 = 8 * 1024 * 1024;
+pub(super) const MAX_BYTES: i64 = 8 * 1024 * 1024;
 
 /// What is handed over, in the order of [`read`], and beside it how many there were for which there was no room. Names come
 /// with it: nothing is left to be asked for once the claim has taken effect.
@@ -30,7 +30,9 @@ macro_rules! handed {
                  (SELECT name FROM @queues WHERE n = k.queue), k.mode, k.run, k.attempt,
                  k.version, (SELECT digest FROM @versions WHERE n = k.version), k.priority, k.ready_at, k.seq, ",
             $others,
-            ", j.max_attempts, j.created_at, j.timeout_ms, j.retry, j.headers, j.payload FROM ",
+            ", j.max_attempts, j.created_at, j.timeout_ms, j.retry, j.headers, j.payload,
+                 CASE WHEN k.traits & 2 <> 0 THEN
+                     ARRAY(SELECT parent_id FROM @edges WHERE child = k.seq ORDER BY place) END FROM ",
             $from,
             " LEFT JOIN LATERAL (
                  SELECT max_attempts, created_at, timeout_ms, retry, headers, payload FROM @jobs WHERE seq = k.seq LIMIT 1)
@@ -38,8 +40,9 @@ macro_rules! handed {
         )
     };
 }
+pub(super) use handed;
 
-/// The whole of a claim.
+/// Finds the first jobs of the lines that nobody else holds, and holds them: `picked`.
 ///
 /// `me` holds the server's row, so that a sweep that takes it for lost comes wholly before or wholly after.
 ///
@@ -48,12 +51,18 @@ macro_rules! handed {
 /// looked at as there are slots, those with the best heads. Where that is more than one, `heads` reads as much of each as
 /// could be taken and sees how the slots fall to them; so `quota` says how many come from which line.
 ///
-/// `picked` holds the first of each line that nobody else holds, `sized` says how much each and those before it carry, and
-/// what is over the limit stays where it is.
-const CLAIM: &str = concat!(
-    "
+/// `$first` is what is looked at before, and `$only` what else must hold so that something is handed over.
+macro_rules! picking {
+    ($first:literal, $only:literal) => {
+        concat!(
+            "
 WITH RECURSIVE t AS MATERIALIZED (SELECT @now AS now),
-me AS MATERIALIZED (SELECT n FROM @servers WHERE id = $2 AND alive FOR KEY SHARE),
+",
+            $first,
+            "
+me AS MATERIALIZED (SELECT n FROM @servers WHERE id = $2 AND alive ",
+            $only,
+            " FOR KEY SHARE),
 room (mode, free) AS MATERIALIZED (
     SELECT v.mode, v.free FROM me, (VALUES (0::smallint, $3::bigint), (1::smallint, $4::bigint)) AS v (mode, free)
     WHERE v.free > 0
@@ -63,11 +72,12 @@ as_one (yes) AS MATERIALIZED (
 ),
 present (mode, free, queue) AS (
     SELECT r.mode, r.free,
-        (SELECT l.queue FROM @live l WHERE l.state = 2 AND l.mode = r.mode ORDER BY l.queue LIMIT 1)
+        (SELECT l.queue FROM @live l WHERE l.state = 2 AND l.held IS NULL AND l.mode = r.mode
+         ORDER BY l.queue LIMIT 1)
     FROM room r WHERE $5::text[] IS NULL AND NOT (SELECT yes FROM as_one)
     UNION ALL
     SELECT p.mode, p.free,
-        (SELECT l.queue FROM @live l WHERE l.state = 2 AND l.mode = p.mode AND l.queue > p.queue
+        (SELECT l.queue FROM @live l WHERE l.state = 2 AND l.held IS NULL AND l.mode = p.mode AND l.queue > p.queue
          ORDER BY l.queue LIMIT 1)
     FROM present p WHERE p.queue IS NOT NULL
 ),
@@ -83,7 +93,7 @@ lines (mode, free, queue, place) AS MATERIALIZED (
         SELECT l.mode, l.free, l.queue, l.place,
             row_number() OVER (PARTITION BY l.mode ORDER BY l.place, h.priority, h.ready_at, h.seq) AS nth
         FROM open_lines l CROSS JOIN LATERAL (
-            SELECT priority, ready_at, seq FROM @live WHERE state = 2 AND mode = l.mode AND queue = l.queue
+            SELECT priority, ready_at, seq FROM @live WHERE state = 2 AND held IS NULL AND mode = l.mode AND queue = l.queue
             ORDER BY priority, ready_at, seq LIMIT 1) h) best
     WHERE nth <= free
 ),
@@ -91,7 +101,7 @@ heads AS MATERIALIZED (
     SELECT l.mode, l.free, l.queue, l.place, row_number() OVER (
         PARTITION BY l.mode ORDER BY l.place, h.priority, h.ready_at, h.seq) AS nth
     FROM lines l CROSS JOIN LATERAL (
-        SELECT priority, ready_at, seq FROM @live WHERE state = 2 AND mode = l.mode AND queue = l.queue
+        SELECT priority, ready_at, seq FROM @live WHERE state = 2 AND held IS NULL AND mode = l.mode AND queue = l.queue
         ORDER BY priority, ready_at, seq LIMIT l.free) h
     WHERE (SELECT count(*) FROM lines o WHERE o.mode = l.mode) > 1
 ),
@@ -102,39 +112,67 @@ quota (mode, queue, place, amount) AS MATERIALIZED (
     WHERE (SELECT count(*) FROM lines o WHERE o.mode = l.mode) = 1
 ),
 picked AS MATERIALIZED (
-    SELECT w.spot, w.seq, r.mode, 0::bigint AS place, w.priority, w.ready_at FROM room r CROSS JOIN LATERAL (
-        SELECT ctid AS spot, seq, priority, ready_at FROM @live WHERE state = 2 AND mode = r.mode
+    SELECT w.*, 0::bigint AS place FROM room r CROSS JOIN LATERAL (
+        SELECT ctid AS spot, id, seq, handler, queue, mode, priority, ready_at, expires_at, traits FROM @live
+        WHERE state = 2 AND held IS NULL AND mode = r.mode
         ORDER BY priority + 0, ready_at, seq LIMIT r.free FOR UPDATE SKIP LOCKED) w
     WHERE (SELECT yes FROM as_one)
     UNION ALL
-    SELECT w.spot, w.seq, q.mode, q.place, w.priority, w.ready_at FROM quota q CROSS JOIN LATERAL (
-        SELECT ctid AS spot, seq, priority, ready_at FROM @live WHERE state = 2 AND mode = q.mode AND queue = q.queue
+    SELECT w.*, q.place FROM quota q CROSS JOIN LATERAL (
+        SELECT ctid AS spot, id, seq, handler, queue, mode, priority, ready_at, expires_at, traits FROM @live
+        WHERE state = 2 AND held IS NULL AND mode = q.mode AND queue = q.queue
         ORDER BY priority, ready_at, seq LIMIT q.amount FOR UPDATE SKIP LOCKED) w
-),
+)"
+        )
+    };
+}
+pub(super) use picking;
+
+/// The whole of a claim where there are no limits; where there are, a line without a job says so, and nothing is handed over.
+/// Another such line says that there was one whose time is over. The look at the limits keeps whoever puts one from doing so
+/// before this is done.
+///
+/// `sized` says how much each and those before it carry, and what is over the limit stays where it is.
+const CLAIM: &str = concat!(
+    picking!(
+        "limited AS MATERIALIZED (SELECT 1 FROM @limits LIMIT 1 FOR KEY SHARE),",
+        "AND NOT EXISTS (SELECT 1 FROM limited)"
+    ),
+    ",
 sized AS MATERIALIZED (
     SELECT p.spot, sum(j.bytes) OVER line AS upto, row_number() OVER line AS nth
     FROM picked p LEFT JOIN LATERAL (
         SELECT octet_length(payload) + coalesce(octet_length(headers), 0) AS bytes FROM @jobs WHERE seq = p.seq LIMIT 1
     ) j ON true
+    WHERE p.expires_at IS NULL OR p.expires_at > (SELECT now FROM t)
     WINDOW line AS (ORDER BY p.mode, p.place, p.priority, p.ready_at, p.seq)
 ),
 taken AS (
     UPDATE @live l SET state = 3, at = t.now, run = l.run + 1, attempt = l.attempt + 1, server = me.n,
-        started_at = t.now, reason = NULL, token = $7,
+        started_at = t.now, reason = NULL, token = $7, expires_at = NULL,
         version = coalesce(l.version, (
             SELECT m.active FROM (SELECT module FROM @handlers WHERE n = l.handler LIMIT 1) h
             CROSS JOIN LATERAL (SELECT active FROM @modules WHERE name = h.module LIMIT 1) m))
     FROM t, me
     WHERE l.ctid = ANY (ARRAY(SELECT spot FROM sized WHERE nth = 1 OR coalesce(upto, 0) <= $6))
-    RETURNING l.id, l.seq, l.handler, l.queue, l.mode, l.priority, l.ready_at, l.run, l.attempt, l.version
+    RETURNING l.id, l.seq, l.handler, l.queue, l.mode, l.priority, l.ready_at, l.run, l.attempt, l.version, l.traits
 ),
 counted AS (
     INSERT INTO @changes (queue, handler, at, enqueued, processing)
     SELECT queue, handler, t.now, -count(*), count(*) FROM taken, t GROUP BY queue, handler, t.now
 )
 ",
-    handed!("(SELECT count(*) FROM sized WHERE nth > 1 AND upto > $6)", "taken k")
+    handed!("(SELECT count(*) FROM sized WHERE nth > 1 AND upto > $6)", "taken k"),
+    "
+UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, -1, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL FROM limited
+UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, -2, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL FROM t WHERE EXISTS (SELECT 1 FROM picked WHERE expires_at <= t.now)"
 );
+
+/// What stands for the number of others in a line without a job: there are limits, or there was one whose time is over.
+const LIMITED: i64 = -1;
+const EXPIRED: i64 = -2;
 
 /// Jobs that this server was given by claims whose answers were lost are handed over: as they were, but with this claim's
 /// token, so that it happens once. What there is no slot for, or no room in the answer, is counted and left.
@@ -160,7 +198,7 @@ sized AS MATERIALIZED (
 taken AS (
     UPDATE @live l SET token = $6
     WHERE l.ctid = ANY (ARRAY(SELECT spot FROM sized WHERE nth = 1 OR coalesce(upto, 0) <= $5))
-    RETURNING l.id, l.seq, l.handler, l.queue, l.mode, l.priority, l.ready_at, l.run, l.attempt, l.version
+    RETURNING l.id, l.seq, l.handler, l.queue, l.mode, l.priority, l.ready_at, l.run, l.attempt, l.version, l.traits
 )
 ",
     handed!(
@@ -179,6 +217,10 @@ pub(super) struct Catch {
     pub(super) damaged: Vec<(Fence, String)>,
     /// Whether more would have been given, had there been room for it.
     pub(super) is_cut: bool,
+    /// Whether nothing was given because there are limits.
+    pub(super) is_limited: bool,
+    /// Whether there were jobs whose time is over.
+    pub(super) has_expired: bool,
 }
 
 /// Where a job stood: the place of its queue, then as it is taken.
@@ -217,7 +259,7 @@ pub(super) async fn take_up(
 }
 
 /// The queues asked for, each once.
-fn named(request: &ClaimRequest) -> Vec<&str> {
+pub(super) fn named(request: &ClaimRequest) -> Vec<&str> {
     let mut names = Vec::<&str>::new();
     for queue in &request.queues {
         if !names.contains(&queue.as_str()) {
@@ -227,7 +269,7 @@ fn named(request: &ClaimRequest) -> Vec<&str> {
     names
 }
 
-async fn hand_over(
+pub(super) async fn hand_over(
     tx: &mut Tx<'_>,
     query: Statement<'static>,
     request: &ClaimRequest,
@@ -243,7 +285,10 @@ async fn hand_over(
     let mut catch = Catch::default();
     let mut standing = Vec::<(Mode, Standing, Claimed)>::with_capacity(rows.len());
     for row in &rows {
-        catch.is_cut |= row.try_get::<i64, _>(11)? > 0;
+        let others = row.try_get::<i64, _>(11)?;
+        catch.is_cut |= others > 0;
+        catch.is_limited |= others == LIMITED;
+        catch.has_expired |= others == EXPIRED;
         let Some(id) = row.try_get::<Option<Uuid>, _>(0)? else { continue };
         let fence = Fence { job: JobId(id), run: count(row.try_get(4)?), server: request.server };
         match read(row, fence) {
@@ -295,6 +340,9 @@ fn read_known(row: &PgRow, fence: Fence) -> Result<Claimed, Fault> {
         retry: retry.map_err(|error| damaged(&error))?.unwrap_or_default(),
         timeout_ms: row.try_get::<Option<i64>, _>(14)?.map(unsigned),
         created_at: Timestamp(row.try_get(13)?),
-        parents: Vec::new(),
+        parents: row
+            .try_get::<Option<Vec<Uuid>>, _>(18)?
+            .map(|parents| parents.into_iter().map(JobId).collect())
+            .unwrap_or_default(),
     })
 }

@@ -1,15 +1,18 @@
 //! What operators and applications ask of one job.
 
+use std::collections::HashMap;
+
 use sqlx::Row;
 use uuid::Uuid;
-use windlass_api::{JobId, RequeueRequest, ServerId, State};
+use windlass_api::{Digest, JobId, RequeueRequest, ServerId, State, UniqueRule};
 
 use super::{
     fault::Fault,
-    modules,
-    record::{self, Job},
+    flow, modules,
+    record::{self, Job, traits},
     settle::delete_reason,
     tx::Tx,
+    unique,
     words::{Ask, Word, count, plain},
 };
 use crate::{
@@ -54,14 +57,40 @@ async fn result_of(tx: &mut Tx<'_>, job: &Job) -> Result<Option<String>, Fault> 
 }
 
 pub(super) async fn requeue(tx: &mut Tx<'_>, id: JobId, how: RequeueRequest, by: &str) -> Result<Commanded, Fault> {
+    // The entry of its key is held before the job is.
+    let rule = unique::rule_of(tx, id).await?;
+    let keys = rule.iter().map(|rule| rule.key).collect();
+    let entries = unique::hold(tx, &keys).await?;
+    let commanded = requeue_held(tx, id, how, by, rule.as_ref().map(|rule| (rule, &entries))).await?;
+    unique::let_go(tx, &keys).await?;
+    Ok(commanded)
+}
+
+async fn requeue_held(
+    tx: &mut Tx<'_>,
+    id: JobId,
+    how: RequeueRequest,
+    by: &str,
+    unique: Option<(&UniqueRule, &HashMap<Digest, i64>)>,
+) -> Result<Commanded, Fault> {
     let Some(job) = Job::held(tx, id).await? else { return Ok(Commanded::NotFound) };
     let (now, from) = (tx.now(), job.state);
     let unexpected = how.expected_state.is_some_and(|expected| expected != from);
     if unexpected || matches!(from, State::Enqueued | State::Processing) {
         return Ok(Commanded::Refused(from));
     }
+    if let Some((rule, entries)) = unique
+        && let Some(holder) = unique::take_back(tx, &job, rule, entries).await?
+    {
+        return Ok(Commanded::Conflict(holder));
+    }
+    let is_child = job.traits & traits::PARENTS != 0;
+    if is_child {
+        flow::let_go(tx, job.seq).await?;
+    }
     let mut change = job.change();
     let job = &mut change.job;
+    job.expires_at = None;
     (job.attempt, job.losses) = (0, 0);
     (job.ask, job.asked_by) = (None, None);
     (job.ended_line, job.started_at) = (None, None);
@@ -80,6 +109,9 @@ pub(super) async fn requeue(tx: &mut Tx<'_>, id: JobId, how: RequeueRequest, by:
     }
     if how.newest {
         job.version = None;
+    }
+    // No activation moves what waits for its parents.
+    if how.newest || (is_child && job.version.is_none()) {
         let path = tx.handler_path(job.handler).await?;
         job.mode = modules::active_mode(tx, &path).await?.unwrap_or(job.mode);
     }

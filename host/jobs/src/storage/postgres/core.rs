@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -18,7 +18,7 @@ use super::{
     hub::Hub,
     lanes::{Lane, Lanes},
     news::{ENDS_AT_ONCE, News},
-    prune,
+    prune, ripples, rooms,
     texts::Texts,
     tx::{Kind, Told, Tx},
 };
@@ -55,6 +55,8 @@ pub(super) struct Core {
     pub(super) to_set_aside: Mutex<Vec<(Fence, String)>>,
     /// How many steps of this process have appended to what is still to be folded in.
     pub(super) appended: AtomicU32,
+    /// Whether the last claim met limits: only a guess at what the next one will meet, which looks for itself.
+    pub(super) has_limits: AtomicBool,
 }
 
 /// Carries out a step on a connection. `$tx` is what `$work` works with; it is worked again from its beginning where other
@@ -135,6 +137,8 @@ impl Core {
             persistent: !self.lanes.pooled,
             own_queues: HashMap::new(),
             own_handlers: HashMap::new(),
+            children_left: ripples::AT_ONCE,
+            held_left: rooms::AT_ONCE,
         }
     }
 

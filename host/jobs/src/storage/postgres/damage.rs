@@ -60,7 +60,7 @@ async fn heads(tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Vec<(JobId, i6
     let query = tx
         .query(
             "SELECT w.id, w.seq FROM unnest($1::smallint[]) AS m (mode) CROSS JOIN LATERAL (
-                 SELECT id, seq FROM @live WHERE state = 2 AND mode = m.mode
+                 SELECT id, seq FROM @live WHERE state = 2 AND held IS NULL AND mode = m.mode
                      AND queue <> ALL (ARRAY(SELECT n FROM @queues WHERE paused ORDER BY n))
                      AND ($2::text[] IS NULL OR queue = ANY (ARRAY(SELECT n FROM @queues WHERE name = ANY ($2))))
                  ORDER BY priority + 0, ready_at, seq LIMIT $3) w",

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use sqlx::Row;
 use uuid::Uuid;
-use windlass_api::{Enqueued, HandlerName, Json, ModuleName, QueueName, RetryPolicy, Timestamp};
+use windlass_api::{Enqueued, HandlerName, Json, Mode, ModuleName, QueueName, RetryPolicy, Timestamp};
 
 use super::{
     fault::Fault,
@@ -79,6 +79,7 @@ const STORE: &str = concat!(
 );
 
 /// A job on its way in, and who made it.
+#[derive(Clone, Copy)]
 pub(super) struct Incoming<'a> {
     pub(super) job: &'a NewJob,
     pub(super) by: &'a str,
@@ -100,7 +101,64 @@ pub(super) struct Numbers {
     queues: Option<Vec<i32>>,
 }
 
+/// Numbers of names, in their order, and how the handlers run in their modules' active versions.
+#[derive(Debug, Default)]
+pub(super) struct KnownNames {
+    handlers: Vec<(i32, Option<Mode>)>,
+    queues: Vec<i32>,
+}
+
+impl KnownNames {
+    /// The number of a job's handler, and how it runs. The job must be one of those that the names are of.
+    pub(super) fn handler(&self, names: &Names<'_>, job: &NewJob) -> (i32, Option<Mode>) {
+        let place = names.handler_places.get(&(&job.module, &job.handler)).copied().unwrap_or(0);
+        self.handlers.get(index(place)).copied().unwrap_or_default()
+    }
+
+    /// The number of a job's queue.
+    pub(super) fn queue(&self, names: &Names<'_>, job: &NewJob) -> i32 {
+        let place = names.queue_places.get(&job.queue).copied().unwrap_or(0);
+        self.queues.get(index(place)).copied().unwrap_or_default()
+    }
+}
+
+/// Where something stands whose place counts from 1.
+fn index(place: i32) -> usize {
+    usize::try_from(place).unwrap_or(0).wrapping_sub(1)
+}
+
 impl<'a> Names<'a> {
+    /// What is known of the names; nothing where one is not known.
+    pub(super) async fn known(&self, tx: &mut Tx<'_>) -> Result<Option<KnownNames>, Fault> {
+        const KNOWN: &str = "
+            SELECT ARRAY(SELECT h.n FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS g (module, name, place)
+                CROSS JOIN LATERAL (SELECT n FROM @handlers WHERE module = g.module AND name = g.name LIMIT 1) h
+                ORDER BY g.place),
+            ARRAY(SELECT coalesce(h.active_mode, -1::smallint)
+                FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS g (module, name, place)
+                CROSS JOIN LATERAL (
+                    SELECT active_mode FROM @handlers WHERE module = g.module AND name = g.name LIMIT 1) h
+                ORDER BY g.place),
+            ARRAY(SELECT q.n FROM unnest($3::text[]) WITH ORDINALITY AS g (name, place)
+                CROSS JOIN LATERAL (SELECT n FROM @queues WHERE name = g.name LIMIT 1) q ORDER BY g.place)";
+        let query = self.bind(tx.query(KNOWN));
+        let row = tx.first(query).await?.ok_or(Fault::Again)?;
+        let handlers = row.try_get::<Vec<i32>, _>(0)?.into_iter().zip(row.try_get::<Vec<i16>, _>(1)?);
+        let handlers = handlers.map(|(n, mode)| (n, Mode::from_number(mode).ok())).collect::<Vec<_>>();
+        let queues = row.try_get::<Vec<i32>, _>(2)?;
+        let all = (handlers.len(), queues.len()) == (self.handlers.len(), self.queues.len());
+        Ok(all.then_some(KnownNames { handlers, queues }))
+    }
+
+    /// The same, with those made known that are not.
+    pub(super) async fn known_at_last(&self, tx: &mut Tx<'_>) -> Result<KnownNames, Fault> {
+        if let Some(known) = self.known(tx).await? {
+            return Ok(known);
+        }
+        self.make_known(tx).await?;
+        self.known(tx).await?.ok_or(Fault::Again)
+    }
+
     pub(super) fn of(jobs: impl IntoIterator<Item = &'a NewJob>) -> Self {
         let mut names = Self::default();
         // The first place is 1, as PostgreSQL counts.
@@ -260,7 +318,11 @@ async fn store(
     Ok(Some(made))
 }
 
-async fn store_tags(tx: &mut Tx<'_>, incoming: &[&Incoming<'_>], made: &HashMap<Uuid, i64>) -> Result<(), Fault> {
+pub(super) async fn store_tags(
+    tx: &mut Tx<'_>,
+    incoming: &[&Incoming<'_>],
+    made: &HashMap<Uuid, i64>,
+) -> Result<(), Fault> {
     let (mut seqs, mut tags) = (Vec::new(), Vec::new());
     for Incoming { job, .. } in incoming {
         let Some(seq) = made.get(&job.id.0) else { continue };

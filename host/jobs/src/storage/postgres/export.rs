@@ -6,14 +6,15 @@ use sqlx::Row;
 use windlass_api::{Grain, Json, LogLevel, LogLine, Page, Timestamp};
 
 use super::{
+    audit,
     fault::Fault,
-    number,
+    limits, number,
     queues::{COUNTER, read_counter},
     schedule, show,
     tx::Tx,
     words::{self, Word, amount, count},
 };
-use crate::storage::{CounterRecord, JobRecord, QueueRecord, Record, VersionRecord};
+use crate::storage::{CounterRecord, JobRecord, LimitRecord, QueueRecord, Record, VersionRecord};
 
 /// No part of an export carries more, in bytes of what is large in it, except for a single record that does.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -28,8 +29,10 @@ const JOBS: usize = 25;
 pub(super) enum Position {
     Versions(i32),
     Queues(i32),
+    Limits(String),
     Recurring(String),
     Counters(i16, i64, i32),
+    Audit(i64),
     Jobs(i64),
     /// Jobs that wait, run or have ended, and whose own record is not there.
     Lost(i64),
@@ -50,12 +53,14 @@ impl Position {
             Some(match kind {
                 "versions" => Self::Versions(rest.parse().ok()?),
                 "queues" => Self::Queues(rest.parse().ok()?),
+                "limits" => Self::Limits(rest.to_owned()),
                 "recurring" => Self::Recurring(rest.to_owned()),
                 "counters" => {
                     let mut numbers = rest.splitn(3, ':');
                     let (grain, at) = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
                     Self::Counters(grain, at, numbers.next()?.parse().ok()?)
                 }
+                "audit" => Self::Audit(rest.parse().ok()?),
                 "jobs" => Self::Jobs(rest.parse().ok()?),
                 "lost" => Self::Lost(rest.parse().ok()?),
                 _ => return None,
@@ -68,8 +73,10 @@ impl Position {
         match self {
             Self::Versions(n) => format!("versions:{n}"),
             Self::Queues(n) => format!("queues:{n}"),
+            Self::Limits(target) => format!("limits:{target}"),
             Self::Recurring(name) => format!("recurring:{name}"),
             Self::Counters(grain, at, handler) => format!("counters:{grain}:{at}:{handler}"),
+            Self::Audit(n) => format!("audit:{n}"),
             Self::Jobs(n) => format!("jobs:{n}"),
             Self::Lost(n) => format!("lost:{n}"),
         }
@@ -79,9 +86,11 @@ impl Position {
     pub(super) fn next_kind(&self) -> Option<Self> {
         match self {
             Self::Versions(_) => Some(Self::Queues(0)),
-            Self::Queues(_) => Some(Self::Recurring(String::new())),
+            Self::Queues(_) => Some(Self::Limits(String::new())),
+            Self::Limits(_) => Some(Self::Recurring(String::new())),
             Self::Recurring(_) => Some(Self::Counters(-1, 0, 0)),
-            Self::Counters(..) => Some(Self::Jobs(-1)),
+            Self::Counters(..) => Some(Self::Audit(-1)),
+            Self::Audit(_) => Some(Self::Jobs(-1)),
             Self::Jobs(_) => Some(Self::Lost(-1)),
             Self::Lost(_) => None,
         }
@@ -92,9 +101,12 @@ impl Position {
         match self {
             Self::Versions(n) => format!("the versions of modules after number {n}"),
             Self::Queues(n) => format!("the queues after number {n}"),
+            Self::Limits(target) if target.is_empty() => "the limits".to_owned(),
+            Self::Limits(target) => format!("the limits after {target}"),
             Self::Recurring(name) if name.is_empty() => "the recurring jobs".to_owned(),
             Self::Recurring(name) => format!("the recurring jobs after {name}"),
             Self::Counters(..) => "the rest of the counters".to_owned(),
+            Self::Audit(n) => format!("the audit log after entry {n}"),
             Self::Jobs(n) => format!("the jobs that were made after {}", number::instant_of((*n).max(0))),
             Self::Lost(_) => "jobs whose own record is not there, if there are any".to_owned(),
         }
@@ -130,8 +142,10 @@ pub(super) async fn export(tx: &mut Tx<'_>, cursor: Option<&str>, limit: usize) 
         let reached = match &position {
             Position::Versions(after) => versions(tx, *after, &mut part).await?,
             Position::Queues(after) => queues(tx, *after, &mut part).await?,
+            Position::Limits(after) => limits(tx, after, &mut part).await?,
             Position::Recurring(after) => entries(tx, after, &mut part).await?,
             Position::Counters(grain, at, handler) => counters(tx, (*grain, *at, *handler), &mut part).await?,
+            Position::Audit(after) => audit(tx, *after, &mut part).await?,
             Position::Jobs(after) => jobs(tx, *after, &mut part).await?,
             Position::Lost(after) => none_is_lost(tx, *after).await?,
         };
@@ -193,6 +207,31 @@ async fn queues(tx: &mut Tx<'_>, after: i32, part: &mut Part) -> Result<Option<P
     Ok(None)
 }
 
+async fn limits(tx: &mut Tx<'_>, after: &str, part: &mut Part) -> Result<Option<Position>, Fault> {
+    for (text, rule) in limits::after(tx, after, part.limit - part.records.len()).await? {
+        let damaged = |why: &dyn std::fmt::Display| Fault::damaged(format_args!("limit {text}"), why);
+        let target = text.parse().map_err(|error| damaged(&error))?;
+        rule.check().map_err(|error| damaged(&error))?;
+        part.add(Record::Limit(LimitRecord { target, rule }), 0);
+        if part.is_full() {
+            return Ok(Some(Position::Limits(text)));
+        }
+    }
+    Ok(None)
+}
+
+async fn audit(tx: &mut Tx<'_>, after: i64, part: &mut Part) -> Result<Option<Position>, Fault> {
+    let query = tx.query("SELECT n, entry FROM @audit WHERE n > $1 ORDER BY n LIMIT $2").bind(after).bind(part.room());
+    for row in tx.all(query).await? {
+        let (n, text) = (row.try_get::<i64, _>(0)?, row.try_get::<&str, _>(1)?);
+        part.add(Record::Audit(audit::read(n, text)?), text.len());
+        if part.is_full() {
+            return Ok(Some(Position::Audit(n)));
+        }
+    }
+    Ok(None)
+}
+
 async fn entries(tx: &mut Tx<'_>, after: &str, part: &mut Part) -> Result<Option<Position>, Fault> {
     let (entries, has_more) = schedule::after(tx, after, part.limit - part.records.len()).await?;
     let mut last = None;
@@ -249,18 +288,16 @@ async fn jobs(tx: &mut Tx<'_>, after: i64, part: &mut Part) -> Result<Option<Pos
                 detail.payload.as_str().len() + detail.result.as_ref().map_or(0, |result| result.as_str().len());
             bytes += checkpoints.iter().map(|(key, value)| key.len() + value.as_str().len()).sum::<usize>();
             bytes += logs.iter().map(|line| line.message.len()).sum::<usize>();
-            part.add(
-                Record::Job(Box::new(JobRecord {
-                    detail,
-                    losses: whole.losses,
-                    checkpoints,
-                    logs,
-                    waits_for: Vec::new(),
-                    start: None,
-                    holds_key: false,
-                })),
-                bytes,
-            );
+            let record = JobRecord {
+                detail,
+                losses: whole.losses,
+                checkpoints,
+                logs,
+                waits_for: whole.waits_for,
+                start: whole.start,
+                holds_key: whole.holds_key,
+            };
+            part.add(Record::Job(Box::new(record)), bytes);
             last = seq;
             if part.is_full() {
                 return Ok(Some(Position::Jobs(last)));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{Error, postgres::PgDatabaseError};
 
-use crate::storage::StorageError;
+use crate::storage::{Refusal, StorageError};
 
 /// What went wrong inside of a step.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(super) enum Fault {
     Cursor(String),
     /// What was to be kept is over a limit.
     TooLarge(String),
+    /// One of the jobs of a call, by its place, cannot stand beside what is there.
+    Refused(usize, Refusal),
     /// Another step came in between; the whole is to be tried again.
     Again,
 }
@@ -92,7 +94,12 @@ impl Fault {
             }
             Self::Sql(Error::ColumnDecode { .. } | Error::Decode(_) | Error::Encode(_) | Error::RowNotFound) => true,
             Self::Sql(_) | Self::Late(_) => false,
-            Self::Away(_) | Self::Damaged(_) | Self::Cursor(_) | Self::TooLarge(_) | Self::Again => true,
+            Self::Away(_)
+            | Self::Damaged(_)
+            | Self::Cursor(_)
+            | Self::TooLarge(_)
+            | Self::Refused(..)
+            | Self::Again => true,
         }
     }
 
@@ -116,6 +123,7 @@ impl From<Fault> for StorageError {
             Fault::Damaged(text) => Self::Damaged(text),
             Fault::Cursor(given) => Self::InvalidCursor(given),
             Fault::TooLarge(text) => Self::TooLarge(text),
+            Fault::Refused(position, refusal) => Self::Refused { position, refusal },
             Fault::Away(why) => Self::Unavailable(why),
             Fault::Late(limit) => Self::Unavailable(format!("no answer within {} s", limit.as_secs())),
             Fault::Again => Self::Unavailable("too many others write to the same jobs; try again".to_owned()),

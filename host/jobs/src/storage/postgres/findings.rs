@@ -104,7 +104,7 @@ pub(super) async fn findings(tx: &mut Tx<'_>, ways: &Ways) -> Result<Vec<Finding
 const SAMPLE: i64 = 100;
 
 /// The statements that make the schema, for the names of its tables.
-const SCHEMA: &str = include_str!("schema/1.sql");
+const SCHEMA: &str = concat!(include_str!("schema/1.sql"), include_str!("schema/2.sql"));
 
 /// What is damaged of the tables and of the newest jobs.
 pub(super) async fn sample(tx: &mut Tx<'_>) -> Result<Vec<Finding>, Fault> {
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn the_tables_are_those_of_the_schema() {
         let tables = tables().collect::<Vec<_>>();
-        for table in ["queues", "jobs", "live", "ended", "wishes"] {
+        for table in ["queues", "jobs", "live", "ended", "wishes", "edges", "audit"] {
             assert!(tables.contains(&table), "{table}: {tables:?}");
         }
         assert_eq!(tables.len(), SCHEMA.matches("CREATE TABLE").count() + SCHEMA.matches("UNLOGGED TABLE").count());

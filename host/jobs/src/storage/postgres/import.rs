@@ -1,23 +1,34 @@
 //! Taking records that come from another storage.
 
+use std::collections::BTreeSet;
+
 use sqlx::Row;
-use windlass_api::{DeleteReason, HandlerPath, HistoryLine, Json, RetryPolicy, ServerId, State, Usage};
+use windlass_api::{
+    After, DeleteReason, Digest, HandlerPath, HistoryLine, JobId, Json, RetryPolicy, ServerId, State, Usage,
+};
 
 use super::{
+    audit,
+    conditions::{self, Kept},
     enqueue::HANDLER_MISSING,
     fault::Fault,
-    modules,
+    flow::{self, Edge, PARENTS, Verdict, judge},
+    limits, looks, modules,
     notes::{self, Lines},
     number::next_number,
-    record::{self, Change, Job, Line},
+    record::{self, Change, Job, Line, traits},
     schedule,
     settle::delete_reason,
     tx::Tx,
+    unique,
     words::{Ask, Word, plain, signed},
 };
-use crate::storage::{
-    CounterRecord, JobRecord, NewVersion, QueueRecord, Record, VersionRecord,
-    past::{self, Past, Step},
+use crate::{
+    Conditions, Start,
+    storage::{
+        CounterRecord, JobRecord, NewVersion, QueueRecord, Record, VersionRecord,
+        past::{self, Past, Step},
+    },
 };
 
 /// Who changes jobs on their way in.
@@ -28,25 +39,53 @@ const IMPORTED: &str = "imported";
 
 /// Takes records; gives how many were new.
 pub(super) async fn import(tx: &mut Tx<'_>, records: &[Record]) -> Result<usize, Fault> {
+    hold(tx, records).await?;
     let mut new = 0;
     for record in records {
         let is_new = match record {
             Record::Version(version) => import_version(tx, version).await?,
             Record::Queue(queue) => import_queue(tx, queue).await?,
+            Record::Limit(limit) => limits::import(tx, &limit.target, limit.rule).await?,
+            Record::Audit(entry) => audit::import(tx, entry).await?,
             Record::Recurring(entry) => {
                 let is_new = schedule::write(tx, entry).await?;
                 tx.told.work |= is_new;
                 is_new
             }
             Record::Counter(counter) => import_counter(tx, counter).await?,
-            Record::Limit(_) | Record::Audit(_) => {
-                return Err(Fault::damaged("a record", "this storage does not keep it yet"));
-            }
             Record::Job(job) => import_job(tx, job).await?,
         };
         new += usize::from(is_new);
     }
+    let keys = keys_of(records);
+    unique::let_go(tx, &keys).await?;
     Ok(new)
+}
+
+fn jobs_of(records: &[Record]) -> impl Iterator<Item = &JobRecord> {
+    records.iter().filter_map(|record| if let Record::Job(job) = record { Some(&**job) } else { None })
+}
+
+fn keys_of(records: &[Record]) -> BTreeSet<Digest> {
+    let held = jobs_of(records).filter(|job| job.holds_key);
+    held.filter_map(|job| job.detail.unique.as_ref()).map(|rule| rule.key).collect()
+}
+
+fn parents_of(records: &[Record]) -> BTreeSet<JobId> {
+    let after = jobs_of(records).filter_map(|job| job.detail.after.as_ref());
+    after.flat_map(|after| after.jobs.iter().copied()).collect()
+}
+
+/// Holds what the jobs depend on that is here already, in the order that every step keeps to.
+async fn hold(tx: &mut Tx<'_>, records: &[Record]) -> Result<(), Fault> {
+    if records.iter().any(|record| matches!(record, Record::Limit(_))) {
+        limits::stop_claims(tx).await?;
+    }
+    let keys = keys_of(records);
+    unique::hold(tx, &keys).await?;
+    let parents = parents_of(records);
+    Job::held_all(tx, &parents).await?;
+    Ok(())
 }
 
 async fn import_version(tx: &mut Tx<'_>, record: &VersionRecord) -> Result<bool, Fault> {
@@ -140,6 +179,11 @@ async fn import_job(tx: &mut Tx<'_>, record: &JobRecord) -> Result<bool, Fault> 
         reason: shown.reason.as_deref().map(plain),
         lacked: None,
         max_attempts: shown.max_attempts,
+        traits: 0,
+        // What has been claimed or has ended expires no more.
+        expires_at: record.detail.expires_at.filter(|_| shown.run == 0 && !shown.state.is_final()),
+        held: None,
+        places: Vec::new(),
     };
     if shown.cancel_requested {
         let deleted = shown.reason.as_deref() == Some(DeleteReason::Deleted.as_str());
@@ -149,6 +193,7 @@ async fn import_job(tx: &mut Tx<'_>, record: &JobRecord) -> Result<bool, Fault> 
     let result = record.detail.result.as_ref().map(|result| result.as_str().to_owned());
     let mut change = job.arrive(lines, result);
     settle_in(tx, &mut change, &path, &past).await?;
+    import_conditions(tx, &mut change, record, &past, &path).await?;
     import_notes(tx, &change.job, record).await?;
     record::save(tx, &[change]).await?;
     Ok(true)
@@ -270,6 +315,90 @@ async fn settle_in(tx: &mut Tx<'_>, change: &mut Change, path: &HandlerPath, pas
         _ => {}
     }
     Ok(())
+}
+
+/// What the job depends on: its parents are those that are here, and it is as an enqueue would have it.
+async fn import_conditions(
+    tx: &mut Tx<'_>,
+    change: &mut Change,
+    record: &JobRecord,
+    past: &Past<'_>,
+    path: &HandlerPath,
+) -> Result<(), Fault> {
+    let detail = &record.detail;
+    let first = detail.history.first().filter(|line| line.from.is_none()).and_then(|line| line.reason.as_deref());
+    let conditions = Conditions {
+        after: detail.after.clone(),
+        unique: detail.unique.clone(),
+        expires_at: None,
+        limit_key: detail.limit_key.clone(),
+    };
+    if conditions.is_empty() {
+        return Ok(());
+    }
+    change.job.traits |= traits::CONDITIONS;
+    let seq = change.job.seq;
+    if let Some(after) = &detail.after {
+        change.job.traits |= traits::PARENTS;
+        import_parents(tx, change, record, after, path).await?;
+    }
+    let waits = is_waiting(&change.job);
+    let born_reason = first.filter(|reason| past.born != State::Awaiting || *reason != HANDLER_MISSING);
+    let start = waits.then(|| record.start.unwrap_or(Start::Now));
+    conditions::keep(tx, &[Kept { seq, born_reason, start, conditions: &conditions }]).await?;
+    if let Some(rule) = detail.unique.as_ref().filter(|_| record.holds_key) {
+        let entries = unique::hold(tx, &BTreeSet::from([rule.key])).await?;
+        if unique::holders(tx, &entries).await?.is_empty() {
+            unique::name(tx, &[(rule.key, seq)]).await?;
+        }
+    }
+    Ok(())
+}
+
+fn is_waiting(job: &Job) -> bool {
+    job.state == State::Awaiting && job.reason.as_deref() == Some(PARENTS)
+}
+
+async fn import_parents(
+    tx: &mut Tx<'_>,
+    change: &mut Change,
+    record: &JobRecord,
+    after: &After,
+    path: &HandlerPath,
+) -> Result<(), Fault> {
+    let held = Job::held_all(tx, &after.jobs.iter().copied().collect()).await?;
+    let (mut edges, mut live, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut waits, mut is_gone) = (false, false);
+    for parent in &after.jobs {
+        let here = held.get(parent);
+        let verdict = if record.waits_for.contains(parent) {
+            judge(after.on, here.map_or(State::Deleted, |parent| parent.state))
+        } else {
+            Verdict::Met
+        };
+        waits |= verdict == Verdict::Waits;
+        is_gone |= verdict == Verdict::Cannot;
+        // One that no longer waits keeps its edges as they were.
+        let met = if is_waiting(&change.job) { verdict == Verdict::Met } else { !record.waits_for.contains(parent) };
+        edges.push(Edge { parent: here.map_or(0, |parent| parent.seq), parent_id: *parent, met });
+        match here {
+            Some(parent) if parent.state.is_final() => ended.push(parent.seq),
+            Some(parent) => live.push(parent.id.0),
+            None => {}
+        }
+    }
+    flow::mark_parents(tx, live, ended).await?;
+    let now = tx.now();
+    if is_waiting(&change.job) && is_gone {
+        looks::delete_now(change, now, IMPORT);
+    } else if is_waiting(&change.job) && !waits {
+        let active = modules::active_mode(tx, path).await?;
+        looks::begin_now(change, record.start.unwrap_or(Start::Now), active, now, IMPORT);
+    }
+    if change.job.state.is_final() {
+        change.job.expires_at = None;
+    }
+    flow::keep_edges(tx, &[(change.job.seq, change.job.state.is_final(), edges)]).await
 }
 
 async fn import_notes(tx: &mut Tx<'_>, job: &Job, record: &JobRecord) -> Result<(), Fault> {

@@ -6,8 +6,9 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use windlass_api::Enqueued;
 
 use super::{
+    conditioned::{self, Call, Parents},
     core::{Core, attempt},
-    enqueue::{self, Incoming},
+    enqueue::{self, Incoming, Names},
     fault::Fault,
     tx::{Kind, Tx},
 };
@@ -68,15 +69,24 @@ fn size_of(request: &Request) -> usize {
 }
 
 async fn store(core: &Arc<Core>, batch: Vec<Request>) {
+    // Those that need no more than their turn pay for no more.
+    let (plain, others): (Vec<_>, Vec<_>) =
+        batch.into_iter().partition(|request| request.jobs.iter().all(conditioned::is_plain));
+    for batch in [plain, others] {
+        if !batch.is_empty() {
+            store_alike(core, batch).await;
+        }
+    }
+}
+
+async fn store_alike(core: &Arc<Core>, batch: Vec<Request>) {
     let outcome = store_all(core, &batch).await;
     core.fold_at_times(batch.iter().map(|request| request.jobs.len()).sum());
     match outcome {
-        Ok(enqueued) => {
-            let mut enqueued = enqueued.into_iter();
-            for request in batch {
-                let own = enqueued.by_ref().take(request.jobs.len()).collect();
+        Ok(answers) => {
+            for (request, answer) in batch.into_iter().zip(answers) {
                 // Whoever asked may be gone; the effect holds all the same.
-                let _ = request.reply.send(Ok(own));
+                let _ = request.reply.send(answer);
             }
         }
         Err(fault) => match (fault.is_locked(), StorageError::from(fault)) {
@@ -96,20 +106,47 @@ async fn store_apart(core: &Core, batch: Vec<Request>) {
         let own = [request];
         let outcome = store_all(core, &own).await.map_err(StorageError::from);
         let [request] = own;
-        let _ = request.reply.send(outcome);
+        let closed = || Err(StorageError::Unavailable("nothing came of it; try again".to_owned()));
+        let answer = outcome.and_then(|mut answers| answers.pop().unwrap_or_else(closed));
+        let _ = request.reply.send(answer);
     }
 }
 
-async fn store_all(core: &Core, batch: &[Request]) -> Result<Vec<Enqueued>, Fault> {
-    let incoming = batch
+/// Gives what came of each request.
+async fn store_all(core: &Core, batch: &[Request]) -> Result<Vec<Result<Vec<Enqueued>, StorageError>>, Fault> {
+    let calls = batch.iter().map(|request| (request.jobs.as_slice(), request.by.as_str())).collect::<Vec<_>>();
+    store_calls(core, &calls).await
+}
+
+/// Stores the jobs of calls in one transaction; gives what came of each of them.
+pub(super) async fn store_calls(
+    core: &Core,
+    calls: &[(&[NewJob], &str)],
+) -> Result<Vec<Result<Vec<Enqueued>, StorageError>>, Fault> {
+    if calls.iter().all(|(jobs, _)| jobs.iter().all(conditioned::is_plain)) {
+        let incoming =
+            calls.iter().flat_map(|(jobs, by)| jobs.iter().map(|job| Incoming { job, by })).collect::<Vec<_>>();
+        let mut enqueued = store_incoming(core, &incoming).await?.into_iter();
+        return Ok(calls.iter().map(|(jobs, _)| Ok(enqueued.by_ref().take(jobs.len()).collect())).collect());
+    }
+    let calls = calls
         .iter()
-        .flat_map(|request| request.jobs.iter().map(|job| Incoming { job, by: &request.by }))
+        .map(|(jobs, by)| Call { jobs: jobs.iter().map(|job| Incoming { job, by }).collect(), is_lenient: false })
         .collect::<Vec<_>>();
-    store_incoming(core, &incoming).await
+    let names = Names::of(calls.iter().flat_map(|call| call.jobs.iter().map(|incoming| incoming.job)));
+    // By itself, so that whoever waits for one of these names does not wait for jobs too.
+    let know = async |tx: &mut Tx<'_>| names.known_at_last(tx).await;
+    let known = attempt!(core, Kind::Several, |tx| know(tx)).0?;
+    let store = async |tx: &mut Tx<'_>| conditioned::store(tx, &calls, &names, &known, Parents::Held).await;
+    let (outcome, told) = attempt!(core, Kind::Several, |tx| store(tx));
+    let answers = outcome?;
+    core.tell(told).await;
+    let refused = |(position, refusal)| StorageError::Refused { position, refusal };
+    Ok(answers.into_iter().map(|answer| answer.map_err(refused)).collect())
 }
 
 /// Stores jobs in as few round trips as they need.
-pub(super) async fn store_incoming(core: &Core, incoming: &[Incoming<'_>]) -> Result<Vec<Enqueued>, Fault> {
+async fn store_incoming(core: &Core, incoming: &[Incoming<'_>]) -> Result<Vec<Enqueued>, Fault> {
     let is_plain = incoming.iter().all(|incoming| enqueue::is_plain(incoming.job));
     let store = async |tx: &mut Tx<'_>| enqueue::enqueue(tx, incoming).await;
     let (outcome, told) = attempt!(core, if is_plain { Kind::Single } else { Kind::Several }, |tx| store(tx));

@@ -17,6 +17,9 @@
 //! it to another one. Each claim marks its jobs with a token, by which they are handed over again where its answer was lost.
 //! Nothing waits for an application's transaction that stays open, except for what that transaction itself has touched.
 //!
+//! Jobs with conditions are stored by a longer way (`conditioned`); what the ends of jobs mean for others is written down
+//! as `ripples`; where there are limits, claims go in rounds (`limited`) and whatever ends a run gives its place back (`rooms`).
+//!
 //! How many jobs there are is kept in `tally`, what happened in `counters`. Neither is written by a step: it appends what
 //! it changed to `changes`, which nobody waits for, and the heartbeats and [`prune`](crate::storage::JobStore::prune) fold
 //! that in. Whoever reads adds what is not folded in yet.
@@ -24,21 +27,29 @@
 //! Behind a pooler that hands each transaction to another connection every step is a transaction whose statements are not
 //! kept prepared, and hosts look for work each second instead of listening.
 
+mod audit;
 mod claim;
 mod claims;
 mod commands;
+mod conditioned;
+mod conditions;
 mod core;
 mod damage;
 mod enqueue;
+mod expiry;
 mod export;
 mod fault;
 mod findings;
+mod flow;
 mod guest;
 mod hub;
 mod import;
 mod intake;
 mod lanes;
+mod limited;
+mod limits;
 mod listen;
+mod looks;
 mod modules;
 mod news;
 mod notes;
@@ -49,6 +60,9 @@ mod promote;
 mod prune;
 mod queues;
 mod record;
+mod ripples;
+mod rooms;
+mod rules;
 mod salvage;
 mod schedule;
 mod schema;
@@ -60,7 +74,7 @@ mod stores;
 mod tally;
 mod texts;
 mod tx;
-mod unready;
+mod unique;
 mod words;
 
 pub use options::{PostgresOptions, Role};

@@ -120,6 +120,8 @@ enum Place {
     Waiting(i32, i16, i64, i64),
     /// By instant and number.
     Scheduled(i64, i64),
+    /// By the limit's line, priority, instant and number.
+    Held(i32, i16, i64, i64),
 }
 
 /// What is to be looked through after a version has become active. Jobs that are pinned to a version keep its mode.
@@ -127,7 +129,9 @@ pub(super) fn moves(switched: &Switched) -> Vec<Moving> {
     let mut moves = Vec::new();
     for (to, handlers) in switched {
         for from in Mode::VALUES.iter().filter(|from| *from != to) {
-            for after in [Place::Waiting(i32::MIN, 0, 0, 0), Place::Scheduled(i64::MIN, 0)] {
+            let places =
+                [Place::Waiting(i32::MIN, 0, 0, 0), Place::Scheduled(i64::MIN, 0), Place::Held(i32::MIN, 0, 0, 0)];
+            for after in places {
                 moves.push(Moving { handlers: handlers.clone(), from: *from, to: *to, after });
             }
         }
@@ -139,7 +143,7 @@ pub(super) fn moves(switched: &Switched) -> Vec<Moving> {
 const WAITING: &str = "
 WITH looked_at AS MATERIALIZED (
     SELECT ctid AS spot, queue, priority, ready_at, seq, handler, version FROM @live
-    WHERE state = 2 AND mode = $1 AND (queue, priority, ready_at, seq) > ($5, $6, $7, $8)
+    WHERE state = 2 AND held IS NULL AND mode = $1 AND (queue, priority, ready_at, seq) > ($5, $6, $7, $8)
     ORDER BY queue, priority, ready_at, seq LIMIT $4
 ),
 wrong AS MATERIALIZED (
@@ -167,6 +171,22 @@ moved AS (UPDATE @live SET mode = $3 WHERE id = ANY (ARRAY(SELECT id FROM wrong)
 SELECT at, seq, (SELECT count(*) FROM moved), (SELECT count(*) FROM looked_at) FROM looked_at
 ORDER BY at DESC, seq DESC LIMIT 1";
 
+const HELD: &str = "
+WITH looked_at AS MATERIALIZED (
+    SELECT ctid AS spot, held, priority, ready_at, seq, handler, version FROM @live
+    WHERE held IS NOT NULL AND (held, priority, ready_at, seq) > ($5, $6, $7, $8)
+    ORDER BY held, priority, ready_at, seq LIMIT $4
+),
+wrong AS MATERIALIZED (
+    SELECT id FROM @live
+    WHERE ctid = ANY (ARRAY(SELECT spot FROM looked_at WHERE handler = ANY ($2::integer[]) AND version IS NULL))
+        AND (state = 2) IS TRUE AND (mode = $1) IS TRUE
+    FOR UPDATE SKIP LOCKED
+),
+moved AS (UPDATE @live SET mode = $3 WHERE id = ANY (ARRAY(SELECT id FROM wrong)) RETURNING 1)
+SELECT held, priority, ready_at, seq, (SELECT count(*) FROM moved), (SELECT count(*) FROM looked_at) FROM looked_at
+ORDER BY held DESC, priority DESC, ready_at DESC, seq DESC LIMIT 1";
+
 /// Moves jobs to the line of the mode in which their handlers run now; gives whether there are more to look at. A job that
 /// somebody holds at this moment is left to the server that takes it, which finds that it has no slot of the kind and puts it
 /// into the right line.
@@ -188,6 +208,12 @@ pub(super) async fn move_slice(tx: &mut Tx<'_>, moving: &mut Moving) -> Result<b
             let Some(row) = tx.first(query).await? else { return Ok(false) };
             moving.after = Place::Scheduled(row.try_get(0)?, row.try_get(1)?);
             row.try_get::<i64, _>(3)?
+        }
+        Place::Held(held, priority, ready_at, seq) => {
+            let query = begun(tx, HELD).bind(held).bind(priority).bind(ready_at).bind(seq);
+            let Some(row) = tx.first(query).await? else { return Ok(false) };
+            moving.after = Place::Held(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+            row.try_get::<i64, _>(5)?
         }
     };
     Ok(looked_at == LOOKED_AT)

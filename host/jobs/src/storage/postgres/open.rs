@@ -1,6 +1,9 @@
 //! Opening a database.
 
-use std::sync::{Arc, Mutex, atomic::AtomicU32};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicU32},
+};
 
 use uuid::Uuid;
 
@@ -55,6 +58,7 @@ impl PostgresStorage {
             name: target.name,
             to_set_aside: Mutex::default(),
             appended: AtomicU32::new(0),
+            has_limits: AtomicBool::new(false),
         });
         let migration = prepare(&core, &target.namespace, options.migrate).await?;
         let (intake, mut tasks) = intake::start(&core);

@@ -4,9 +4,12 @@ use sqlx::Row;
 use windlass_api::{Grain, State};
 
 use super::{
+    audit,
     fault::Fault,
-    tally,
+    record::traits,
+    ripples, rooms, tally,
     tx::Tx,
+    unique,
     words::{Word, amount, signed},
 };
 
@@ -50,16 +53,31 @@ pub(super) async fn prune(tx: &mut Tx<'_>, limit: usize) -> Result<usize, Fault>
     forget_wishes(tx).await?;
     let all_lines = remove_old_lines(tx).await?;
     let all_counters = remove_old_counters(tx).await?;
+    let all_entries = audit::prune(tx).await?;
+    let all_idle = rooms::forget_idle(tx).await?;
     // Where there is more to do than was done, the answer is `limit`; that is what was removed where only jobs are left.
-    let is_cut = (!all && removed < limit) || !all_lines || !all_counters;
+    let is_cut = (!all && removed < limit) || !all_lines || !all_counters || !all_entries || !all_idle;
     Ok(if is_cut { limit } else { removed })
 }
 
-/// What is to be removed of a state, and how many rows go with each and those before it.
+/// How long a job that succeeded is kept before it is looked at again, at least and at most, in milliseconds: as long as it has
+/// been there. When one of the jobs that continue it ends, that is at once.
+const KEPT_AT_LEAST_MS: i64 = 60_000;
+const KEPT_AT_MOST_MS: i64 = 6 * 3_600_000;
+
+/// What is to be removed of a state, and how many rows go with each and those before it. What is to be kept for its children is
+/// put off.
 const OVER: &str = "
-WITH old AS MATERIALIZED (
-    SELECT ctid AS spot, seq, at, lines, octet_length(result) AS bytes FROM @ended WHERE state + 0 = $1 AND at <= $2
-    ORDER BY at LIMIT $3 FOR UPDATE SKIP LOCKED
+WITH t AS MATERIALIZED (SELECT 1),
+old AS MATERIALIZED (
+    SELECT ctid AS spot, seq, coalesce(kept_at, at) AS at, lines, octet_length(result) AS bytes,
+        $1 = 4 AND traits & 1 <> 0 AND EXISTS (SELECT 1 FROM @edges WHERE parent = seq AND NOT done LIMIT 1) AS is_kept
+    FROM @ended WHERE state + 0 = $1 AND coalesce(kept_at, at) <= $2
+    ORDER BY coalesce(kept_at, at) LIMIT $3 FOR UPDATE SKIP LOCKED
+),
+later AS (
+    UPDATE @ended e SET kept_at = $2 + least(greatest($2 - e.at, $5), $6)
+    WHERE e.ctid = ANY (ARRAY(SELECT spot FROM old WHERE is_kept)) RETURNING 1
 ),
 sized AS MATERIALIZED (
     SELECT o.spot, row_number() OVER line AS nth, sum(1 + o.lines + coalesce(g.bytes, 0) / 32 + coalesce(c.weight, 0)
@@ -68,13 +86,15 @@ sized AS MATERIALIZED (
     LEFT JOIN LATERAL (SELECT bytes FROM @log_sizes WHERE seq = o.seq LIMIT 1) g ON true
     LEFT JOIN LATERAL (SELECT sum(1 + bytes / 2000) AS weight FROM @checkpoints WHERE seq = o.seq) c ON true
     LEFT JOIN LATERAL (SELECT octet_length(payload) AS bytes FROM @jobs WHERE seq = o.seq LIMIT 1) j ON true
+    WHERE o.is_kept IS NOT TRUE
     WINDOW line AS (ORDER BY o.at, o.seq)
 ),
 gone AS (
     DELETE FROM @ended WHERE ctid = ANY (ARRAY(SELECT spot FROM sized WHERE nth = 1 OR upto <= $4))
-    RETURNING seq
+    RETURNING seq, coalesce(traits, 0::smallint) AS traits
 )
-SELECT seq, (SELECT count(*) FROM sized WHERE nth > 1 AND upto > $4) FROM gone";
+SELECT seq, (SELECT count(*) FROM sized WHERE nth > 1 AND upto > $4), traits FROM gone
+UNION ALL SELECT NULL, (SELECT count(*) FROM later), NULL FROM t";
 
 /// Removes jobs of a state; gives how many, and whether no other one was left because of what goes with it.
 async fn remove(tx: &mut Tx<'_>, state: State, limit: usize) -> Result<(usize, bool), Fault> {
@@ -85,14 +105,26 @@ async fn remove(tx: &mut Tx<'_>, state: State, limit: usize) -> Result<(usize, b
     let until = tx.now().0.saturating_sub(kept_ms);
     // Several hosts may do this at once: each takes what no other one holds.
     let query = tx.query(OVER).bind(state.number()).bind(until).bind(amount(limit)).bind(MAX_ROWS);
-    let (mut seqs, mut left) = (Vec::<i64>::new(), 0);
+    let query = query.bind(KEPT_AT_LEAST_MS).bind(KEPT_AT_MOST_MS);
+    let (mut seqs, mut left, mut kept, mut marked) = (Vec::<i64>::new(), 0, 0, Vec::new());
     for row in tx.all(query).await? {
-        seqs.push(row.try_get(0)?);
+        let Some(seq) = row.try_get::<Option<i64>, _>(0)? else {
+            kept = row.try_get::<i64, _>(1)?;
+            continue;
+        };
+        seqs.push(seq);
         left = row.try_get::<i64, _>(1)?;
+        let traits = row.try_get::<i16, _>(2)?;
+        if traits != 0 {
+            marked.push((seq, traits));
+        }
     }
+    // Behind those that are kept there may be others, which were not reached.
+    let were_all = left == 0 && kept == 0;
     if seqs.is_empty() {
-        return Ok((0, true));
+        return Ok((0, were_all));
     }
+    forget_relatives(tx, state, &marked).await?;
     let query = tx
         .query("SELECT queue, handler, count(*) FROM @jobs WHERE seq = ANY($1::bigint[]) GROUP BY queue, handler")
         .bind(&seqs);
@@ -107,7 +139,28 @@ async fn remove(tx: &mut Tx<'_>, state: State, limit: usize) -> Result<(usize, b
         tx.run(query).await?;
     }
     tally::append(tx, changes).await?;
-    Ok((seqs.len(), left == 0))
+    Ok((seqs.len(), were_all))
+}
+
+/// What belongs to jobs that depended on more than their turn, or on which others do.
+async fn forget_relatives(tx: &mut Tx<'_>, state: State, marked: &[(i64, i16)]) -> Result<(), Fault> {
+    let with =
+        |bit: i16| marked.iter().filter(|(_, traits)| traits & bit != 0).map(|(seq, _)| *seq).collect::<Vec<_>>();
+    let (parents, children, conditioned) = (with(traits::CHILDREN), with(traits::PARENTS), with(traits::CONDITIONS));
+    // One that failed may have been waited for until now; the others have told of their ends already.
+    if state == State::Failed && !parents.is_empty() {
+        ripples::removed(tx, &parents).await?;
+    }
+    if !children.is_empty() {
+        let query = tx.query("DELETE FROM @edges WHERE child = ANY($1::bigint[])").bind(children);
+        tx.run(query).await?;
+    }
+    if !conditioned.is_empty() {
+        unique::forget(tx, &conditioned).await?;
+        let query = tx.query("DELETE FROM @conditions WHERE seq = ANY($1::bigint[])").bind(conditioned);
+        tx.run(query).await?;
+    }
+    Ok(())
 }
 
 /// Removes the wishes of processes that are gone without a word.

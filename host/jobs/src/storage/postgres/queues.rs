@@ -73,7 +73,8 @@ const QUEUES: &str = "
 SELECT q.n, q.name, q.paused, (
     SELECT min(h.ready_at) FROM (VALUES (0::smallint), (1::smallint)) AS m (mode), generate_series(0, 9) AS p (priority)
     CROSS JOIN LATERAL (
-        SELECT ready_at FROM @live WHERE state = 2 AND mode = m.mode AND queue = q.n AND priority = p.priority::smallint
+        SELECT ready_at FROM @live WHERE state = 2 AND held IS NULL AND mode = m.mode AND queue = q.n
+            AND priority = p.priority::smallint
         ORDER BY ready_at LIMIT 1) h)
 FROM @queues q WHERE q.paused OR q.n = ANY ($1::integer[]) ORDER BY q.name COLLATE \"C\"";
 

@@ -1,5 +1,8 @@
 //! A job as it is kept, and the one way in which it changes: [`save`] moves it between the tables of those that live and
-//! those that have ended, writes its history, tallies it and tells of it, so that no caller can forget a part.
+//! those that have ended, writes its history, tallies it and tells of it, and has its children know of its end and limits of its
+//! place, so that no caller can forget a part.
+
+use std::collections::{BTreeSet, HashMap};
 
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
@@ -7,6 +10,7 @@ use windlass_api::{Failure, JobId, Json, Mode, ServerId, State, Timestamp, Usage
 
 use super::{
     fault::Fault,
+    ripples, rooms,
     tally::{self, Happened},
     tx::Tx,
     words::{Ask, Word, count, plain, signed},
@@ -19,7 +23,7 @@ const MAX_LINES: i64 = 1000;
 /// How often a job that moves between the tables is looked for again.
 const LOOKS: usize = 8;
 
-/// What a living job is read by, in the order of [`Job::read`], and what else is to be read.
+/// What a living job is read by, in the order of [`Job::read`], and what else is to be read, from [`MORE`] on.
 macro_rules! live {
     ($rest:literal) => {
         live!("NULL", $rest)
@@ -28,7 +32,7 @@ macro_rules! live {
         concat!(
             "SELECT l.id, l.seq, l.handler, l.queue, l.mode, l.priority, l.state, l.attempt, l.run, l.losses, l.lines,
              l.at, l.ready_at, l.started_at, l.server, l.version, l.ended_line, l.ask, l.asked_by, l.reason,
-             j.max_attempts, ",
+             j.max_attempts, l.traits, l.expires_at, l.held, l.places, ",
             $more,
             " FROM ",
             $rest
@@ -45,10 +49,23 @@ macro_rules! made {
 }
 pub(super) use made;
 
-const ENDED: &str = "SELECT j.id, e.seq, j.handler, j.queue, e.mode, j.priority, e.state, e.attempt, e.run, e.losses,
-     e.lines, e.at, e.ready_at, e.started_at, NULL::integer, e.version, e.ended_line, e.ask, NULL::text,
-     e.reason, j.max_attempts
-     FROM @jobs j JOIN @ended e ON e.seq = j.seq AND e.state IN (4, 5, 6) WHERE j.id = $1 FOR UPDATE OF e";
+/// The first column of what else is read.
+pub(super) const MORE: usize = 25;
+
+/// The same of a job that has ended.
+macro_rules! ended {
+    ($rest:literal) => {
+        concat!(
+            "SELECT j.id, e.seq, j.handler, j.queue, e.mode, j.priority, e.state, e.attempt, e.run, e.losses, e.lines,
+             e.at, e.ready_at, e.started_at, NULL::integer, e.version, e.ended_line, e.ask, NULL::text, e.reason,
+             j.max_attempts, e.traits, NULL::bigint, NULL::integer, NULL::integer[] FROM ",
+            $rest
+        )
+    };
+}
+
+const ENDED: &str =
+    ended!("@jobs j JOIN @ended e ON e.seq = j.seq AND e.state IN (4, 5, 6) WHERE j.id = $1 FOR UPDATE OF e");
 
 #[derive(Clone, Debug)]
 pub(super) struct Job {
@@ -80,6 +97,24 @@ pub(super) struct Job {
     /// The version that lacked its handler, to be written where it waits for another one. It is never read.
     pub(super) lacked: Option<i32>,
     pub(super) max_attempts: u32,
+    /// What else there is to be known of it: see [`traits`].
+    pub(super) traits: i16,
+    /// When it is deleted, where it has not been claimed by then.
+    pub(super) expires_at: Option<Timestamp>,
+    /// The limit's line that it stands in, where it waits for room there.
+    pub(super) held: Option<i32>,
+    /// The limits' lines in which its run has a place.
+    pub(super) places: Vec<i32>,
+}
+
+/// The bits of [`Job::traits`].
+pub(super) mod traits {
+    /// Other jobs continue it.
+    pub(in super::super) const CHILDREN: i16 = 1;
+    /// It continues others.
+    pub(in super::super) const PARENTS: i16 = 2;
+    /// There is a row of conditions for it.
+    pub(in super::super) const CONDITIONS: i16 = 4;
 }
 
 /// A line of the history as it is kept: one step, or a whole run.
@@ -156,7 +191,49 @@ impl Job {
             reason: row.try_get(19)?,
             lacked: None,
             max_attempts: count(max_attempts),
+            traits: row.try_get::<Option<i16>, _>(21)?.unwrap_or(0),
+            expires_at: row.try_get::<Option<i64>, _>(22)?.map(Timestamp),
+            held: row.try_get(23)?,
+            places: row.try_get::<Option<Vec<i32>>, _>(24)?.unwrap_or_default(),
         })
+    }
+
+    /// Jobs by their ids, held until the transaction ends: always in the same order, so that no two steps wait for each other.
+    /// Those that are not there are left out.
+    pub(super) async fn held_all(tx: &mut Tx<'_>, ids: &BTreeSet<JobId>) -> Result<HashMap<JobId, Self>, Fault> {
+        const LIVE: &str = concat!(
+            live!(
+                "unnest($1::uuid[]) AS w (id)
+                 CROSS JOIN LATERAL (SELECT * FROM @live WHERE id = w.id LIMIT 1 FOR UPDATE) l"
+            ),
+            made!()
+        );
+        const ENDED: &str = ended!(
+            "unnest($1::uuid[]) AS w (id)
+             CROSS JOIN LATERAL (
+                 SELECT seq, id, handler, queue, priority, max_attempts FROM @jobs WHERE id = w.id LIMIT 1) j
+             CROSS JOIN LATERAL (SELECT * FROM @ended WHERE state IN (4, 5, 6) AND seq = j.seq LIMIT 1 FOR UPDATE) e"
+        );
+        let mut found = HashMap::new();
+        let mut left = ids.iter().map(|id| id.0).collect::<Vec<_>>();
+        for _ in 0..LOOKS {
+            for statement in [LIVE, ENDED] {
+                if left.is_empty() {
+                    return Ok(found);
+                }
+                let query = tx.query(statement).bind(left.clone());
+                for row in tx.all(query).await? {
+                    let job = Self::read(&row)?;
+                    found.insert(job.id, job);
+                }
+                left.retain(|id| !found.contains_key(&JobId(*id)));
+            }
+            // What is known but in neither place was moved between the two looks.
+            let query = tx.query("SELECT id FROM @jobs WHERE id = ANY($1::uuid[])").bind(left);
+            left = tx.all(query).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+            left.sort_unstable();
+        }
+        Ok(found)
     }
 
     /// A job by its id, held until the transaction ends.
@@ -209,7 +286,7 @@ impl Job {
         let mut held = Vec::new();
         for row in tx.all(query).await? {
             let job = Self::read(&row)?;
-            let server = ServerId(row.try_get::<Uuid, _>(21)?);
+            let server = ServerId(row.try_get::<Uuid, _>(MORE)?);
             held.push((job.fence(server), job));
         }
         Ok(held)
@@ -232,6 +309,7 @@ impl Job {
     /// Puts the job into a state from now on.
     pub(super) fn become_now(&mut self, now: Timestamp, state: State, reason: Option<&str>) {
         (self.state, self.at, self.reason) = (state, now, reason.map(plain));
+        self.held = None;
     }
 
     /// Puts the job at the end of its line.
@@ -249,6 +327,11 @@ impl Job {
     pub(super) fn current_run(&self) -> Run {
         Run { run: self.run, attempt: self.attempt, started_at: self.started_at, server: self.server }
     }
+}
+
+/// A job that is stored for the first time.
+pub(super) fn born(job: Job, happened: Happened) -> Change {
+    Change { before: None, job, lines: Vec::new(), result: None, happened }
 }
 
 impl Change {
@@ -302,8 +385,15 @@ impl Change {
     }
 }
 
-/// Writes jobs back after a change. Their rows must be held.
+/// Writes jobs back after a change, with what follows from it for others. Their rows must be held.
 pub(super) async fn save(tx: &mut Tx<'_>, changes: &[Change]) -> Result<(), Fault> {
+    write(tx, changes).await?;
+    ripples::spread(tx, changes).await?;
+    rooms::give_back(tx, changes).await
+}
+
+/// Writes jobs back, and nothing else.
+pub(super) async fn write(tx: &mut Tx<'_>, changes: &[Change]) -> Result<(), Fault> {
     if changes.is_empty() {
         return Ok(());
     }
@@ -367,11 +457,12 @@ async fn stand(tx: &mut Tx<'_>, changes: &[Change]) -> Result<(), Fault> {
         let query = tx
             .query(
                 "INSERT INTO @live (id, seq, handler, queue, mode, priority, state, attempt, run, losses, lines, at,
-                 ready_at, started_at, server, version, ended_line, ask, asked_by, reason, lacked)
+                 ready_at, started_at, server, version, ended_line, ask, asked_by, reason, lacked, traits, expires_at,
+                 held)
                  SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::integer[], $4::integer[], $5::smallint[],
                  $6::smallint[], $7::smallint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],
                  $13::bigint[], $14::bigint[], $15::integer[], $16::integer[], $17::bigint[], $18::smallint[],
-                 $19::text[], $20::text[], $21::integer[])",
+                 $19::text[], $20::text[], $21::integer[], $22::smallint[], $23::bigint[], $24::integer[])",
             )
             .bind(column!(live, |job| job.id.0))
             .bind(column!(live, |job| job.seq))
@@ -393,17 +484,20 @@ async fn stand(tx: &mut Tx<'_>, changes: &[Change]) -> Result<(), Fault> {
             .bind(column!(live, |job| job.ask.map(Word::number)))
             .bind(column!(live, |job| job.asked_by.clone()))
             .bind(column!(live, |job| job.reason.clone()))
-            .bind(column!(live, |job| if job.state == State::Awaiting { job.lacked } else { None }));
+            .bind(column!(live, |job| if job.state == State::Awaiting { job.lacked } else { None }))
+            .bind(column!(live, |job| some(job.traits)))
+            .bind(column!(live, |job| job.expires_at.map(|at| at.0)))
+            .bind(column!(live, |job| job.held));
         tx.run(query).await?;
     }
     if !ended.is_empty() {
         let query = tx
             .query(
                 "INSERT INTO @ended (seq, state, mode, attempt, run, losses, lines, at, ready_at, started_at, version,
-                 ended_line, ask, reason, result)
+                 ended_line, ask, reason, result, traits)
                  SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::bigint[], $5::bigint[],
                  $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::integer[], $12::bigint[],
-                 $13::smallint[], $14::text[], $15::text[])",
+                 $13::smallint[], $14::text[], $15::text[], $16::smallint[])",
             )
             .bind(column!(ended, |job| job.seq))
             .bind(column!(ended, |job| job.state.number()))
@@ -419,10 +513,16 @@ async fn stand(tx: &mut Tx<'_>, changes: &[Change]) -> Result<(), Fault> {
             .bind(column!(ended, |job| job.ended_line))
             .bind(column!(ended, |job| job.ask.map(Word::number)))
             .bind(column!(ended, |job| job.reason.clone()))
-            .bind(ended.iter().map(|change| change.result.clone()).collect::<Vec<_>>());
+            .bind(ended.iter().map(|change| change.result.clone()).collect::<Vec<_>>())
+            .bind(column!(ended, |job| some(job.traits)));
         tx.run(query).await?;
     }
     Ok(())
+}
+
+/// Traits as they are kept.
+pub(super) fn some(traits: i16) -> Option<i16> {
+    (traits != 0).then_some(traits)
 }
 
 async fn write_history(tx: &mut Tx<'_>, changes: &[Change]) -> Result<(), Fault> {

@@ -78,6 +78,19 @@ async fn next_key(tx: &mut Tx<'_>, position: &Position) -> Result<Option<(Positi
             let n = row.try_get(0)?;
             Ok(Some((Position::Queues(n), format!("queue number {n}"))))
         }
+        Position::Limits(after) => {
+            let query = tx.query("SELECT target FROM @limits WHERE target > $1 ORDER BY target LIMIT 1");
+            let Some(row) = tx.first(query.bind(after.clone())).await? else { return Ok(None) };
+            let target = row.try_get::<String, _>(0)?;
+            let name = format!("limit {target}");
+            Ok(Some((Position::Limits(target), name)))
+        }
+        Position::Audit(after) => {
+            let query = tx.query("SELECT n FROM @audit WHERE n > $1 ORDER BY n LIMIT 1").bind(*after);
+            let Some(row) = tx.first(query).await? else { return Ok(None) };
+            let n = row.try_get(0)?;
+            Ok(Some((Position::Audit(n), format!("entry {n} of the audit log"))))
+        }
         Position::Recurring(after) => {
             let query = tx.query("SELECT name FROM @recurring WHERE name > $1 ORDER BY name LIMIT 1");
             let Some(row) = tx.first(query.bind(after.clone())).await? else { return Ok(None) };

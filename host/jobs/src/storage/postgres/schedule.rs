@@ -5,7 +5,8 @@ use uuid::Uuid;
 use windlass_api::{JobId, Page, RecurringName, Timestamp};
 
 use super::{
-    enqueue::{self, Incoming},
+    conditioned,
+    enqueue::Incoming,
     fault::Fault,
     search::page_size,
     tx::Tx,
@@ -62,7 +63,7 @@ pub(super) async fn put(
     }
     let by = format!("recurring {}", entry.name);
     let incoming = jobs.iter().map(|job| Incoming { job, by: &by }).collect::<Vec<_>>();
-    enqueue::enqueue(tx, &incoming).await?;
+    conditioned::store_leniently(tx, incoming).await?;
     tx.told.work |= entry.next_at.is_some() && !entry.paused;
     Ok(Some(revision))
 }

@@ -39,6 +39,7 @@ struct Wanted {
     /// The handlers that pass, where it matters.
     handlers: Option<Vec<i32>>,
     tag: Option<String>,
+    reason: Option<String>,
     /// The first number that may pass, and the first one that is too high.
     span: (i64, i64),
     text: Option<String>,
@@ -103,6 +104,7 @@ impl Wanted {
             queue,
             handlers,
             tag: filter.tag.as_deref().map(plain),
+            reason: filter.reason.as_deref().map(plain),
             span: (from, before),
             text: filter.text.clone().filter(|text| !text.is_empty()),
         }))
@@ -141,6 +143,7 @@ impl Wanted {
             self.handlers.is_some() && path != Path::Handlers,
             self.tag.is_some() && path != Path::Tag,
             self.text.is_some(),
+            self.reason.is_some(),
         ];
         !others.contains(&true)
     }
@@ -211,7 +214,10 @@ impl Wanted {
                      OR ($4 < 4 AND EXISTS (SELECT 1 FROM @live WHERE state + 0 = $4 AND seq = s.seq LIMIT 1))
                      OR ($4 >= 4 AND EXISTS (SELECT 1 FROM @ended WHERE state = $4 AND seq = s.seq LIMIT 1)))
                  AND ($5::integer IS NULL OR j.queue = $5) AND ($6::integer[] IS NULL OR j.handler = ANY ($6))
-                 AND ($7::text IS NULL OR EXISTS (SELECT 1 FROM @tags WHERE tag = $7 AND seq = s.seq LIMIT 1)),
+                 AND ($7::text IS NULL OR EXISTS (SELECT 1 FROM @tags WHERE tag = $7 AND seq = s.seq LIMIT 1))
+                 AND ($10::text IS NULL
+                     OR EXISTS (SELECT 1 FROM @live WHERE state + 0 IN (0, 1, 2, 3) AND seq = s.seq AND reason = $10 LIMIT 1)
+                     OR EXISTS (SELECT 1 FROM @ended WHERE state IN (4, 5, 6) AND seq = s.seq AND reason = $10 LIMIT 1)),
                  $8::text IS NULL OR strpos(j.payload, $8) > 0, f.failure
              FROM ({}) s
              LEFT JOIN LATERAL (SELECT queue, handler, payload FROM @jobs WHERE seq = s.seq LIMIT 1) j ON true
@@ -230,6 +236,7 @@ impl Wanted {
         let escaped = self.text.as_ref().and_then(|text| serde_json::to_string(text).ok());
         let escaped = escaped.map(|text| text[1..text.len() - 1].to_owned());
         let query = self.bind(tx.query_of(&sql), scan, slice).bind(self.text.as_deref().map(plain)).bind(escaped);
+        let query = query.bind(self.reason.clone());
         let rows = tx.all(query).await?;
         let mut found = Vec::new();
         for row in &rows {
@@ -290,7 +297,7 @@ pub(super) async fn count(tx: &mut Tx<'_>, filter: &JobFilter) -> Result<Filtere
         |count: u64, cut: bool| FilteredCount { count: count.min(MAX_COUNTED), more: cut || count > MAX_COUNTED };
     let Some(wanted) = Wanted::of(tx, filter).await? else { return Ok(counted(0, false)) };
     let (path, exact) = wanted.tallied(tx).await?;
-    if wanted.tag.is_none() && wanted.text.is_none() && !wanted.is_of_time() {
+    if wanted.tag.is_none() && wanted.text.is_none() && wanted.reason.is_none() && !wanted.is_of_time() {
         return Ok(counted(unsigned(exact), false));
     }
     let mut scan = wanted.begin(path, i64::MAX);

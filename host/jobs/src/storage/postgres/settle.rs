@@ -7,21 +7,24 @@ use uuid::Uuid;
 use windlass_api::{Cause, DeleteReason, Failure, HandlerPath, JobId, Json, ServerId, State, Timestamp};
 
 use super::{
-    enqueue::{self, HANDLER_MISSING, Incoming},
+    conditioned,
+    enqueue::{HANDLER_MISSING, Incoming},
     fault::Fault,
     modules,
     record::{self, Change, Job},
     tx::Tx,
+    unique,
     words::{Ask, count, signed},
 };
 use crate::{Fence, Next, Settlement, storage::Superseded};
 
 /// Runs that succeeded, in one statement: those whose fence holds leave the living, are kept as ended with their
 /// history, and are counted. It gives itself up, by a division by zero, where a row changed between its being seen and
-/// its being held; then the whole is tried again.
+/// its being held; then the whole is tried again. Where one of them has parents, children or a place under a limit, none is
+/// ended, and a line without a job says so.
 const SUCCEED: &str = "
 WITH t AS MATERIALIZED (SELECT @now AS now),
-held AS MATERIALIZED (
+seen AS MATERIALIZED (
     SELECT l.*, i.result, i.fuel, i.peak_memory, i.wall_us, i.log_bytes, i.sent_bytes, i.received_bytes,
         i.server AS by_server
     FROM unnest($2::uuid[], $3::bigint[], $4::uuid[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
@@ -30,15 +33,17 @@ held AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT n FROM @servers WHERE id = i.server LIMIT 1) s
     CROSS JOIN LATERAL (
         SELECT ctid AS spot, id, seq, handler, queue, mode, attempt, run, losses, lines, ready_at, started_at, server,
-            version, state
+            version, state, traits, places
         FROM @live WHERE id = i.id LIMIT 1 FOR UPDATE) l
     WHERE l.run = i.run AND l.server = s.n AND l.state = 3
 ),
+careful AS MATERIALIZED (SELECT 1 FROM seen WHERE places IS NOT NULL OR traits & 3 <> 0 LIMIT 1),
+held AS MATERIALIZED (SELECT * FROM seen WHERE NOT EXISTS (SELECT 1 FROM careful)),
 gone AS (DELETE FROM @live WHERE ctid = ANY (ARRAY(SELECT spot FROM held)) RETURNING 1),
 kept AS (
     INSERT INTO @ended (seq, state, mode, attempt, run, losses, lines, at, ready_at, started_at, version, ended_line,
-        result)
-    SELECT seq, 4, mode, attempt, run, losses, lines + 1, t.now, ready_at, started_at, version, lines + 1, result
+        result, traits)
+    SELECT seq, 4, mode, attempt, run, losses, lines + 1, t.now, ready_at, started_at, version, lines + 1, result, traits
     FROM held, t
 ),
 told AS (
@@ -56,7 +61,7 @@ counted AS (
 )
 SELECT id, run, by_server, seq, lines + 1,
     1 / CASE WHEN (SELECT count(*) FROM gone) = (SELECT count(*) FROM held) THEN 1 ELSE 0 END
-FROM held";
+FROM held UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL FROM careful";
 
 /// Whether settlements need nothing but the one statement.
 pub(super) fn is_plain(settlements: &[Settlement]) -> bool {
@@ -67,10 +72,31 @@ fn is_plain_success(settlement: &Settlement) -> bool {
     matches!(settlement.next, Next::Succeeded { .. }) && settlement.follow_ups.is_empty()
 }
 
+/// Ends runs by the one statement; nothing where some of them need more.
+pub(super) async fn settle_plainly(
+    tx: &mut Tx<'_>,
+    settlements: &[Settlement],
+) -> Result<Option<Vec<Result<State, Superseded>>>, Fault> {
+    let mut seen = HashSet::new();
+    let first = settlements.iter().map(|settlement| seen.insert(settlement.fence)).collect::<Vec<_>>();
+    let chosen = settlements.iter().zip(&first).filter(|(_, first)| **first).map(|(settlement, _)| settlement);
+    let (chosen, mut ended) = (chosen.collect::<Vec<_>>(), HashMap::new());
+    if !succeed(tx, &chosen, &mut ended).await? {
+        return Ok(None);
+    }
+    let outcome = |(settlement, first): (&Settlement, &bool)| {
+        ended.get(&settlement.fence).filter(|_| *first).copied().ok_or(Superseded)
+    };
+    Ok(Some(settlements.iter().zip(&first).map(outcome).collect()))
+}
+
 pub(super) async fn settle(
     tx: &mut Tx<'_>,
     settlements: &[Settlement],
 ) -> Result<Vec<Result<State, Superseded>>, Fault> {
+    // The entries of keys are held before any job is.
+    let keys = unique::keys_of(settlements.iter().flat_map(|settlement| &settlement.follow_ups));
+    unique::hold(tx, &keys).await?;
     // Of several for one run, the first is its end.
     let mut seen = HashSet::new();
     let first = settlements.iter().map(|settlement| seen.insert(settlement.fence)).collect::<Vec<_>>();
@@ -81,17 +107,26 @@ pub(super) async fn settle(
             .collect::<Vec<_>>()
     };
     let mut ended = HashMap::new();
-    succeed(tx, &chosen(true), &mut ended).await?;
-    end_others(tx, &chosen(false), &mut ended).await?;
+    let mut others = chosen(false);
+    if !succeed(tx, &chosen(true), &mut ended).await? {
+        others.extend(chosen(true));
+    }
+    end_others(tx, &others, &mut ended).await?;
+    unique::let_go(tx, &keys).await?;
     let outcome = |(settlement, first): (&Settlement, &bool)| {
         ended.get(&settlement.fence).filter(|_| *first).copied().ok_or(Superseded)
     };
     Ok(settlements.iter().zip(&first).map(outcome).collect())
 }
 
-async fn succeed(tx: &mut Tx<'_>, settlements: &[&Settlement], ended: &mut HashMap<Fence, State>) -> Result<(), Fault> {
+/// Gives whether they were ended: not where one of them needs more than the one statement.
+async fn succeed(
+    tx: &mut Tx<'_>,
+    settlements: &[&Settlement],
+    ended: &mut HashMap<Fence, State>,
+) -> Result<bool, Fault> {
     if settlements.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     let mut sorted = settlements.to_vec();
     // Always in the same order, so that no two steps wait for each other.
@@ -118,13 +153,13 @@ async fn succeed(tx: &mut Tx<'_>, settlements: &[&Settlement], ended: &mut HashM
         .bind(column!(|settlement| signed(settlement.usage.sent_bytes)))
         .bind(column!(|settlement| signed(settlement.usage.received_bytes)));
     for row in tx.all(query).await? {
-        let job = JobId(row.try_get::<Uuid, _>(0)?);
+        let Some(job) = row.try_get::<Option<Uuid>, _>(0)?.map(JobId) else { return Ok(false) };
         let server = ServerId(row.try_get::<Uuid, _>(2)?);
         ended.insert(Fence { job, run: count(row.try_get(1)?), server }, State::Succeeded);
         tx.told.ends.push(job);
         record::trim_history(tx, row.try_get(3)?, row.try_get(4)?).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
 async fn end_others(
@@ -151,8 +186,7 @@ async fn end_others(
     record::save(tx, &changes).await?;
     let incoming =
         follow_ups.iter().flat_map(|(by, jobs)| jobs.iter().map(move |job| Incoming { job, by })).collect::<Vec<_>>();
-    enqueue::enqueue(tx, &incoming).await?;
-    Ok(())
+    conditioned::store_leniently(tx, incoming).await
 }
 
 async fn end(tx: &mut Tx<'_>, job: Job, settlement: &Settlement) -> Result<Change, Fault> {

@@ -10,11 +10,15 @@ use windlass_api::{
 };
 
 use super::{
+    conditions,
     enqueue::HANDLER_MISSING,
     fault::Fault,
+    flow::PARENTS,
+    record::traits,
     tx::Tx,
     words::{self, Word, count, unsigned},
 };
+use crate::Start;
 
 /// Jobs by their numbers, with what stands beside them.
 const SUMMARIES: &str = "
@@ -23,7 +27,9 @@ SELECT j.id, j.seq, j.handler, j.queue, coalesce(l.mode, e.mode), j.priority, co
     j.created_at, coalesce(l.at, e.at), coalesce(l.started_at, e.started_at), s.id, v.digest, coalesce(l.ask, e.ask),
     p.percent, p.note, p.at, h.failure, h.n, h.fuel, h.peak_memory, h.wall_us, h.log_bytes, h.sent_bytes,
     h.received_bytes, coalesce(l.ended_line, e.ended_line), coalesce(l.losses, e.losses),
-    (SELECT module || '/' || name FROM @handlers WHERE n = j.handler), (SELECT name FROM @queues WHERE n = j.queue)
+    (SELECT module || '/' || name FROM @handlers WHERE n = j.handler), (SELECT name FROM @queues WHERE n = j.queue),
+    l.expires_at, CASE WHEN l.held IS NOT NULL THEN (SELECT thing FROM @limited WHERE n = l.held) END,
+    coalesce(l.traits, e.traits)
 FROM unnest($1::bigint[]) AS wanted (seq)
 CROSS JOIN LATERAL (SELECT * FROM @jobs WHERE seq = wanted.seq LIMIT 1) j
 LEFT JOIN LATERAL (SELECT * FROM @live WHERE state + 0 IN (0, 1, 2, 3) AND seq = wanted.seq LIMIT 1) l ON true
@@ -40,6 +46,8 @@ LEFT JOIN LATERAL (
 struct Shown {
     seq: i64,
     losses: u32,
+    expires_at: Option<Timestamp>,
+    has_conditions: bool,
     summary: JobSummary,
 }
 
@@ -107,12 +115,20 @@ fn read_summary(row: &PgRow, id: JobId) -> Result<Shown, Fault> {
         server: row.try_get::<Option<Uuid>, _>(15)?.map(ServerId),
         version: row.try_get::<Option<&[u8]>, _>(16)?.map(words::digest).transpose()?,
         cancel_requested: row.try_get::<Option<i16>, _>(17)?.is_some(),
-        held_by: None,
+        // A line that is lost says nothing; the job goes on with the next promotion.
+        held_by: row.try_get::<Option<&str>, _>(34)?.and_then(|thing| thing.parse().ok()),
         progress,
         usage: row.try_get::<Option<i64>, _>(29)?.map(|_| usage(row, 23)).transpose()?,
         failure: failure.map_err(|error| Fault::damaged("its failure", error))?,
     };
-    Ok(Shown { seq: row.try_get(1)?, losses: number(30)?, summary })
+    let traits = row.try_get::<Option<i16>, _>(35)?.unwrap_or(0);
+    Ok(Shown {
+        seq: row.try_get(1)?,
+        losses: number(30)?,
+        expires_at: instant(33)?,
+        has_conditions: traits & traits::CONDITIONS != 0,
+        summary,
+    })
 }
 
 /// Reads a usage from six columns; 0 where a trimmed history has none.
@@ -148,6 +164,10 @@ pub(super) struct Whole {
     pub(super) seq: i64,
     pub(super) losses: u32,
     pub(super) detail: JobDetail,
+    /// The parents that it waits for, how it starts once it does not, and whether it is the holder of its key.
+    pub(super) waits_for: Vec<JobId>,
+    pub(super) start: Option<Start>,
+    pub(super) holds_key: bool,
 }
 
 /// Jobs by their numbers, with all that is known of them, in the order of the numbers.
@@ -168,8 +188,10 @@ pub(super) async fn details(tx: &mut Tx<'_>, seqs: &[i64]) -> Result<Vec<Whole>,
     }
     let mut shown = shown(tx, seqs).await?;
     shown.sort_by_key(|shown| shown.seq);
+    let conditioned = shown.iter().filter(|shown| shown.has_conditions).map(|shown| shown.seq).collect::<Vec<_>>();
+    let mut conditions = conditions::known(tx, &conditioned).await?;
     let mut details = Vec::with_capacity(shown.len());
-    for Shown { seq, losses, summary } in shown {
+    for Shown { seq, losses, expires_at, summary, .. } in shown {
         let id = summary.id;
         let damaged = |why: &dyn std::fmt::Display| Fault::damaged(format_args!("job {id}"), why);
         let row = wide.get(&seq).ok_or_else(|| damaged(&"its payload is not there"))?;
@@ -179,21 +201,31 @@ pub(super) async fn details(tx: &mut Tx<'_>, seqs: &[i64]) -> Result<Vec<Whole>,
         let at = summary.run_at.or(summary.finished_at).unwrap_or(summary.created_at);
         let lines = histories.remove(&seq).unwrap_or_default();
         let born = State::from_number(row.try_get(1)?)?;
+        let known = conditions.remove(&seq).unwrap_or_default();
+        let waits = summary.state == State::Awaiting && summary.reason.as_deref() == Some(PARENTS);
+        let born_reason = known.born_reason.or_else(|| (born == State::Awaiting).then(|| HANDLER_MISSING.to_owned()));
         let detail = JobDetail {
             payload: serde_json::from_str(row.try_get(6)?).map_err(|error| damaged(&error))?,
             headers: headers.map_err(|error| damaged(&error))?.unwrap_or_default(),
             retry: retry.map_err(|error| damaged(&error))?.unwrap_or_default(),
             timeout_ms: row.try_get::<Option<i64>, _>(3)?.map(unsigned),
             result: result.map_err(|error| damaged(&error))?,
-            after: None,
-            unique: None,
-            expires_at: None,
-            limit_key: None,
+            after: known.after,
+            unique: known.unique,
+            expires_at,
+            limit_key: known.limit_key,
             removed_at: tx.retention.expires_at(summary.state, at),
-            history: history(&summary, born, row.try_get(2)?, lines)?,
+            history: history(&summary, (born, born_reason), row.try_get(2)?, lines)?,
             job: summary,
         };
-        details.push(Whole { seq, losses, detail });
+        details.push(Whole {
+            seq,
+            losses,
+            detail,
+            waits_for: known.waits_for,
+            start: known.start.filter(|_| waits),
+            holds_key: known.holds_key,
+        });
     }
     Ok(details)
 }
@@ -216,12 +248,13 @@ async fn histories(tx: &mut Tx<'_>, seqs: &[i64]) -> Result<HashMap<i64, Vec<PgR
 
 /// The life of a job. Three kinds of lines are not kept as such: the first one and the beginning of the run that goes
 /// on stand in the job itself, and a run that has ended is one record for its beginning and its end.
-fn history(job: &JobSummary, born: State, made_by: String, rows: Vec<PgRow>) -> Result<Vec<HistoryLine>, Fault> {
-    let mut lines = vec![HistoryLine {
-        from: None,
-        reason: (born == State::Awaiting).then(|| HANDLER_MISSING.to_owned()),
-        ..line(born, job.created_at, made_by)
-    }];
+fn history(
+    job: &JobSummary,
+    (born, reason): (State, Option<String>),
+    made_by: String,
+    rows: Vec<PgRow>,
+) -> Result<Vec<HistoryLine>, Fault> {
+    let mut lines = vec![HistoryLine { from: None, reason, ..line(born, job.created_at, made_by) }];
     for row in rows {
         recorded(&row, job.id, &mut lines)?;
     }

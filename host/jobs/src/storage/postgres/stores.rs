@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Instant,
 };
 
@@ -10,33 +10,36 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 use tokio::{sync::oneshot, task::JoinHandle};
 use windlass_api::{
-    CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobSummary, Json,
-    LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RecurringName, Relations, RequeueRequest, ServerId,
-    ServerView, SlotUse, State, VersionView,
+    AuditEntry, CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId,
+    JobSummary, Json, LimitRule, LimitTarget, LimitView, LogLine, ModuleName, ModuleView, Page, QueueName, QueueView,
+    RecurringName, Relations, RequeueRequest, ServerId, ServerView, SlotUse, State, VersionView,
 };
 
 use super::{
-    claim, commands,
+    audit,
+    claim::{self, Catch},
+    claims::UnderWay,
+    commands,
     core::{Core, step},
-    damage,
-    enqueue::Incoming,
-    export, findings, guest, import,
+    damage, expiry, export, findings, flow, guest, import,
     intake::{self, FEW, Request},
-    listen, modules, notes,
+    limited, limits, listen, modules, notes,
     options::Role,
     promote, prune, queues, salvage, schedule, search, servers, settle, show,
     tx::Kind,
-    unready::{refuse_conditions, unready},
     words::Ask,
 };
 use crate::{
     Claimed, Fence, NewJob, Settlement,
     storage::{
-        ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, Migration, ModuleStore, NewServer,
-        NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore, Signal,
-        Storage, StorageError, Superseded, Transfer, Wake,
+        AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore, Migration,
+        ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore,
+        ServerStore, Signal, Storage, StorageError, Superseded, Transfer, Wake,
     },
 };
+
+/// How often a claim that met nothing but jobs whose time is over looks further.
+const EXPIRIES: usize = 4;
 
 /// A storage in a PostgreSQL database, shared by any number of processes.
 #[derive(Debug)]
@@ -116,6 +119,36 @@ impl PostgresStorage {
         Ok(Some(caught.claimed))
     }
 
+    /// Takes jobs: in one statement where there are no limits.
+    async fn catch(&self, request: &ClaimRequest) -> Result<Catch, StorageError> {
+        let under_way = self.core.claims.begin(request.server);
+        let mut caught = self.catch_once(request, &under_way).await;
+        if matches!(caught, Err(StorageError::Damaged(_))) && damage::set_heads_aside(&self.core, request).await? {
+            caught = self.catch_once(request, &under_way).await;
+        }
+        let mut caught = caught?;
+        self.set_aside(std::mem::take(&mut caught.damaged)).await;
+        under_way.is_over();
+        Ok(caught)
+    }
+
+    async fn catch_once(&self, request: &ClaimRequest, under_way: &UnderWay<'_>) -> Result<Catch, StorageError> {
+        let core = &self.core;
+        // Mostly there are limits where there were some the last time.
+        if !core.has_limits.load(Ordering::Relaxed) {
+            let caught = work!(self, Single, |tx| claim::claim(tx, request, under_way))?;
+            if !caught.is_limited {
+                return Ok(caught);
+            }
+            core.has_limits.store(true, Ordering::Relaxed);
+        }
+        if let Some(caught) = work!(self, Several, |tx| limited::claim(tx, request, under_way))? {
+            return Ok(caught);
+        }
+        core.has_limits.store(false, Ordering::Relaxed);
+        work!(self, Single, |tx| claim::claim(tx, request, under_way))
+    }
+
     /// Sets aside what a claim has met that cannot be read. Where that fails the claim stands all the same, since its other
     /// jobs would be lost, and the next one tries again.
     async fn set_aside(&self, damaged: Vec<(Fence, String)>) {
@@ -169,15 +202,13 @@ impl Storage for PostgresStorage {
 #[async_trait]
 impl JobStore for PostgresStorage {
     async fn enqueue(&self, jobs: Vec<NewJob>, by: &str) -> Result<Vec<Enqueued>, StorageError> {
-        refuse_conditions(&jobs)?;
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
         if jobs.len() > FEW {
-            let incoming = jobs.iter().map(|job| Incoming { job, by }).collect::<Vec<_>>();
-            let enqueued = intake::store_incoming(&self.core, &incoming).await?;
-            self.core.fold_at_times(enqueued.len());
-            return Ok(enqueued);
+            let mut answers = intake::store_calls(&self.core, &[(&jobs, by)]).await?;
+            self.core.fold_at_times(jobs.len());
+            return answers.pop().unwrap_or_else(|| Ok(Vec::new()));
         }
         let closed = || StorageError::Unavailable("the storage is closed".to_owned());
         let (reply, answered) = oneshot::channel();
@@ -192,14 +223,19 @@ impl JobStore for PostgresStorage {
         if let Some(claimed) = self.take_up(request).await? {
             return Ok(claimed);
         }
-        let under_way = self.core.claims.begin(request.server);
-        let mut caught: Result<_, StorageError> = work!(self, Single, |tx| claim::claim(tx, request, &under_way));
-        if matches!(caught, Err(StorageError::Damaged(_))) && damage::set_heads_aside(&self.core, request).await? {
-            caught = work!(self, Single, |tx| claim::claim(tx, request, &under_way));
+        let mut caught = self.catch(request).await?;
+        for _ in 0..EXPIRIES {
+            if !caught.has_expired {
+                break;
+            }
+            let _: usize = work!(self, Several, |tx| expiry::expire(tx, expiry::AT_ONCE))?;
+            if !caught.claimed.is_empty() {
+                // Their slots are for the next claim.
+                caught.is_cut = true;
+                break;
+            }
+            caught = self.catch(request).await?;
         }
-        let caught = caught?;
-        self.set_aside(caught.damaged).await;
-        under_way.is_over();
         if caught.is_cut {
             self.core.hub.signal(Signal::Work);
             return Ok(caught.claimed);
@@ -212,8 +248,10 @@ impl JobStore for PostgresStorage {
     }
 
     async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Result<State, Superseded>>, StorageError> {
-        if settle::is_plain(&settlements) {
-            return work!(self, UrgentSingle, |tx| settle::settle(tx, &settlements));
+        if settle::is_plain(&settlements)
+            && let Some(settled) = work!(self, UrgentSingle, |tx| settle::settle_plainly(tx, &settlements))?
+        {
+            return Ok(settled);
         }
         work!(self, UrgentSeveral, |tx| settle::settle(tx, &settlements))
     }
@@ -264,11 +302,11 @@ impl JobStore for PostgresStorage {
 
     async fn relations(
         &self,
-        _job: JobId,
-        _cursor: Option<&str>,
-        _limit: usize,
+        job: JobId,
+        cursor: Option<&str>,
+        limit: usize,
     ) -> Result<Option<Relations>, StorageError> {
-        Err(unready())
+        work!(self, Look, |tx| flow::relations(tx, job, cursor, limit))
     }
 
     async fn jobs(
@@ -378,6 +416,35 @@ impl QueueStore for PostgresStorage {
 
     async fn counters(&self, query: &CounterQuery) -> Result<Vec<CounterRow>, StorageError> {
         work!(self, Single, |tx| queues::counters(tx, query))
+    }
+}
+
+#[async_trait]
+impl LimitStore for PostgresStorage {
+    async fn limits(&self) -> Result<Vec<LimitView>, StorageError> {
+        work!(self, Look, |tx| limits::limits(tx))
+    }
+
+    async fn put_limit(&self, target: &LimitTarget, rule: LimitRule) -> Result<(), StorageError> {
+        work!(self, Several, |tx| limits::put(tx, target, rule))
+    }
+
+    async fn remove_limit(&self, target: &LimitTarget) -> Result<bool, StorageError> {
+        work!(self, Several, |tx| limits::remove(tx, target))
+    }
+}
+
+#[async_trait]
+impl AuditStore for PostgresStorage {
+    async fn record_audit(&self, entries: Vec<AuditEntry>) -> Result<(), StorageError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        work!(self, Single, |tx| audit::record(tx, &entries))
+    }
+
+    async fn audit(&self, cursor: Option<&str>, limit: usize) -> Result<Page<AuditEntry>, StorageError> {
+        work!(self, Single, |tx| audit::page(tx, cursor, limit))
     }
 }
 

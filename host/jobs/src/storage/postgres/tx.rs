@@ -96,6 +96,9 @@ pub(super) struct Tx<'a> {
     /// Numbers of names that this step has found out. They are forgotten with it: see `schema/1.sql`.
     pub(super) own_queues: HashMap<QueueName, i32>,
     pub(super) own_handlers: HashMap<HandlerPath, i32>,
+    /// How many children of jobs that ended this step may still move, and how many jobs that limits held.
+    pub(super) children_left: usize,
+    pub(super) held_left: usize,
 }
 
 impl Tx<'_> {

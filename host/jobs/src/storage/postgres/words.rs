@@ -1,6 +1,8 @@
 //! How words are kept: as small numbers in the order in which they are declared.
 
-use windlass_api::{Digest, Grain, LogLevel, Mode, State};
+use std::collections::BTreeSet;
+
+use windlass_api::{ContinueOn, Digest, Grain, LogLevel, Mode, OnConflict, State};
 
 use super::fault::Fault;
 
@@ -38,6 +40,25 @@ impl Word for LogLevel {
 impl Word for Grain {
     const WHAT: &'static str = "a counter's span";
     const VALUES: &'static [Self] = Self::ALL;
+}
+
+impl Word for ContinueOn {
+    const WHAT: &'static str = "how a job's parents must have ended";
+    const VALUES: &'static [Self] = Self::ALL;
+}
+
+impl Word for OnConflict {
+    const WHAT: &'static str = "what becomes of a job that conflicts";
+    const VALUES: &'static [Self] = Self::ALL;
+}
+
+/// States as bits, by their numbers.
+pub(super) fn bits_of(states: &BTreeSet<State>) -> i16 {
+    states.iter().fold(0, |bits, state| bits | 1 << state.number())
+}
+
+pub(super) fn states_of(bits: i16) -> BTreeSet<State> {
+    State::ALL.iter().copied().filter(|state| bits & 1 << state.number() != 0).collect()
 }
 
 /// What somebody asked to be done with a job that is being run.
@@ -95,5 +116,12 @@ mod tests {
         let states = State::ALL.iter().map(|state| state.number()).collect::<Vec<_>>();
         assert_eq!(states, [0, 1, 2, 3, 4, 5, 6]);
         assert_eq!((Mode::Sync.number(), Grain::Hour.number()), (0, 1));
+        assert_eq!((ContinueOn::Finished.number(), OnConflict::Replace.number()), (2, 2));
+    }
+
+    #[test]
+    fn states_are_bits_and_back() {
+        let some = BTreeSet::from([State::Scheduled, State::Enqueued, State::Deleted]);
+        assert_eq!((bits_of(&some), states_of(bits_of(&some))), (0b100_0101, some));
     }
 }

@@ -10,11 +10,12 @@ use super::{
     answer::{self, List},
     bytes::{cut, state_number},
     fault::damaged,
+    record::id,
     script,
 };
 use crate::{
     Fence,
-    storage::{Commanded, Promoted, Signal, StorageError},
+    storage::{Commanded, MAX_AUDIT_ENTRIES, Promoted, Signal, StorageError},
 };
 
 /// No step moves more jobs whose instant has come, nor removes more: others get their turn in between.
@@ -44,7 +45,7 @@ impl RedisStorage {
                 Commanded::Requested(fence)
             }
             "done" => {
-                self.hub.tell_ends([job]);
+                self.tell_changes(&mut answer)?;
                 Commanded::Done(state)
             }
             _ => Commanded::Refused(state),
@@ -68,11 +69,23 @@ impl RedisStorage {
             return Ok(Commanded::NotFound);
         }
         let (what, state) = (answer.text()?, state(answer.number()?)?);
-        if what == "done" {
+        Ok(match what.as_str() {
+            "done" => {
+                self.hub.tell(Signal::Work);
+                Commanded::Done(state)
+            }
+            "conflict" => Commanded::Conflict(id(&answer.bytes()?)?),
+            _ => Commanded::Refused(state),
+        })
+    }
+
+    /// Tells what a script changed besides: whether there may be work, and the jobs that ended.
+    fn tell_changes(&self, answer: &mut List) -> Result<(), StorageError> {
+        if answer.number::<i64>()? == 1 {
             self.hub.tell(Signal::Work);
-            return Ok(Commanded::Done(state));
         }
-        Ok(Commanded::Refused(state))
+        self.hub.tell_ends(answer::ids(&answer.bytes()?)?);
+        Ok(())
     }
 
     pub(super) async fn move_due(&self, limit: usize) -> Result<Promoted, StorageError> {
@@ -83,9 +96,7 @@ impl RedisStorage {
         for job in answer::ids(&answer.bytes()?)? {
             tracing::error!(%job, "a job is passed over, because its record is damaged");
         }
-        if moved > 0 {
-            self.hub.tell(Signal::Work);
-        }
+        self.tell_changes(&mut answer)?;
         let moved = usize::try_from(moved).unwrap_or(0);
         if !answer.is_empty() {
             let (path, activation) = (answer.text()?, answer.text()?);
@@ -110,11 +121,13 @@ impl RedisStorage {
             // From the end of the span on.
             call.arg(grain.kept_ms() + grain.span_ms());
         }
+        call.arg(ms(kept.audit)).arg(MAX_AUDIT_ENTRIES);
         let mut answer = List::of(self.run(call).await?)?;
         let (removed, more) = (answer.number::<i64>()?, answer.number::<i64>()? == 1);
         for job in answer::ids(&answer.bytes()?)? {
             tracing::error!(%job, "the record of a removed job was damaged");
         }
+        self.tell_changes(&mut answer)?;
         let removed = usize::try_from(removed).unwrap_or(0);
         // Where the step was cut short, there may be more.
         Ok(if more || (removed == asked && asked < limit) { limit } else { removed })

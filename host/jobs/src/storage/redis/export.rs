@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use windlass_api::{Grain, JobFilter, JobId, Json, Page, Timestamp};
+use windlass_api::{Digest, Grain, JobFilter, JobId, Json, Page, State, Timestamp};
 
 use super::{
     RedisStorage, answer,
     fault::damaged,
+    history::PARENTS,
     list::{Cursor, Search},
     notes::line_bytes,
     queues::grain_letter,
     record::id,
 };
-use crate::storage::{
-    CounterRecord, ExportPart, JobRecord, QueueRecord, Record as Exported, StorageError, VersionRecord,
+use crate::{
+    Start,
+    storage::{
+        CounterRecord, ExportPart, JobRecord, LimitRecord, QueueRecord, Record as Exported, StorageError, VersionRecord,
+    },
 };
 
 /// No page holds more records.
@@ -28,10 +32,14 @@ enum Place {
     Versions(usize),
     /// The queues after this one.
     Queues(String),
+    /// The limits from this one on, in the order of their targets.
+    Limits(usize),
     /// The entries after this one.
     Recurring(Option<String>),
     /// The spans of this length from this instant on, without so many rows of the first one.
     Counters(Grain, i64, usize),
+    /// The entries after this number.
+    Audit(u64),
     Jobs(Option<Cursor>),
 }
 
@@ -50,9 +58,11 @@ impl Place {
         match kind {
             "versions" => Some(Self::Versions(rest.parse().ok()?)),
             "queues" => Some(Self::Queues(rest.to_owned())),
+            "limits" => Some(Self::Limits(rest.parse().ok()?)),
             "recurring" => Some(Self::Recurring((!rest.is_empty()).then(|| rest.to_owned()))),
             "minutes" => counters(Grain::Minute),
             "hours" => counters(Grain::Hour),
+            "audit" => Some(Self::Audit(rest.parse().ok()?)),
             "jobs" if rest.is_empty() => Some(Self::Jobs(None)),
             "jobs" => Some(Self::Jobs(Some(Cursor::parse(rest).ok()?))),
             _ => None,
@@ -63,9 +73,11 @@ impl Place {
         match self {
             Self::Versions(at) => format!("versions:{at}"),
             Self::Queues(after) => format!("queues:{after}"),
+            Self::Limits(at) => format!("limits:{at}"),
             Self::Recurring(after) => format!("recurring:{}", after.as_deref().unwrap_or_default()),
             Self::Counters(Grain::Minute, from, without) => format!("minutes:{from}+{without}"),
             Self::Counters(Grain::Hour, from, without) => format!("hours:{from}+{without}"),
+            Self::Audit(after) => format!("audit:{after}"),
             Self::Jobs(cursor) => format!("jobs:{}", cursor.as_ref().map(Cursor::shown).unwrap_or_default()),
         }
     }
@@ -125,6 +137,8 @@ impl RedisStorage {
             place = match place {
                 Some(Place::Versions(from)) => Some(self.export_versions(from, &mut part).await?),
                 Some(Place::Queues(after)) => Some(self.export_queues(&after, &mut part).await?),
+                Some(Place::Limits(from)) => Some(self.export_limits(from, &mut part).await?),
+                Some(Place::Audit(after)) => Some(self.export_audit(after, &mut part).await?),
                 Some(Place::Recurring(after)) => {
                     Some(self.export_recurring(after.unwrap_or_default(), &mut part).await?)
                 }
@@ -188,7 +202,37 @@ impl RedisStorage {
             }
             last = queue;
         }
+        Ok(Place::Limits(0))
+    }
+
+    async fn export_limits(&self, from: usize, part: &mut Filling) -> Result<Place, StorageError> {
+        let limits = self.all_limits().await;
+        for (at, limit) in part.add(limits, "the limits")?.unwrap_or_default().into_iter().enumerate().skip(from) {
+            if part.is_full() {
+                return Ok(Place::Limits(at));
+            }
+            // What is wrong with one is said with its target.
+            if let Some(limit) = part.add(limit, "")? {
+                part.push(Exported::Limit(LimitRecord { target: limit.target, rule: limit.rule }), 0);
+            }
+        }
         Ok(Place::Recurring(None))
+    }
+
+    async fn export_audit(&self, mut after: u64, part: &mut Filling) -> Result<Place, StorageError> {
+        while !part.is_full() {
+            let entries = self.audit_after(after, part.room()).await;
+            let Some(entries) = part.add(entries, "the audit log")?.filter(|entries| !entries.is_empty()) else {
+                return Ok(Place::Jobs(None));
+            };
+            for (number, entry) in entries {
+                if let Some(entry) = part.add(entry, "")? {
+                    part.push(Exported::Audit(entry), 0);
+                }
+                after = number;
+            }
+        }
+        Ok(Place::Audit(after))
     }
 
     async fn export_recurring(&self, mut after: String, part: &mut Filling) -> Result<Place, StorageError> {
@@ -216,7 +260,7 @@ impl RedisStorage {
     ) -> Result<Place, StorageError> {
         let next_kind = match grain {
             Grain::Minute => Place::Counters(Grain::Hour, i64::MIN, 0),
-            Grain::Hour => Place::Jobs(None),
+            Grain::Hour => Place::Audit(0),
         };
         let mut command = redis::cmd("ZRANGEBYSCORE");
         let least = if from == i64::MIN { "-inf".to_owned() } else { from.to_string() };
@@ -293,19 +337,30 @@ impl RedisStorage {
     }
 
     async fn export_job(&self, job: JobId) -> Result<Option<(i64, JobRecord)>, StorageError> {
-        let Some(whole) = self.whole(job).await? else { return Ok(None) };
+        let Some(mut whole) = self.whole(job).await? else { return Ok(None) };
+        // It takes its place in its own line where it comes to.
+        whole.detail.job.held_by = None;
+        let holds_key = match &whole.record.more.unique {
+            Some(rule) => self.holder(rule.key).await? == Some(job),
+            None => false,
+        };
+        let waits = whole.record.state == State::Awaiting && whole.record.reason.as_deref() == Some(PARENTS);
+        let (waits_for, start) = whole.edges.map_or((Vec::new(), None), |edges| {
+            let unmet = edges.parents.iter().filter(|(_, met)| !met).map(|(parent, _)| *parent).collect();
+            (unmet, Some(edges.start).filter(|start| waits && *start != Start::Now))
+        });
         let checkpoints = self.all_checkpoints(job).await?.into_iter().collect::<BTreeMap<String, Json>>();
         let logs = self.whole_log(job).await?;
-        let record = JobRecord {
-            detail: whole.detail,
-            losses: whole.record.losses,
-            checkpoints,
-            logs,
-            waits_for: Vec::new(),
-            start: None,
-            holds_key: false,
-        };
+        let (detail, losses) = (whole.detail, whole.record.losses);
+        let record = JobRecord { detail, losses, checkpoints, logs, waits_for, start, holds_key };
         Ok(Some((whole.record.seq, record)))
+    }
+
+    /// The job that was stored last with this key.
+    async fn holder(&self, key: Digest) -> Result<Option<JobId>, StorageError> {
+        let mut command = redis::cmd("HGET");
+        command.arg(format!("{}unique", self.prefix)).arg(&key.0);
+        answer::optional(self.link.ask(&command).await?)?.map(|holder| id(&holder)).transpose()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-use crate::storage::StorageError;
+use crate::storage::{MAX_LIMITS, StorageError};
 
 /// The word that a server's error begins with.
 pub(super) fn code(error: &RedisError) -> &str {
@@ -43,6 +43,7 @@ pub(super) fn storage_error(error: &RedisError, name: &str) -> StorageError {
         "DAMAGED" => return StorageError::Damaged(detail(error).to_owned()),
         "WRONGKEY" => return StorageError::Damaged(format!("the key {}", detail(error))),
         "WRONGTYPE" => return StorageError::Damaged("a key holds another kind of value than it should".to_owned()),
+        "TOOMANY" => return too_many_limits(),
         "INCOMPLETE" => return unavailable(&format!("{} did not all stay there: try again", detail(error))),
         "OOM" => return unavailable("its memory is full: raise `maxmemory`, or let jobs finish and expire"),
         "MISCONF" => return unavailable("it cannot write to its disk and takes no changes: see its own log"),
@@ -68,6 +69,13 @@ pub(super) fn storage_error(error: &RedisError, name: &str) -> StorageError {
         ErrorKind::Server(_) | ErrorKind::Extension => unavailable(&format!("{} {}", code(error), detail(error))),
         _ => unavailable(&error.to_string()),
     }
+}
+
+/// What is said where there would be more limits than there may be.
+pub(super) fn too_many_limits() -> StorageError {
+    StorageError::TooLarge(format!(
+        "there are {MAX_LIMITS} limits already, and no more are kept: remove one, or limit keys by what they begin with"
+    ))
 }
 
 /// What does not pass by itself, so that it is said to whoever gave the address.

@@ -16,6 +16,10 @@ const MAX_LINES: usize = 1000;
 /// Why a job waits for its handler.
 pub(super) const HANDLER_MISSING: &str = "handler-missing";
 
+/// Why it waits for the jobs that it continues, and why it is deleted where one of them cannot end as it should.
+pub(super) const PARENTS: &str = "parents";
+const PARENT_GONE: &str = "parent-gone";
+
 /// One line as it is kept.
 pub(super) struct Kept {
     pub(super) from: State,
@@ -137,7 +141,7 @@ impl Kept {
 /// The whole life of a job.
 pub(super) fn show(record: &Record, made_by: String, kept: Vec<Kept>) -> Vec<HistoryLine> {
     let mut lines = vec![HistoryLine {
-        reason: (record.born == State::Awaiting).then(|| HANDLER_MISSING.to_owned()),
+        reason: born_reason(record).map(str::to_owned),
         ..line(record.born, record.created_at, made_by)
     }];
     let trimmed = kept.len().saturating_sub(MAX_LINES);
@@ -153,6 +157,15 @@ pub(super) fn show(record: &Record, made_by: String, kept: Vec<Kept>) -> Vec<His
         });
     }
     lines
+}
+
+fn born_reason(record: &Record) -> Option<&'static str> {
+    match record.born {
+        State::Awaiting if record.more.waited => Some(PARENTS),
+        State::Awaiting => Some(HANDLER_MISSING),
+        State::Deleted => Some(PARENT_GONE),
+        _ => None,
+    }
 }
 
 fn line(to: State, at: Timestamp, by: String) -> HistoryLine {

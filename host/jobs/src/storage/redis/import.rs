@@ -1,21 +1,27 @@
 //! Taking records that come from another storage.
 
 use redis::Cmd;
-use windlass_api::{HandlerPath, HistoryLine, Json, ServerId, State, Timestamp, Usage};
+use windlass_api::{After, ContinueOn, HandlerPath, HistoryLine, Json, ServerId, State, Timestamp, Usage};
 
 use super::{
     RedisStorage,
     answer::List,
+    audit,
     bytes::{cut, mode_number},
+    conditions::Edges,
     fault::damaged,
-    history::{Kept, Run},
+    history::{Kept, PARENTS, Run},
+    limits::rule_numbers,
     modules::handlers_json,
     notes::{encode_line, encode_progress, line_bytes},
     queues::{grain_letter, numbers},
-    record::{Record, encode_wide},
+    record::{More, Record, encode_wide},
     recurring, script,
 };
-use crate::storage::{CounterRecord, JobRecord, Record as Exported, Signal, StorageError};
+use crate::{
+    Start,
+    storage::{CounterRecord, JobRecord, MAX_LIMITS, Record as Exported, Signal, StorageError},
+};
 
 impl RedisStorage {
     pub(super) async fn import_records(&self, records: &[Exported]) -> Result<usize, StorageError> {
@@ -61,7 +67,6 @@ fn put_record(command: &mut Cmd, record: &Exported, now: Timestamp) -> Result<()
                 command.arg(format!("{}/{}", version.module, spec.name)).arg(mode_number(spec.mode));
             }
         }
-        Exported::Limit(_) | Exported::Audit(_) => return Err(super::unready::unready()),
         Exported::Queue(queue) => {
             command.arg("Q").arg(queue.name.as_str()).arg(u8::from(queue.paused));
         }
@@ -77,6 +82,16 @@ fn put_record(command: &mut Cmd, record: &Exported, now: Timestamp) -> Result<()
                 command.arg(what).arg(count.min(1 << 62));
             }
         }
+        Exported::Limit(limit) => {
+            command.arg("L").arg(limit.target.to_string());
+            for number in rule_numbers(&limit.rule) {
+                command.arg(number);
+            }
+            command.arg(MAX_LIMITS);
+        }
+        Exported::Audit(entry) => {
+            command.arg("A").arg(entry.at.0).arg(audit::encode(entry)?);
+        }
         Exported::Job(job) => put_job_record(command, job, now)?,
     }
     Ok(())
@@ -87,7 +102,10 @@ fn put_job_record(command: &mut Cmd, exported: &JobRecord, now: Timestamp) -> Re
     let job = &detail.job;
     let first = detail.history.first();
     let by = first.map_or("import", |line| line.by.as_str());
-    let wide = encode_wide(&job.tags, &detail.payload, (cut(by), &detail.headers, &detail.retry, detail.timeout_ms))?;
+    let parents = detail.after.as_ref().map_or(&[][..], |after| &after.jobs);
+    let about = (cut(by), &detail.headers, &detail.retry, detail.timeout_ms);
+    let wide = encode_wide(&job.tags, &detail.payload, about, parents)?;
+    let edges = edges(exported);
     let mut kept = kept_lines(&detail.history);
     let mut record = Record {
         state: job.state,
@@ -118,6 +136,14 @@ fn put_job_record(command: &mut Cmd, exported: &JobRecord, now: Timestamp) -> Re
         path: HandlerPath { module: job.module.clone(), handler: job.handler.clone() },
         reason: job.reason.clone(),
         asked_by: String::new(),
+        more: More {
+            parents: edges.is_some(),
+            waited: first.is_some_and(|line| line.reason.as_deref() == Some(PARENTS)),
+            expires_at: detail.expires_at,
+            limit_key: detail.limit_key.clone(),
+            unique: detail.unique.clone(),
+            ..More::default()
+        },
     };
     if job.state == State::Processing {
         kept.push(come_back(&mut record, job.server, now));
@@ -144,6 +170,8 @@ fn put_job_record(command: &mut Cmd, exported: &JobRecord, now: Timestamp) -> Re
         .arg(u8::from(detail.result.is_some()))
         .arg(detail.result.as_ref().map_or("", Json::as_str))
         .arg(progress.unwrap_or_default())
+        .arg(edges.map(|edges| edges.encode()).unwrap_or_default())
+        .arg(u8::from(exported.holds_key))
         .arg(exported.checkpoints.len());
     for (key, value) in &exported.checkpoints {
         command.arg(key).arg(value.as_str());
@@ -153,6 +181,16 @@ fn put_job_record(command: &mut Cmd, exported: &JobRecord, now: Timestamp) -> Re
         command.arg(encode_line(line));
     }
     Ok(())
+}
+
+/// What a job continues. One that says that it waits for parents and names none waits for nothing.
+fn edges(exported: &JobRecord) -> Option<Edges> {
+    let job = &exported.detail.job;
+    let waits = job.state == State::Awaiting && job.reason.as_deref() == Some(PARENTS);
+    let none = After { jobs: Vec::new(), on: ContinueOn::default() };
+    let after = exported.detail.after.as_ref().or_else(|| waits.then_some(&none))?;
+    let parents = after.jobs.iter().map(|parent| (*parent, !exported.waits_for.contains(parent))).collect();
+    Some(Edges { on: after.on, start: exported.start.unwrap_or(Start::Now), parents })
 }
 
 /// Brings a job back to its line whose server is not here; where its cancel was asked for, it is deleted.

@@ -5,21 +5,22 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use redis::Cmd;
+use redis::{Cmd, Value};
 use windlass_api::{Enqueued, JobId, ServerId, State};
 
 use super::{
     RedisStorage,
     answer::{self, List},
-    bytes::{cut, mode_number},
+    bytes::{Reader, cut, mode_number},
+    conditions::{put_conditions, start_numbers},
     fault::damaged,
     history::usage_bytes,
     record::{Record, Wide, encode_wide, id},
     script,
 };
 use crate::{
-    Claimed, NewJob, Next, Settlement, Start,
-    storage::{ClaimRequest, Signal, StorageError, Superseded},
+    Claimed, NewJob, Next, Settlement,
+    storage::{ClaimRequest, Refusal, Signal, StorageError, Superseded},
 };
 
 /// Jobs that are stored by one call at most, so that others get their turn in between. More are stored by several calls,
@@ -28,17 +29,14 @@ const MAX_BATCH: usize = 10_000;
 
 /// Appends a new job to a command, as `births.lua` says.
 pub(super) fn put_job(command: &mut Cmd, job: &NewJob, by: &str) -> Result<(), StorageError> {
-    let (start, when) = match job.start {
-        Start::Now => (0, 0),
-        Start::After(delay_ms) => (1, i64::try_from(delay_ms).unwrap_or(i64::MAX).min(1 << 50)),
-        Start::At(at) => (2, at.0),
-        Start::WithHandler => (3, 0),
-    };
+    let (start, when) = start_numbers(job.start);
     let mut head = vec![mode_number(job.mode), job.priority.min(9), start];
     head.extend(job.max_attempts.max(1).to_be_bytes());
     head.extend(when.to_be_bytes());
+    put_conditions(&mut head, &job.conditions);
+    let parents = job.conditions.after.as_ref().map_or(&[][..], |after| &after.jobs);
     let path = format!("{}/{}", job.module, job.handler);
-    let wide = encode_wide(&job.tags, &job.payload, (cut(by), &job.headers, &job.retry, job.timeout_ms))?;
+    let wide = encode_wide(&job.tags, &job.payload, (cut(by), &job.headers, &job.retry, job.timeout_ms), parents)?;
     command.arg(job.id.0.as_bytes()).arg(head).arg(job.queue.as_str()).arg(path).arg(wide);
     Ok(())
 }
@@ -113,12 +111,22 @@ impl RedisStorage {
         for job in jobs {
             put_job(&mut call.command, job, by)?;
         }
-        let letters = answer::bytes(self.run(call).await?)?;
-        if letters.contains(&b'n') {
+        let letters = match self.run(call).await? {
+            refused @ Value::Array(_) => return Err(refused_by(List::of(refused)?)?),
+            letters => answer::bytes(letters)?,
+        };
+        let (mut letters, mut enqueued) = (Reader(&letters), Vec::with_capacity(jobs.len()));
+        for job in jobs {
+            let unreadable = |why| damaged("an answer", why);
+            let letter = letters.u8().map_err(unreadable)?;
+            let (existing, replaced) = (letter != b'n', letter == b'r');
+            let id = if matches!(letter, b'x' | b'r') { id(letters.take(16).map_err(unreadable)?)? } else { job.id };
+            enqueued.push(Enqueued { id, existing, replaced });
+        }
+        if enqueued.iter().any(|job| !job.existing || job.replaced) {
             self.hub.tell(Signal::Work);
         }
-        let told = |(job, letter): (&NewJob, &u8)| Enqueued { id: job.id, existing: *letter == b'e', replaced: false };
-        Ok(jobs.iter().zip(&letters).map(told).collect())
+        Ok(enqueued)
     }
 
     pub(super) async fn hand_over(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError> {
@@ -137,6 +145,7 @@ impl RedisStorage {
         let broken = answer.bytes()?;
         let left = answer.bytes()?;
         let is_cut = answer.number::<i64>()? == 1;
+        self.hub.tell_ends(answer::ids(&answer.bytes()?)?);
         let handed = !answer.is_empty();
         let (mut unreadable, mut claimed) = (Vec::new(), Vec::new());
         while !answer.is_empty() {
@@ -188,7 +197,9 @@ impl RedisStorage {
         for settlement in settlements {
             put_settlement(&mut call.command, settlement)?;
         }
-        let letters = answer::bytes(self.run(call).await?)?;
+        let mut answer = List::of(self.run(call).await?)?;
+        let (letters, work) = (answer.bytes()?, answer.number::<i64>()? == 1);
+        let ended = answer::ids(&answer.bytes()?)?;
         let mut states = Vec::with_capacity(settlements.len());
         for (settlement, letter) in settlements.iter().zip(&letters) {
             let job = settlement.fence.job;
@@ -201,13 +212,10 @@ impl RedisStorage {
                 letter => State::ALL.get(usize::from(letter.wrapping_sub(b'0'))).copied().ok_or(Superseded),
             });
         }
-        let work = states.iter().any(|state| matches!(state, Ok(State::Enqueued | State::Scheduled)));
-        if work || settlements.iter().any(|settlement| !settlement.follow_ups.is_empty()) {
+        if work {
             self.hub.tell(Signal::Work);
         }
-        let ended = settlements.iter().zip(&states);
-        let ended = ended.filter(|(_, state)| state.is_ok_and(State::is_final));
-        self.hub.tell_ends(ended.map(|(settlement, _)| settlement.fence.job));
+        self.hub.tell_ends(ended);
         Ok(states)
     }
 }
@@ -229,8 +237,16 @@ fn read_claimed(job: JobId, record: &[u8], wide: &[u8], server: ServerId) -> Res
         retry: wide.about.retry.unwrap_or_default(),
         timeout_ms: wide.about.timeout_ms,
         created_at: record.created_at,
-        parents: Vec::new(),
+        parents: wide.about.parents,
     })
+}
+
+/// Why a call was refused.
+fn refused_by(mut answer: List) -> Result<StorageError, StorageError> {
+    let (position, what, job) = (answer.number::<i64>()?, answer.text()?, id(&answer.bytes()?)?);
+    let refusal =
+        if what == "conflict" { Refusal::Conflict { holder: job } } else { Refusal::UnknownParent { parent: job } };
+    Ok(StorageError::Refused { position: usize::try_from(position).unwrap_or(0), refusal })
 }
 
 /// Appends the end of a run to a command, as `settle.lua` says.

@@ -16,7 +16,8 @@ use super::{
     bytes::state_number,
     queues::Tally,
     record::id,
-    script, show,
+    script::{self, Call},
+    show,
 };
 use crate::storage::{MAX_COUNTED, SCAN_BUDGET_MS, StorageError};
 
@@ -58,6 +59,11 @@ impl Cursor {
 
     pub(super) fn shown(&self) -> String {
         format!("{}_{}", self.seq, self.id)
+    }
+
+    /// Appends it to a call: the number, then the id.
+    pub(super) fn put<'a>(&self, call: &'a mut Call) -> &'a mut Call {
+        call.arg(&self.seq).arg(self.id.0.as_bytes())
     }
 
     /// Whether a job of this number was passed before it was reached.
@@ -202,13 +208,17 @@ impl RedisStorage {
         let looks = if filter.text.is_some() { LOOKS_AT_TEXT } else { LOOKS };
         let looks = looks.min(FETCHED / search.indexes.len().max(1)).max(20);
         // Where every job that is looked at passes, no more need be looked at than are wanted.
-        let looks = if answers_alone(filter) && filter.text.is_none() { looks.min(wanted.max(20)) } else { looks };
+        let looks = if answers_alone(filter) && filter.text.is_none() && filter.reason.is_none() {
+            looks.min(wanted.max(20))
+        } else {
+            looks
+        };
         let bound = |bound: Option<i64>, none: &str| bound.map_or_else(|| none.to_owned(), |at| at.to_string());
         let number = |at: Option<Timestamp>| at.map(|at| at.0.to_string()).unwrap_or_default();
         let mut call = self.call(&script::LIST);
         call.arg(if search.newest_first { "new" } else { "old" });
         match &search.cursor {
-            Some(cursor) => call.arg(&cursor.seq).arg(cursor.id.0.as_bytes()),
+            Some(cursor) => cursor.put(&mut call),
             None => call.arg("").arg(""),
         };
         call.arg(bound(search.bounds.least, "-inf"))
@@ -223,7 +233,8 @@ impl RedisStorage {
             .arg(number(filter.created_from))
             .arg(number(filter.created_before))
             .arg(filter.tag.as_deref().unwrap_or_default())
-            .arg(filter.text.as_deref().unwrap_or_default());
+            .arg(filter.text.as_deref().unwrap_or_default())
+            .arg(filter.reason.as_deref().unwrap_or_default());
         for index in &search.indexes {
             call.arg(index);
         }
@@ -307,13 +318,13 @@ impl RedisStorage {
     pub(super) async fn filtered_count(&self, filter: &JobFilter) -> Result<FilteredCount, StorageError> {
         let until = Instant::now() + Duration::from_millis(SCAN_BUDGET_MS);
         let by_time = filter.created_from.is_some() || filter.created_before.is_some();
-        if filter.tag.is_none() && filter.text.is_none() && !by_time {
+        if filter.tag.is_none() && filter.text.is_none() && filter.reason.is_none() && !by_time {
             let tallies = self.tally().await?;
             let jobs = tallies.iter().filter(|tally| passes(filter, tally)).map(|tally| tally.jobs).sum();
             return Ok(capped(jobs));
         }
         let Some(indexes) = self.indexes(filter).await? else { return Ok(FilteredCount { count: 0, more: false }) };
-        if filter.text.is_none() && answers_alone(filter) {
+        if filter.text.is_none() && filter.reason.is_none() && answers_alone(filter) {
             let ahead = self.ahead().await?;
             if ahead < PER_MS || !by_time {
                 return self.count_indexes(&indexes, filter, ahead).await.map(capped);

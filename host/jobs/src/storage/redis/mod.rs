@@ -6,13 +6,16 @@
 //! becomes of a job after a run is not known here: that is [`decide`](crate::decide)'s.
 //!
 //! ```text
-//!   stores ──▶ jobs, notes, commands, servers, modules, queues, recurring, list, show, export, import, findings
+//!   stores ──▶ jobs, notes, commands, relations, servers, modules, queues, limits, recurring, list, show, audit, export,
+//!                │ import, findings
 //!                 └──▶ script (the call) ──▶ link (the connection)          listen ──▶ hub (who waits)
 //! ```
 
 mod answer;
+mod audit;
 mod bytes;
 mod commands;
+mod conditions;
 mod export;
 mod fault;
 mod findings;
@@ -20,6 +23,7 @@ mod history;
 mod hub;
 mod import;
 mod jobs;
+mod limits;
 mod link;
 mod list;
 mod listen;
@@ -30,11 +34,11 @@ mod options;
 mod queues;
 mod record;
 mod recurring;
+mod relations;
 mod script;
 mod servers;
 mod show;
 mod stores;
-mod unready;
 
 mod url;
 

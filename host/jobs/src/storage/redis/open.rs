@@ -19,9 +19,10 @@ use super::{
 };
 use crate::storage::{Migration, StorageError};
 
-/// The version of what is stored. A host reads and writes this one, and refuses a newer one. Version 1 is the first, so
-/// there is none to be upgraded from yet.
-const FORMAT: u32 = 1;
+/// The version of what is stored. A host reads and writes this one, and refuses a newer one. Version 2 has added what
+/// continuations, unique jobs, expiry, limits and the audit log need; what version 1 stored stays as it is, so an upgrade
+/// only writes the number.
+const FORMAT: u32 = 2;
 
 /// How long to wait until listening has begun; where it takes longer, it begins later.
 const LISTENS: Duration = Duration::from_secs(2);
@@ -96,6 +97,12 @@ impl RedisStorage {
         };
         match stored.parse::<u32>() {
             Ok(FORMAT) => Ok(Some(FORMAT)),
+            Ok(older @ 1..FORMAT) if prepare => Ok(Some(older)),
+            Ok(older @ 1..FORMAT) => Err(StorageError::Unusable(format!(
+                "the namespace {} of {name} has format version {older}, and this windlass needs version {FORMAT}: start a \
+                 host on it, or run `windlass storage migrate`",
+                self.namespace()
+            ))),
             Ok(newer) if newer > FORMAT => Err(StorageError::Unusable(format!(
                 "the namespace {} of {name} has format version {newer}, and this windlass knows versions up to \
                  {FORMAT}: use a newer windlass",

@@ -3,16 +3,23 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use windlass_api::{Digest, HandlerPath, JobId, Json, Mode, QueueName, RetryPolicy, ServerId, State, Timestamp};
+use windlass_api::{
+    Digest, HandlerPath, JobId, Json, LimitKey, LimitTarget, Mode, QueueName, RetryPolicy, ServerId, State, Timestamp,
+    UniqueRule,
+};
 
 use super::{
     bytes::{NONE, Reader, Why, cut, mode_number, put_text, state_number, uuid},
+    conditions::{RULE_BYTES, read_rule, rule_bytes},
     fault::damaged,
 };
 use crate::storage::StorageError;
 
 /// The version of a record's layout.
 const LAYOUT: u8 = 1;
+
+/// The same where more stands behind it: what only some jobs have.
+const LAYOUT_WITH_MORE: u8 = 2;
 
 /// What is known of a job and changes in its life. `scripts/common.lua` knows the layout too.
 #[derive(Clone, Debug)]
@@ -46,6 +53,61 @@ pub(super) struct Record {
     pub(super) path: HandlerPath,
     pub(super) reason: Option<String>,
     pub(super) asked_by: String,
+    pub(super) more: More,
+}
+
+/// What only some jobs have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct More {
+    /// Whether others continue it.
+    pub(super) children: bool,
+    /// Whether it continues others.
+    pub(super) parents: bool,
+    /// Whether it was made to wait for them.
+    pub(super) waited: bool,
+    /// In the line of which limit it waits: 0 in none, 1 its queue's, 2 its handler's, 3 its key's.
+    pub(super) held: u8,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) limit_key: Option<LimitKey>,
+    pub(super) unique: Option<UniqueRule>,
+}
+
+impl More {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Why> {
+        let (flags, held) = (reader.u8()?, reader.u8()?);
+        let expires_at = Some(reader.i64()?).filter(|at| *at != NONE).map(Timestamp);
+        let key = reader.short_text()?;
+        let limit_key = (!key.is_empty()).then(|| key.parse::<LimitKey>()).transpose();
+        let unique = match usize::from(reader.u8()?) {
+            0 => None,
+            RULE_BYTES => Some(read_rule(reader.take(RULE_BYTES)?)?),
+            other => return Err(format!("its rule has {other} bytes")),
+        };
+        if flags > 7 || held > 3 {
+            return Err("a field is out of its range".to_owned());
+        }
+        Ok(Self {
+            children: flags & 1 != 0,
+            parents: flags & 2 != 0,
+            waited: flags & 4 != 0,
+            held,
+            expires_at,
+            limit_key: limit_key.map_err(|error| error.to_string())?,
+            unique,
+        })
+    }
+
+    fn put(&self, to: &mut Vec<u8>) {
+        let flags = u8::from(self.children) | u8::from(self.parents) << 1 | u8::from(self.waited) << 2;
+        to.extend([flags, self.held]);
+        to.extend(self.expires_at.map_or(NONE, |at| at.0).to_be_bytes());
+        let unique = self.unique.as_ref().map(rule_bytes).unwrap_or_default();
+        let key = self.limit_key.as_ref().map_or("", LimitKey::as_str);
+        for short in [key.as_bytes(), &unique] {
+            to.push(u8::try_from(short.len()).unwrap_or(u8::MAX));
+            to.extend(short);
+        }
+    }
 }
 
 impl Record {
@@ -56,7 +118,7 @@ impl Record {
     fn decode(bytes: &[u8]) -> Result<Self, Why> {
         let mut reader = Reader(bytes);
         let layout = reader.u8()?;
-        if layout != LAYOUT {
+        if layout != LAYOUT && layout != LAYOUT_WITH_MORE {
             return Err(format!("it has version {layout}"));
         }
         let (state, mode, priority, ask, born) =
@@ -72,6 +134,7 @@ impl Record {
         let path = reader.short_text()?.parse::<HandlerPath>().map_err(|error| error.to_string())?;
         let reason = Some(reader.long_text()?).filter(|reason| !reason.is_empty()).map(str::to_owned);
         let asked_by = reader.long_text()?.to_owned();
+        let more = if layout == LAYOUT { More::default() } else { More::read(&mut reader)? };
         if priority > 9 || ask > 2 || !reader.rest().is_empty() {
             return Err("a field is out of its range".to_owned());
         }
@@ -99,12 +162,25 @@ impl Record {
             path,
             reason,
             asked_by,
+            more,
         })
+    }
+
+    /// The limit that it waits for.
+    pub(super) fn held_by(&self) -> Option<LimitTarget> {
+        match self.more.held {
+            1 => Some(LimitTarget::Queue(self.queue.clone())),
+            2 => Some(LimitTarget::Handler(self.path.clone())),
+            3 => self.more.limit_key.clone().map(LimitTarget::Key),
+            _ => None,
+        }
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut to = Vec::with_capacity(192);
-        to.extend([LAYOUT, state_number(self.state), mode_number(self.mode), self.priority, self.ask]);
+        let has_more = self.more != More::default();
+        let layout = if has_more { LAYOUT_WITH_MORE } else { LAYOUT };
+        to.extend([layout, state_number(self.state), mode_number(self.mode), self.priority, self.ask]);
         to.push(state_number(self.born));
         for number in [self.attempt, self.max_attempts, self.run, self.losses, self.lines, self.ended, self.log_bytes] {
             to.extend(number.to_be_bytes());
@@ -122,6 +198,9 @@ impl Record {
         }
         put_text(&mut to, self.reason.as_deref().unwrap_or_default());
         put_text(&mut to, &self.asked_by);
+        if has_more {
+            self.more.put(&mut to);
+        }
         to
     }
 }
@@ -146,6 +225,9 @@ pub(super) struct About {
     pub(super) retry: Option<RetryPolicy>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) timeout_ms: Option<u64>,
+    /// The jobs that it continues: whoever is handed the job need not look elsewhere for them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(super) parents: Vec<JobId>,
 }
 
 #[derive(Serialize)]
@@ -157,6 +239,8 @@ struct AboutRef<'a> {
     retry: Option<&'a RetryPolicy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout_ms: Option<u64>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    parents: &'a [JobId],
 }
 
 /// The wide part of a job, as it is kept.
@@ -164,9 +248,10 @@ pub(super) fn encode_wide(
     tags: &[String],
     payload: &Json,
     (by, headers, retry, timeout_ms): (&str, &BTreeMap<String, String>, &RetryPolicy, Option<u64>),
+    parents: &[JobId],
 ) -> Result<Vec<u8>, StorageError> {
     let retry = (*retry != RetryPolicy::default()).then_some(retry);
-    let about = serde_json::to_vec(&AboutRef { by, headers, retry, timeout_ms })
+    let about = serde_json::to_vec(&AboutRef { by, headers, retry, timeout_ms, parents })
         .map_err(|error| damaged("a new job", error))?;
     let mut to = Vec::with_capacity(payload.as_str().len() + about.len() + 64);
     // One tag counts once, and no more than two bytes can say.

@@ -7,6 +7,7 @@ use super::{
     RedisStorage,
     answer::{self, List},
     bytes::Reader,
+    conditions::Edges,
     fault::damaged,
     history::{self, Kept},
     notes::decode_progress,
@@ -46,7 +47,7 @@ pub(super) fn summary(
         server: record.server,
         version: record.version,
         cancel_requested: record.ask != 0,
-        held_by: None,
+        held_by: record.held_by(),
         progress: decode_progress(progress, record.run)
             .map_err(|why| damaged(format_args!("job {id}"), format_args!("its progress: {why}")))?,
         usage: ended.map(|run| run.map_or_else(Usage::default, |run| run.usage)),
@@ -74,12 +75,13 @@ pub(super) fn read_listed(id: JobId, fields: &mut List) -> Result<(Record, JobSu
 pub(super) struct Whole {
     pub(super) record: Record,
     pub(super) detail: JobDetail,
+    pub(super) edges: Option<Edges>,
 }
 
 impl RedisStorage {
     pub(super) async fn whole(&self, id: JobId) -> Result<Option<Whole>, StorageError> {
         let mut command = cmd("MGET");
-        for kind in ['j', 'p', 'h', 'r', 'w'] {
+        for kind in ['j', 'p', 'h', 'r', 'w', 'a'] {
             command.arg(self.key(kind, id));
         }
         let mut parts = List::of(self.link.ask(&command).await?)?;
@@ -107,12 +109,15 @@ impl RedisStorage {
         let kept = read_history(id, &parts.bytes()?)?;
         let result = answer::optional(parts.next()?)?.map(|result| stored_json(id, &result)).transpose()?;
         let job = summary(id, &record, wide.tags, &kept, &parts.bytes()?)?;
+        let edges = parts.bytes()?;
+        let edges = record.more.parents.then(|| Edges::read(&edges)).transpose();
+        let edges = edges.map_err(|why| damaged(format_args!("job {id}"), format_args!("what it continues: {why}")))?;
         let detail = JobDetail {
             result,
-            after: None,
-            unique: None,
-            expires_at: None,
-            limit_key: None,
+            after: edges.as_ref().map(Edges::after),
+            unique: record.more.unique.clone(),
+            expires_at: record.more.expires_at,
+            limit_key: record.more.limit_key.clone(),
             removed_at: self.retention.expires_at(record.state, record.at),
             job,
             payload: wide.payload,
@@ -121,7 +126,7 @@ impl RedisStorage {
             timeout_ms: wide.about.timeout_ms,
             history: history::show(&record, wide.about.by, kept),
         };
-        Ok(Some(Whole { record, detail }))
+        Ok(Some(Whole { record, detail, edges }))
     }
 }
 

@@ -18,7 +18,6 @@ use super::{
     jobs::Claims,
     link::Link,
     script::{Call, Script},
-    unready::{refuse_conditions, unready},
 };
 use crate::{
     Claimed, Clock, Fence, NewJob, Settlement,
@@ -96,7 +95,6 @@ impl Storage for RedisStorage {
 #[async_trait]
 impl JobStore for RedisStorage {
     async fn enqueue(&self, jobs: Vec<NewJob>, by: &str) -> Result<Vec<Enqueued>, StorageError> {
-        refuse_conditions(&jobs)?;
         self.store(&jobs, by).await
     }
 
@@ -151,11 +149,11 @@ impl JobStore for RedisStorage {
 
     async fn relations(
         &self,
-        _job: JobId,
-        _cursor: Option<&str>,
-        _limit: usize,
+        job: JobId,
+        cursor: Option<&str>,
+        limit: usize,
     ) -> Result<Option<Relations>, StorageError> {
-        Err(unready())
+        self.relatives(job, cursor, limit).await
     }
 
     async fn jobs(

@@ -1,21 +1,28 @@
 //! Handing jobs over to a server.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::{
+    collections::{BinaryHeap, HashMap},
+    rc::Rc,
+};
 
 use rusqlite::OptionalExtension;
 use windlass_api::{Mode, QueueName, State};
 
 use super::{
+    conditions,
     damage::{Suspect, set_aside, unless_damaged},
+    expiry,
     fault::Fault,
+    lines,
     payload::Wide,
     record::Job,
+    rules::Rules,
     tx::Tx,
     words::Word,
 };
 use crate::{
     Claimed,
-    storage::{ClaimRequest, Signal},
+    storage::{ClaimRequest, PARKED_PER_CLAIM, Signal},
 };
 
 /// What stands in a line: priority, since when, number. Ordered as it is taken.
@@ -41,27 +48,116 @@ pub(super) fn claim(
     if !super::servers::is_alive(tx.db, server)? {
         return Ok(Vec::new());
     }
-    let mut versions = HashMap::new();
-    let mut claimed = Vec::new();
+    let rules = tx.rules()?;
+    let mut claim = Claim { server, request, rules, versions: HashMap::new(), claimed: Vec::new(), passed_over: 0 };
     for (mode, free) in [(Mode::Sync, request.sync_free), (Mode::Async, request.async_free)] {
-        let free = usize::try_from(free).unwrap_or(usize::MAX);
-        for seq in choose(tx, mode, &request.queues, free)? {
-            let mut step = |tx: &mut Tx<'_>| hand_over(tx, seq, server, request, &mut versions, suspect);
-            let handed_over = match care {
-                Care::None => Some(step(tx)?),
-                Care::EachJob => suspect.watch_beside(seq, tx, |tx| unless_damaged(tx, seq, &mut step))?,
-            };
-            match handed_over {
-                Some(job) => claimed.push(job),
-                None => {
-                    set_aside(tx, seq, State::Enqueued)?;
-                    // The slot stays free for the one behind it.
+        claim.fill(tx, mode, usize::try_from(free).unwrap_or(usize::MAX), care, suspect)?;
+    }
+    Ok(claim.claimed)
+}
+
+/// A claim on its way.
+struct Claim<'a> {
+    server: i64,
+    request: &'a ClaimRequest,
+    rules: Rc<Rules>,
+    /// The active version for each handler.
+    versions: HashMap<i64, Option<i64>>,
+    claimed: Vec<Claimed>,
+    /// How many jobs left their line without being handed over.
+    passed_over: usize,
+}
+
+impl Claim<'_> {
+    /// Hands over jobs of a mode for so many slots. What has expired, or waits at a limit from now on, leaves its slot to the ones
+    /// behind it.
+    fn fill(&mut self, tx: &mut Tx<'_>, mode: Mode, free: usize, care: Care, suspect: &Suspect) -> Result<(), Fault> {
+        let mut free = free;
+        loop {
+            let chosen = choose(tx, mode, &self.request.queues, free)?;
+            let (all, passed_before) = (chosen.len() < free, self.passed_over);
+            for seq in chosen {
+                if self.passed_over >= PARKED_PER_CLAIM {
                     tx.signal(Signal::Work);
+                    return Ok(());
                 }
+                let mut step = |tx: &mut Tx<'_>| self.look_at(tx, seq, suspect);
+                let looked_at = match care {
+                    Care::None => Some(step(tx)?),
+                    Care::EachJob => suspect.watch_beside(seq, tx, |tx| unless_damaged(tx, seq, &mut step))?,
+                };
+                match looked_at {
+                    Some(Some(job)) => {
+                        self.claimed.push(job);
+                        free -= 1;
+                    }
+                    Some(None) => self.passed_over += 1,
+                    None => {
+                        set_aside(tx, seq, State::Enqueued)?;
+                        // The slot stays free for the one behind it.
+                        tx.signal(Signal::Work);
+                    }
+                }
+            }
+            if all || free == 0 || self.passed_over == passed_before {
+                return Ok(());
             }
         }
     }
-    Ok(claimed)
+
+    /// Hands a job over, unless it has expired or a limit is full.
+    fn look_at(&mut self, tx: &mut Tx<'_>, seq: i64, suspect: &Suspect) -> Result<Option<Claimed>, Fault> {
+        let job = suspect.watch(seq, || Job::by_seq(tx.db, seq))?;
+        job.expect(State::Enqueued)?;
+        if expiry::has_expired(tx, &job) {
+            expiry::expire(tx, job)?;
+            return Ok(None);
+        }
+        if !self.rules.is_empty() {
+            let rules = Rc::clone(&self.rules);
+            if let Some(line) = lines::full(tx, &rules, &job)? {
+                lines::park(tx, job, line)?;
+                return Ok(None);
+            }
+            lines::count_start(tx, &rules, &job)?;
+        }
+        self.hand_over(tx, job, suspect).map(Some)
+    }
+
+    fn hand_over(&mut self, tx: &mut Tx<'_>, mut job: Job, suspect: &Suspect) -> Result<Claimed, Fault> {
+        let wide = suspect.watch(job.seq, || Wide::read(tx.db, &job))?;
+        let parents = suspect.watch(job.seq, || conditions::parents(tx.db, &job))?;
+        let before = job.place();
+        job.become_now(tx, State::Processing, None);
+        job.run = job.run.saturating_add(1);
+        job.attempt = job.attempt.saturating_add(1);
+        job.server = Some(self.server);
+        job.started_at = Some(tx.now);
+        if job.version.is_none() {
+            job.version = match self.versions.get(&job.handler) {
+                Some(version) => *version,
+                None => *self.versions.entry(job.handler).or_insert(active_version(tx, job.handler)?),
+            };
+        }
+        job.save(tx, &before)?;
+        let path = tx.handler_path(job.handler)?;
+        Ok(Claimed {
+            fence: job.fence(self.request.server),
+            module: path.module,
+            handler: path.handler,
+            mode: job.mode,
+            queue: tx.queue_name(job.queue)?,
+            version: job.version.map(|n| tx.digest(n)).transpose()?,
+            payload: wide.payload,
+            headers: wide.headers,
+            attempt: job.attempt,
+            max_attempts: job.max_attempts,
+            retry: wide.retry,
+            timeout_ms: wide.timeout_ms,
+            created_at: job.created_at,
+            parents,
+        })
+    }
 }
 
 /// The numbers of the jobs to be handed over, in order.
@@ -129,49 +225,6 @@ fn next_queue(tx: &Tx<'_>, mode: Mode, after: i64) -> Result<Option<i64>, Fault>
     let mut query =
         tx.db.prepare_cached("SELECT queue FROM waiting WHERE line = ?1 AND queue > ?2 ORDER BY queue LIMIT 1")?;
     Ok(query.query_row((mode.number(), after), |row| row.get(0)).optional()?)
-}
-
-fn hand_over(
-    tx: &mut Tx<'_>,
-    seq: i64,
-    server: i64,
-    request: &ClaimRequest,
-    versions: &mut HashMap<i64, Option<i64>>,
-    suspect: &Suspect,
-) -> Result<Claimed, Fault> {
-    let mut job = suspect.watch(seq, || Job::by_seq(tx.db, seq))?;
-    job.expect(State::Enqueued)?;
-    let wide = suspect.watch(seq, || Wide::read(tx.db, &job))?;
-    let before = job.place();
-    job.become_now(tx, State::Processing, None);
-    job.run = job.run.saturating_add(1);
-    job.attempt = job.attempt.saturating_add(1);
-    job.server = Some(server);
-    job.started_at = Some(tx.now);
-    if job.version.is_none() {
-        job.version = match versions.get(&job.handler) {
-            Some(version) => *version,
-            None => *versions.entry(job.handler).or_insert(active_version(tx, job.handler)?),
-        };
-    }
-    job.save(tx, before)?;
-    let path = tx.handler_path(job.handler)?;
-    Ok(Claimed {
-        fence: job.fence(request.server),
-        module: path.module,
-        handler: path.handler,
-        mode: job.mode,
-        queue: tx.queue_name(job.queue)?,
-        version: job.version.map(|n| tx.digest(n)).transpose()?,
-        payload: wide.payload,
-        headers: wide.headers,
-        attempt: job.attempt,
-        max_attempts: job.max_attempts,
-        retry: wide.retry,
-        timeout_ms: wide.timeout_ms,
-        created_at: job.created_at,
-        parents: Vec::new(),
-    })
 }
 
 fn active_version(tx: &Tx<'_>, handler: i64) -> Result<Option<i64>, Fault> {

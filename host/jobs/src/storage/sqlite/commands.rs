@@ -5,10 +5,11 @@ use windlass_api::{JobId, RequeueRequest, ServerId, State};
 
 use super::{
     fault::Fault,
-    modules,
-    record::{COLUMN_COUNT, Job, columns},
+    flow, modules,
+    record::{COLUMN_COUNT, Job, columns, ties},
     settle::delete_reason,
     tx::Tx,
+    unique,
     words::{self, Ask, Word},
 };
 use crate::{
@@ -32,7 +33,7 @@ fn remove(tx: &mut Tx<'_>, id: JobId, by: &str, ask: Ask) -> Result<Commanded, F
         (State::Processing, _) => {
             job.ask = Some(ask);
             job.asked_by = Some(by.to_owned());
-            job.save(tx, before)?;
+            job.save(tx, &before)?;
             let fence = job.fence(running_server(tx, &job)?);
             tx.signal(Signal::Cancel(fence));
             Ok(Commanded::Requested(fence))
@@ -41,7 +42,7 @@ fn remove(tx: &mut Tx<'_>, id: JobId, by: &str, ask: Ask) -> Result<Commanded, F
         _ => {
             job.become_now(tx, State::Deleted, Some(delete_reason(ask).as_str().into()));
             job.record_step(tx, from, by)?;
-            job.save(tx, before)?;
+            job.save(tx, &before)?;
             Ok(Commanded::Done(State::Deleted))
         }
     }
@@ -62,6 +63,10 @@ pub(super) fn requeue(tx: &mut Tx<'_>, id: JobId, how: RequeueRequest, by: &str)
     if unexpected || matches!(from, State::Enqueued | State::Processing) {
         return Ok(Commanded::Refused(from));
     }
+    if let Some(holder) = unique::in_the_way(tx, &job)? {
+        return Ok(Commanded::Conflict(holder));
+    }
+    unique::hold_again(tx, &job)?;
     let before = job.place();
     (job.attempt, job.losses) = (0, 0);
     (job.ask, job.asked_by) = (None, None);
@@ -83,9 +88,13 @@ pub(super) fn requeue(tx: &mut Tx<'_>, id: JobId, how: RequeueRequest, by: &str)
         let path = tx.handler_path(job.handler)?;
         job.mode = modules::active_mode(tx, &path)?.unwrap_or(job.mode);
     }
+    if job.is_tied(ties::CONTINUES) {
+        flow::wait_no_longer(tx, &mut job)?;
+    }
+    job.expires_at = None;
     job.become_ready(tx, Some("requeued".into()));
     job.record_step(tx, from, by)?;
-    job.save(tx, before)?;
+    job.save(tx, &before)?;
     Ok(Commanded::Done(State::Enqueued))
 }
 

@@ -10,13 +10,16 @@ use windlass_api::{JobId, State};
 
 use super::{
     fault::Fault,
+    lines,
+    record::ties,
+    ripples,
     tx::Tx,
     words::{self, Word},
 };
 use crate::storage::{Signal, StorageError};
 
 /// Takes a job out of every line, wherever it stands there.
-pub(super) const LINES: [&str; 2] = ["DELETE FROM waiting WHERE seq = ?1", "DELETE FROM scheduled WHERE seq = ?1"];
+const LINES: [&str; 2] = ["DELETE FROM waiting WHERE seq = ?1", "DELETE FROM scheduled WHERE seq = ?1"];
 
 /// Who ends a job whose record is damaged.
 const BY: &str = "storage";
@@ -92,6 +95,8 @@ impl Extent {
 /// Takes a suspect out of its line, in a transaction of its own. It may have left since it was met.
 pub(super) fn set_suspect_aside(tx: &mut Tx<'_>, seq: i64, met_in: State, extent: Extent) -> Result<(), Fault> {
     if matches!(extent, Extent::Line) {
+        // Its parents would lead to it again and again.
+        tx.db.prepare_cached("DELETE FROM edges WHERE child = ?1")?.execute([seq])?;
         return leave_lines(tx, seq);
     }
     let mut query = tx.db.prepare_cached("SELECT 1 FROM jobs WHERE seq = ?1 AND state = ?2")?;
@@ -126,12 +131,34 @@ pub(super) fn set_aside(tx: &mut Tx<'_>, seq: i64, counted: State) -> Result<(),
     set_aside_to(tx, seq, counted, Extent::Whole)
 }
 
-/// Its place in the lines may be what is damaged, so it is looked for by its number alone.
-fn leave_lines(tx: &Tx<'_>, seq: i64) -> Result<(), Fault> {
+/// The same for a job that was found by something else than its state.
+pub(super) fn set_aside_anywhere(tx: &mut Tx<'_>, seq: i64) -> Result<(), Fault> {
+    let state =
+        tx.db.prepare_cached("SELECT state FROM jobs WHERE seq = ?1")?.query_row([seq], |row| row.get(0)).optional()?;
+    let Some(state) = state else { return Ok(()) };
+    set_aside(tx, seq, State::from_number(state).unwrap_or(State::Enqueued))
+}
+
+/// Takes a job out of all lines. Its place there may be what is damaged, so it is looked for by its number alone.
+pub(super) fn leave_lines(tx: &Tx<'_>, seq: i64) -> Result<(), Fault> {
     for line in LINES {
         tx.db.prepare_cached(line)?.execute([seq])?;
     }
-    Ok(())
+    lines::leave_all(tx, seq)
+}
+
+/// Keeps that the children of a job are to be told how it ended, as far as its record says that it has any.
+pub(super) fn begin_ripple_of(tx: &mut Tx<'_>, seq: i64, outcome: State) -> Result<(), Fault> {
+    let tied = tx
+        .db
+        .prepare_cached("SELECT id, ties FROM jobs WHERE seq = ?1")?
+        .query_row([seq], |row| Ok((row.get::<_, Vec<u8>>(0).ok(), row.get::<_, i64>(1)?)))
+        .optional()?;
+    let Some((Some(id), ties)) = tied else { return Ok(()) };
+    match words::uuid(&id) {
+        Ok(id) if ties & ties::HAS_CHILDREN != 0 => ripples::begin(tx, JobId(id), outcome),
+        _ => Ok(()),
+    }
 }
 
 fn set_aside_to(tx: &mut Tx<'_>, seq: i64, counted: State, extent: Extent) -> Result<(), Fault> {
@@ -140,12 +167,13 @@ fn set_aside_to(tx: &mut Tx<'_>, seq: i64, counted: State, extent: Extent) -> Re
     let place = tx
         .db
         .prepare_cached(
-            "UPDATE jobs SET state = ?2, at = ?3, reason = 'damaged', mode = min(max(mode, 0), 1), ask = NULL
-             WHERE seq = ?1 RETURNING queue, handler",
+            "UPDATE jobs SET state = ?2, at = ?3, reason = 'damaged', mode = min(max(mode, 0), 1), ask = NULL,
+             expires_at = NULL, held = NULL, ties = ties & 7 WHERE seq = ?1 RETURNING queue, handler, limit_key",
         )?
-        .query_row((seq, State::Failed.number(), tx.now.0), |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row((seq, State::Failed.number(), tx.now.0), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
-    let Some((queue, handler)) = place else { return Ok(()) };
+    let Some((queue, handler, limit_key)) = place else { return Ok(()) };
+    let limit_key: Option<String> = limit_key;
     if matches!(extent, Extent::Whole) {
         record_damage(tx, seq, counted)?;
     }
@@ -153,7 +181,11 @@ fn set_aside_to(tx: &mut Tx<'_>, seq: i64, counted: State, extent: Extent) -> Re
     tx.count(queue, handler, counted, -1);
     tx.count(queue, handler, State::Failed, 1);
     tx.happened(handler).failed += 1;
-    Ok(())
+    if counted == State::Processing {
+        lines::ran(tx, queue, handler, limit_key.as_deref(), -1)?;
+    }
+    begin_ripple_of(tx, seq, State::Failed)?;
+    ripples::release_parents(tx, seq)
 }
 
 fn record_damage(tx: &Tx<'_>, seq: i64, counted: State) -> Result<(), Fault> {

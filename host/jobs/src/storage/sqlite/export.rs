@@ -6,14 +6,15 @@ use rusqlite::{Connection, Params, Row};
 use windlass_api::{Grain, JobId, Json, LogLine, Page, Timestamp};
 
 use super::{
-    counters,
+    audit, conditions, counters,
     fault::Fault,
-    notes, number, payload, recurring,
+    flow, limits, notes, number, payload, recurring,
     show::{self, Shown},
+    unique,
     words::{self, Word},
 };
 use crate::storage::{
-    CounterRecord, ExportPart, JobRecord, QueueRecord, Record, Retention, StorageError, VersionRecord,
+    CounterRecord, ExportPart, JobRecord, LimitRecord, QueueRecord, Record, Retention, StorageError, VersionRecord,
 };
 
 /// A part of an export ends with the record that brings it to so many bytes.
@@ -27,8 +28,10 @@ const MAX_RECORDS: usize = 1_000;
 enum Position {
     Versions(i64),
     Queues(i64),
+    Limits(String),
     Recurring(String),
     Counters { grain: i64, at: i64, handler: i64 },
+    Audit(i64),
     Jobs(i64),
 }
 
@@ -41,12 +44,14 @@ impl Position {
             Some(match kind {
                 "versions" => Self::Versions(rest.parse().ok()?),
                 "queues" => Self::Queues(rest.parse().ok()?),
+                "limits" => Self::Limits(rest.to_owned()),
                 "recurring" => Self::Recurring(rest.to_owned()),
                 "counters" => {
                     let mut numbers = rest.splitn(3, ':').map(str::parse);
                     let mut number = || numbers.next()?.ok();
                     Self::Counters { grain: number()?, at: number()?, handler: number()? }
                 }
+                "audit" => Self::Audit(rest.parse().ok()?),
                 "jobs" => Self::Jobs(rest.parse().ok()?),
                 _ => return None,
             })
@@ -58,8 +63,10 @@ impl Position {
         match self {
             Self::Versions(n) => format!("versions:{n}"),
             Self::Queues(n) => format!("queues:{n}"),
+            Self::Limits(target) => format!("limits:{target}"),
             Self::Recurring(name) => format!("recurring:{name}"),
             Self::Counters { grain, at, handler } => format!("counters:{grain}:{at}:{handler}"),
+            Self::Audit(n) => format!("audit:{n}"),
             Self::Jobs(n) => format!("jobs:{n}"),
         }
     }
@@ -68,9 +75,11 @@ impl Position {
     fn next_kind(&self) -> Option<Self> {
         match self {
             Self::Versions(_) => Some(Self::Queues(i64::MIN)),
-            Self::Queues(_) => Some(Self::Recurring(String::new())),
+            Self::Queues(_) => Some(Self::Limits(String::new())),
+            Self::Limits(_) => Some(Self::Recurring(String::new())),
             Self::Recurring(_) => Some(Self::Counters { grain: i64::MIN, at: i64::MIN, handler: i64::MIN }),
-            Self::Counters { .. } => Some(Self::Jobs(i64::MIN)),
+            Self::Counters { .. } => Some(Self::Audit(i64::MIN)),
+            Self::Audit(_) => Some(Self::Jobs(i64::MIN)),
             Self::Jobs(_) => None,
         }
     }
@@ -173,8 +182,10 @@ pub(super) fn export_readable(
         let reached = match &position {
             Position::Versions(after) => versions(db, *after, &mut part)?,
             Position::Queues(after) => queues(db, *after, &mut part)?,
+            Position::Limits(after) => limits(db, after, &mut part)?,
             Position::Recurring(after) => entries(db, after, &mut part)?,
             Position::Counters { grain, at, handler } => rows(db, (*grain, *at, *handler), &mut part)?,
+            Position::Audit(after) => audit_log(db, *after, &mut part)?,
             Position::Jobs(after) => jobs(db, retention, *after, &mut part)?,
         };
         // Where nothing was reached, there is no more of this kind.
@@ -302,6 +313,27 @@ fn queue(db: &Connection, n: i64) -> Result<Option<Record>, Fault> {
     Ok(Some(Record::Queue(QueueRecord { name, paused: row.get(1)? })))
 }
 
+fn limits(db: &Connection, after: &str, part: &mut Part) -> Result<Option<Position>, Fault> {
+    let keys = "SELECT target FROM limits WHERE target > ?1 ORDER BY target LIMIT ?2";
+    let keys = Keys::read(db, keys, (after, amount(part.room())), |row| row.get::<_, String>(0))?;
+    let rest = if after.is_empty() { "the limits".to_owned() } else { format!("the limits after that of {after}") };
+    let limit = |target: &String| {
+        let found = limits::by_target(db, target)?;
+        Ok(found.map(|limit| Record::Limit(LimitRecord { target: limit.target, rule: limit.rule })))
+    };
+    let last = keys.add_to(part, &rest, |target| format!("the limit of {target}"), limit)?;
+    Ok(last.map(Position::Limits))
+}
+
+fn audit_log(db: &Connection, after: i64, part: &mut Part) -> Result<Option<Position>, Fault> {
+    let keys = "SELECT n FROM audit WHERE n > ?1 ORDER BY n LIMIT ?2";
+    let keys = Keys::read(db, keys, (after, amount(part.room())), |row| row.get(0))?;
+    let rest = format!("the entries of the audit log after number {}", after.max(0));
+    let entry = |n: &i64| Ok(audit::by_number(db, *n)?.map(Record::Audit));
+    let last = keys.add_to(part, &rest, |n| audit::name(*n), entry)?;
+    Ok(last.map(Position::Audit))
+}
+
 fn entries(db: &Connection, after: &str, part: &mut Part) -> Result<Option<Position>, Fault> {
     let keys = "SELECT name FROM recurring WHERE name > ?1 ORDER BY name LIMIT ?2";
     let keys = Keys::read(db, keys, (after, amount(part.room())), |row| row.get::<_, String>(0))?;
@@ -398,16 +430,19 @@ fn beyond(db: &Connection, after: i64) -> Result<Option<i64>, Fault> {
 }
 
 fn job(db: &Connection, retention: &Retention, seq: i64) -> Result<Option<Record>, Fault> {
-    let Some(Shown { job, detail }) = show::shown(db, retention, seq)? else { return Ok(None) };
+    let Some(Shown { job, kept, mut detail }) = show::shown(db, retention, seq)? else { return Ok(None) };
+    // Which limits are full is another matter elsewhere.
+    detail.job.held_by = None;
     let (checkpoints, logs) = (checkpoints(db, seq)?, logs(db, seq)?);
+    let holds_key = kept.unique.as_ref().map(|rule| unique::holds(db, rule, seq)).transpose()?;
     Ok(Some(Record::Job(Box::new(JobRecord {
         detail,
         losses: job.losses,
         checkpoints,
         logs,
-        waits_for: Vec::new(),
-        start: None,
-        holds_key: false,
+        waits_for: conditions::unmet_parents(db, &job)?,
+        start: kept.start.filter(|_| flow::waits_for_parents(&job)),
+        holds_key: holds_key.unwrap_or(false),
     }))))
 }
 
@@ -448,7 +483,9 @@ mod tests {
         let positions = [
             Position::FIRST,
             Position::Queues(3),
+            Position::Limits("key:a:*".into()),
             Position::Recurring("nightly".into()),
+            Position::Audit(7),
             Position::Counters { grain: 1, at: -60_000, handler: 9 },
             Position::Jobs(i64::MAX),
         ];

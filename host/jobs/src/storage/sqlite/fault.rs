@@ -2,7 +2,7 @@
 
 use rusqlite::{Error, ErrorCode};
 
-use crate::storage::StorageError;
+use crate::storage::{Refusal, StorageError};
 
 /// What is said of a file whose pages do not make sense.
 pub(super) const DAMAGED_FILE: &str = "the database file itself";
@@ -21,6 +21,10 @@ pub(super) enum Fault {
     Cursor(String),
     /// What was to be kept is over a limit.
     TooLarge(String),
+    /// A job of the call cannot stand beside what is there.
+    Refused { position: usize, refusal: Refusal },
+    /// What follows from a step could not be done in its transaction, which is rolled back; the step can be repeated.
+    Unfollowed,
 }
 
 impl From<Error> for Fault {
@@ -44,13 +48,18 @@ impl Fault {
         matches!(self, Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt))
     }
 
+    /// Whether nothing more can be written in the transaction that met it.
+    pub(super) fn breaks_its_transaction(&self) -> bool {
+        matches!(self, Self::Unfollowed) || self.is_of_the_file()
+    }
+
     /// Whether a single record is at fault, so that others are worth going on with.
     pub(super) fn is_of_a_record(&self) -> bool {
         match self {
             Self::Damaged(_) => true,
             // Not SQLite's own: a value of another type than its column should hold, or a row that is not there.
             Self::Sqlite(error) => error.sqlite_error_code().is_none(),
-            Self::Cursor(_) | Self::TooLarge(_) => false,
+            Self::Cursor(_) | Self::TooLarge(_) | Self::Refused { .. } | Self::Unfollowed => false,
         }
     }
 
@@ -70,6 +79,11 @@ impl From<Fault> for StorageError {
             Fault::Damaged(text) => Self::Damaged(text),
             Fault::Cursor(given) => Self::InvalidCursor(given),
             Fault::TooLarge(text) => Self::TooLarge(text),
+            Fault::Refused { position, refusal } => Self::Refused { position, refusal },
+            Fault::Unfollowed => Self::Unavailable(
+                "the transaction was rolled back, because what follows from it met a damaged page; try again"
+                    .to_owned(),
+            ),
             Fault::Sqlite(error) => match error.sqlite_error_code() {
                 Some(ErrorCode::DatabaseCorrupt) => Self::Damaged(DAMAGED_FILE.to_owned()),
                 Some(ErrorCode::NotADatabase) => Self::Damaged("the file is not a database".to_owned()),

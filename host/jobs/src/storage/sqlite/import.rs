@@ -6,14 +6,18 @@ use rusqlite::params;
 use windlass_api::{DeleteReason, HandlerPath, HistoryLine, Json, RetryPolicy, ServerId, State, Timestamp, Usage};
 
 use super::{
+    audit,
+    conditions::Kept,
     counters,
     enqueue::{HANDLER_MISSING, Texts, insert_payload},
     fault::Fault,
-    modules, notes,
-    record::{Job, RunEnd},
+    flow::{self, Judgement, Parents},
+    limits, modules, notes,
+    record::{Job, RunEnd, ties},
     recurring,
     settle::{delete_reason, keep_result},
     tx::Tx,
+    unique,
     words::{Ask, Word, signed},
 };
 use crate::storage::{
@@ -29,20 +33,24 @@ const IMPORTED: &str = "imported";
 
 /// Takes records; gives how many were new.
 pub(super) fn import(tx: &mut Tx<'_>, records: &[Record]) -> Result<usize, Fault> {
-    let mut new = 0;
+    let entries = records.iter().filter_map(|record| match record {
+        Record::Audit(entry) => Some(entry),
+        _ => None,
+    });
+    let mut new = audit::import(tx, entries)?;
     for record in records {
         let is_new = match record {
             Record::Version(version) => import_version(tx, version)?,
             Record::Queue(queue) => import_queue(tx, queue)?,
+            Record::Limit(limit) => limits::import(tx, limit)?,
             Record::Recurring(entry) => recurring::import(tx, entry)?,
             Record::Counter(counter) => {
                 let path = HandlerPath { module: counter.row.module.clone(), handler: counter.row.handler.clone() };
                 let handler = tx.handler(&path)?;
                 counters::import(tx.db, counter.grain, handler, &counter.row)?
             }
-            Record::Limit(_) | Record::Audit(_) => {
-                return Err(Fault::damaged("a record", "this storage does not keep it yet"));
-            }
+            // All of them together, before.
+            Record::Audit(_) => false,
             Record::Job(job) => import_job(tx, job)?,
         };
         new += usize::from(is_new);
@@ -117,6 +125,10 @@ fn import_job(tx: &mut Tx<'_>, record: &JobRecord) -> Result<bool, Fault> {
         ask: None,
         asked_by: None,
         reason: shown.reason.clone().map(Cow::Owned),
+        ties: ties_of(tx, record)?,
+        expires_at: record.detail.expires_at.filter(|_| shown.run == 0 && !shown.state.is_final()),
+        limit_key: record.detail.limit_key.as_ref().map(ToString::to_string),
+        held: None,
     };
     if shown.cancel_requested {
         let deleted = shown.reason.as_deref() == Some(DeleteReason::Deleted.as_str());
@@ -126,15 +138,30 @@ fn import_job(tx: &mut Tx<'_>, record: &JobRecord) -> Result<bool, Fault> {
     insert_wide(tx, &job, record, &past)?;
     insert_past(tx, &mut job, &past, shown.usage.is_some())?;
     notes::import(tx, &job, record)?;
-    settle_in(tx, &mut job, &path, &past)?;
+    let parents = import_conditions(tx, &job, record)?;
+    settle_in(tx, &mut job, &path, &past, parents.as_ref())?;
     job.stand(tx)?;
     job.write(tx)?;
     Ok(true)
 }
 
 /// What cannot stay as it was, because it hung on the storage that the job comes from.
-fn settle_in(tx: &mut Tx<'_>, job: &mut Job, path: &HandlerPath, past: &Past<'_>) -> Result<(), Fault> {
+fn settle_in(
+    tx: &mut Tx<'_>,
+    job: &mut Job,
+    path: &HandlerPath,
+    past: &Past<'_>,
+    parents: Option<&Parents>,
+) -> Result<(), Fault> {
     match job.state {
+        State::Awaiting if flow::waits_for_parents(job) => {
+            match parents.map_or(Judgement::Met, Parents::judgement) {
+                Judgement::Waits => return Ok(()),
+                Judgement::Gone => job.become_now(tx, State::Deleted, Some(flow::PARENT_GONE.into())),
+                Judgement::Met => flow::go_on(tx, job)?,
+            }
+            job.record_step(tx, State::Awaiting, IMPORT)?;
+        }
         State::Processing => {
             job.server = past.open_server().map(|id| past_server(tx, id)).transpose()?;
             let run = job.current_run();
@@ -160,11 +187,43 @@ fn settle_in(tx: &mut Tx<'_>, job: &mut Job, path: &HandlerPath, past: &Past<'_>
     Ok(())
 }
 
+/// What binds a job to others: to those of its record, and to jobs that came before it although they continue it.
+fn ties_of(tx: &Tx<'_>, record: &JobRecord) -> Result<i64, Fault> {
+    let detail = &record.detail;
+    let own = detail.after.as_ref().map_or(0, |_| ties::CONTINUES) | detail.unique.as_ref().map_or(0, |_| ties::UNIQUE);
+    Ok(if flow::has_children(tx, detail.job.id)? { own | ties::HAS_CHILDREN } else { own })
+}
+
+/// Keeps what a job depends on; gives the jobs that it continues, as they are here.
+fn import_conditions(tx: &Tx<'_>, job: &Job, record: &JobRecord) -> Result<Option<Parents>, Fault> {
+    let detail = &record.detail;
+    if !job.is_tied(ties::CONTINUES | ties::UNIQUE) {
+        return Ok(None);
+    }
+    let mut parents = detail.after.as_ref().map(|after| Parents::of(tx, after)).transpose()?;
+    let kept = Kept {
+        born_reason: detail.history.first().filter(|line| line.from.is_none()).and_then(|line| line.reason.clone()),
+        continue_on: parents.as_ref().map(Parents::on),
+        start: parents.as_ref().and(record.start),
+        unique: detail.unique.clone(),
+    };
+    kept.insert(tx, job.seq)?;
+    if let Some(parents) = &mut parents {
+        parents.set_met_but(&record.waits_for);
+        parents.tie(tx, job.seq)?;
+    }
+    if let Some(rule) = detail.unique.as_ref().filter(|_| record.holds_key) {
+        unique::hold_where_free(tx, rule.key, job.seq)?;
+    }
+    Ok(parents)
+}
+
 fn insert(tx: &Tx<'_>, job: &Job) -> Result<(), Fault> {
     tx.db
         .prepare_cached(
             "INSERT INTO jobs (seq, id, handler, queue, mode, priority, state, attempt, max_attempts, run, losses,
-             lines, created_at, at, ready_at) VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, 0, ?7, 0, 0, 0, ?8, 0, 0)",
+             lines, created_at, at, ready_at, ties, limit_key)
+             VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, 0, ?7, 0, 0, 0, ?8, 0, 0, ?9, ?10)",
         )?
         .execute(params![
             job.seq,
@@ -175,6 +234,8 @@ fn insert(tx: &Tx<'_>, job: &Job) -> Result<(), Fault> {
             job.state.number(),
             job.max_attempts,
             job.created_at.0,
+            job.ties,
+            job.limit_key,
         ])?;
     Ok(())
 }

@@ -7,23 +7,31 @@
 //! ```text
 //!   stores ──▶ writer ──▶ tx ──▶ enqueue, claim, settle, notes, commands, promote, servers, modules, queues,
 //!      │                   │       recurring, import
-//!      │                   │              └──▶ record: the one way in which a job changes
+//!      │                   │              └──▶ record: the one way in which a job changes ──▶ lines (of limits), ripples
+//!      │                   ├──▶ follow: some of what a step means for other jobs; the rest is promote's
 //!      │                   └──▶ counters, tallies: once for each commit
-//!      └─────▶ readers ──▶ show, list, search, queues, modules, servers, counters, recurring, export, findings
+//!      └─────▶ readers ──▶ show, list, search, queues, modules, servers, counters, recurring, limits, audit, export, findings
 //! ```
 
+mod audit;
 mod claim;
 mod commands;
+mod conditions;
 mod counters;
 mod damage;
 mod enqueue;
+mod expiry;
 mod export;
 mod fault;
 mod findings;
+mod flow;
+mod follow;
 mod forerunner;
 mod ground;
 mod hub;
 mod import;
+mod limits;
+mod lines;
 mod list;
 mod lock;
 mod modules;
@@ -39,6 +47,8 @@ mod queues;
 mod readers;
 mod record;
 mod recurring;
+mod ripples;
+mod rules;
 mod schema;
 mod search;
 mod servers;
@@ -46,7 +56,7 @@ mod settle;
 mod show;
 mod stores;
 mod tx;
-mod unready;
+mod unique;
 mod words;
 mod writer;
 

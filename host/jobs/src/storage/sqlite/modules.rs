@@ -8,7 +8,6 @@ use windlass_api::{
 };
 
 use super::{
-    enqueue::HANDLER_MISSING,
     fault::Fault,
     record::{Job, columns},
     tx::Tx,
@@ -87,22 +86,39 @@ pub(super) fn activate(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> 
 }
 
 fn wake_awaiting(tx: &mut Tx<'_>, handler: i64, mode: Mode) -> Result<(), Fault> {
-    for mut job in jobs_in(tx, handler, State::Awaiting, "reason = ?3", HANDLER_MISSING)? {
+    for mut job in lacking(tx, handler)? {
         let before = job.place();
         job.mode = mode;
         job.become_ready(tx, None);
         job.record_step(tx, State::Awaiting, ACTIVATION)?;
-        job.save(tx, before)?;
+        job.save(tx, &before)?;
     }
     Ok(())
 }
+
+/// The jobs that wait for a handler. Those that wait for other jobs are awaiting too, and are not looked at.
+fn lacking(tx: &Tx<'_>, handler: i64) -> Result<Vec<Job>, Fault> {
+    let mut query = tx.db.prepare_cached(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM jobs INDEXED BY jobs_lacking WHERE handler = ?1 AND state = 1 AND reason = 'handler-missing' ORDER BY seq"
+    ))?;
+    let mut rows = query.query([handler])?;
+    let mut jobs = Vec::new();
+    while let Some(row) = rows.next()? {
+        jobs.push(Job::read(row)?);
+    }
+    Ok(jobs)
+}
+
+const _: () = assert!(State::Awaiting as i64 == 1, "the statement above names it");
 
 /// Moves jobs to the line of the mode in which their handler runs now. Those that are pinned to a version keep its mode.
 fn change_mode(tx: &mut Tx<'_>, handler: i64, state: State, mode: Mode) -> Result<(), Fault> {
     for mut job in jobs_in(tx, handler, state, "version IS NULL AND mode <> ?3", mode.number())? {
         let before = job.place();
         job.mode = mode;
-        job.save(tx, before)?;
+        job.save(tx, &before)?;
     }
     Ok(())
 }

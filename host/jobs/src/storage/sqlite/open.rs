@@ -39,7 +39,7 @@ const READERS: usize = 3;
 const MAX_QUEUED: usize = 4096;
 
 /// Statements that a connection keeps prepared: all that there are, and some of the lists'.
-const STATEMENTS: usize = 192;
+const STATEMENTS: usize = 256;
 
 /// The log is folded into the database after so many pages, 16 MiB: rarely enough to spare pages that change often, and
 /// soon enough to keep it small.

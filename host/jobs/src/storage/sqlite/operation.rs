@@ -70,7 +70,7 @@ where
         let applied = match &outcome {
             Ok(_) => Applied::Done,
             // Once it has met a damaged page, SQLite writes nothing more in the same transaction.
-            Err(fault) if tx.db.is_autocommit() || fault.is_of_the_file() => Applied::Broken,
+            Err(fault) if tx.db.is_autocommit() || fault.breaks_its_transaction() => Applied::Broken,
             Err(_) => Applied::Undone,
         };
         self.outcome = Some(outcome.map_err(StorageError::from));

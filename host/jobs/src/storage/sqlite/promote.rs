@@ -3,26 +3,37 @@
 use std::collections::HashSet;
 
 use rusqlite::OptionalExtension;
-use windlass_api::{State, Timestamp};
+use windlass_api::{JobId, State, Timestamp};
 
 use super::{
-    counters,
-    damage::{LINES, Suspect, set_aside, unless_damaged},
+    audit, counters,
+    damage::{Suspect, begin_ripple_of, leave_lines, set_aside, unless_damaged},
+    expiry,
     fault::Fault,
-    record::Job,
+    flow,
+    follow::Consequences,
+    lines,
+    record::{Job, ties},
+    ripples,
     tx::Tx,
-    words::Word,
+    words::{self, Word},
 };
 use crate::storage::Promoted;
 
 /// Who moves jobs when their instant has come.
-const SCHEDULER: &str = "scheduler";
+pub(super) const SCHEDULER: &str = "scheduler";
 
 /// How many log lines are removed by one step: writing waits for it.
 const MAX_LINES: usize = 10_000;
 
+/// How many starts that no longer count are forgotten by one step.
+const MAX_STARTS: usize = 1_000;
+
 /// Everything that belongs to a job besides the job itself.
-const BELONGINGS: [&str; 8] = [
+const BELONGINGS: [&str; 11] = [
+    "DELETE FROM unique_keys WHERE key = (SELECT unique_key FROM conditions WHERE seq = ?1) AND seq = ?1",
+    "DELETE FROM conditions WHERE seq = ?1",
+    "DELETE FROM edges WHERE child = ?1",
     "DELETE FROM payloads WHERE seq = ?1",
     "DELETE FROM results WHERE seq = ?1",
     "DELETE FROM history WHERE seq = ?1",
@@ -33,7 +44,40 @@ const BELONGINGS: [&str; 8] = [
     "DELETE FROM jobs WHERE seq = ?1",
 ];
 
-pub(super) fn promote(tx: &mut Tx<'_>, limit: usize, suspect: &Suspect) -> Result<Promoted, Fault> {
+/// Does what is to be done now, no more than `limit` of it: deletes jobs that have expired, moves those that are due, goes on with
+/// the children of jobs that ended, and moves jobs back that waited at a limit. `stuck` ones are those that cannot be written.
+pub(super) fn promote(
+    tx: &mut Tx<'_>,
+    limit: usize,
+    stuck: &HashSet<i64>,
+    suspect: &Suspect,
+) -> Result<Promoted, Fault> {
+    let mut left = limit - expiry::expire_due(tx, limit, stuck, suspect)?.min(limit);
+    let due = due(tx, left, suspect)?;
+    left -= due;
+    let spread = ripples::spread(tx, left, suspect)?;
+    left -= spread.looked_at.min(left);
+    let returned = lines::return_held(tx, left, suspect)?;
+    lines::forget_starts(tx, MAX_STARTS)?;
+    // What this itself has begun was gone on with above, as far as the limit allows.
+    tx.effects.consequences = Consequences::default();
+    let is_cut = returned.is_cut || ripples::are_left(tx)?;
+    let next_due = tx
+        .db
+        .prepare_cached("SELECT at FROM scheduled ORDER BY at LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?
+        .map(Timestamp);
+    let instants = [next_due, expiry::next(tx, stuck)?, lines::next_room(tx)?];
+    let waits = instants.into_iter().flatten().map(|at| at.ms_since(tx.now));
+    // A line that got back as many as there is room for is no reason to come again: whoever has no free slot must not be kept
+    // busy by it.
+    let next_in_ms = waits.chain(is_cut.then_some(0)).min();
+    Ok(Promoted { moved: due + spread.enqueued, next_in_ms })
+}
+
+/// Moves jobs that are due to their lines; gives how many.
+fn due(tx: &mut Tx<'_>, limit: usize, suspect: &Suspect) -> Result<usize, Fault> {
     let due = {
         let mut query = tx.db.prepare_cached("SELECT seq FROM scheduled WHERE at <= ?1 ORDER BY at, seq LIMIT ?2")?;
         let due = query.query_map((tx.now.0, i64::try_from(limit).unwrap_or(i64::MAX)), |row| row.get(0))?;
@@ -45,12 +89,7 @@ pub(super) fn promote(tx: &mut Tx<'_>, limit: usize, suspect: &Suspect) -> Resul
             set_aside(tx, *seq, State::Scheduled)?;
         }
     }
-    let next = tx
-        .db
-        .prepare_cached("SELECT at FROM scheduled ORDER BY at LIMIT 1")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
-    Ok(Promoted { moved: due.len(), next_in_ms: next.map(|at| Timestamp(at).ms_since(tx.now)) })
+    Ok(due.len())
 }
 
 fn move_to_its_line(tx: &mut Tx<'_>, seq: i64, suspect: &Suspect) -> Result<(), Fault> {
@@ -64,13 +103,15 @@ fn move_to_its_line(tx: &mut Tx<'_>, seq: i64, suspect: &Suspect) -> Result<(), 
     // It has waited in its line since it was due, whenever it was moved.
     job.ready_at = due_at.min(tx.now);
     job.record_step(tx, State::Scheduled, SCHEDULER)?;
-    job.save(tx, before)
+    job.save(tx, &before)
 }
 
 /// What came of removing jobs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Removed {
     pub(super) jobs: usize,
+    /// How many jobs were looked at that stay for those that continue them.
+    pub(super) kept: usize,
     /// How many log lines may still be removed in the same step; none where there is more to do for the jobs themselves.
     pub(super) lines_left: usize,
 }
@@ -82,9 +123,13 @@ pub(super) fn prune_jobs(
     stuck: &HashSet<i64>,
     suspect: &Suspect,
 ) -> Result<Removed, Fault> {
-    let mut removed = Removed { jobs: 0, lines_left: MAX_LINES };
+    let mut removed = Removed { jobs: 0, kept: 0, lines_left: MAX_LINES };
     for state in [State::Succeeded, State::Failed, State::Deleted] {
         for seq in expired(tx, state, limit - removed.jobs, stuck)? {
+            if state == State::Succeeded && suspect.watch(seq, || keep_for_children(tx, seq))? {
+                removed.kept += 1;
+                continue;
+            }
             let lines = suspect.watch(seq, || remove_lines(tx, seq, removed.lines_left))?;
             removed.lines_left = removed.lines_left.saturating_sub(lines);
             if removed.lines_left == 0 {
@@ -104,11 +149,32 @@ pub(super) fn prune_jobs(
     Ok(removed)
 }
 
-/// Removes log lines and counters whose time is over; gives whether that was all of them.
+/// Keeps a job that succeeded while one that continues it is unfinished: it is taken from those to be removed until such a one
+/// ends. Gives whether it is kept.
+fn keep_for_children(tx: &Tx<'_>, seq: i64) -> Result<bool, Fault> {
+    let parent = tx
+        .db
+        .prepare_cached("SELECT id FROM jobs WHERE seq = ?1 AND ties & 1")?
+        .query_row([seq], |row| Ok(row.get::<_, Vec<u8>>(0).ok()))
+        .optional()?
+        .flatten()
+        .and_then(|id| words::uuid(&id).ok());
+    let Some(parent) = parent else { return Ok(false) };
+    if !flow::has_unfinished_child(tx, JobId(parent))? {
+        return Ok(false);
+    }
+    tx.db.prepare_cached("UPDATE jobs SET ties = ties | 8 WHERE seq = ?1")?.execute([seq])?;
+    Ok(true)
+}
+
+const _: () = assert!(ties::HAS_CHILDREN == 1 && ties::KEPT == 8, "the statements above name them");
+
+/// Removes log lines, counters and entries of the audit log whose time is over; gives whether that was all of them.
 pub(super) fn prune_rows(tx: &Tx<'_>, lines_left: usize) -> Result<bool, Fault> {
     let all_lines = remove_old_lines(tx, lines_left)?;
     let all_counters = counters::prune(tx)?;
-    Ok(all_lines && all_counters)
+    let all_entries = audit::prune(tx)?;
+    Ok(all_lines && all_counters && all_entries)
 }
 
 /// Removes lines of a job, no more than so many; gives how many.
@@ -140,9 +206,8 @@ fn remove_damaged(tx: &mut Tx<'_>, seq: i64, state: State) -> Result<(), Fault> 
         .prepare_cached("SELECT queue, handler FROM jobs WHERE seq = ?1")?
         .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    for line in LINES {
-        tx.db.prepare_cached(line)?.execute([seq])?;
-    }
+    leave_lines(tx, seq)?;
+    begin_ripple_of(tx, seq, State::Deleted)?;
     for statement in BELONGINGS {
         tx.db.prepare_cached(statement)?.execute([seq])?;
     }
@@ -156,7 +221,7 @@ fn remove_damaged(tx: &mut Tx<'_>, seq: i64, state: State) -> Result<(), Fault> 
 fn expired(tx: &Tx<'_>, state: State, limit: usize, stuck: &HashSet<i64>) -> Result<Vec<i64>, Fault> {
     let kept_ms = tx.retention.of(state).map_or(i64::MAX, |kept| i64::try_from(kept.as_millis()).unwrap_or(i64::MAX));
     let mut query = tx.db.prepare_cached(
-        "SELECT seq FROM jobs INDEXED BY jobs_ended WHERE state = ?1 AND state >= 4 AND at <= ?2 ORDER BY at",
+        "SELECT seq FROM jobs INDEXED BY jobs_ended WHERE state = ?1 AND state >= 4 AND ties < 8 AND at <= ?2 ORDER BY at",
     )?;
     let until = tx.now.0.saturating_sub(kept_ms);
     let expired = query.query_map((state.number(), until), |row| row.get(0))?;
@@ -168,7 +233,10 @@ fn expired(tx: &Tx<'_>, state: State, limit: usize, stuck: &HashSet<i64>) -> Res
 
 fn remove(tx: &mut Tx<'_>, seq: i64) -> Result<(), Fault> {
     let job = Job::by_seq(tx.db, seq)?;
-    job.leave(tx, job.place())?;
+    job.leave(tx, &job.place())?;
+    if job.is_tied(ties::HAS_CHILDREN) {
+        ripples::begin(tx, job.id, State::Deleted)?;
+    }
     forget_tags(tx, job.seq)?;
     for statement in BELONGINGS {
         tx.db.prepare_cached(statement)?.execute([job.seq])?;

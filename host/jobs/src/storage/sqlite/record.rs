@@ -8,6 +8,7 @@ use windlass_api::{Failure, JobId, Json, Mode, ServerId, State, Timestamp, Usage
 
 use super::{
     fault::Fault,
+    lines, ripples,
     tx::Tx,
     words::{self, Ask, Word, count, signed},
 };
@@ -18,13 +19,14 @@ macro_rules! columns {
     () => {
         "jobs.seq, jobs.id, jobs.handler, jobs.queue, jobs.mode, jobs.priority, jobs.state, jobs.attempt, \
          jobs.max_attempts, jobs.run, jobs.losses, jobs.lines, jobs.created_at, jobs.at, jobs.ready_at, \
-         jobs.started_at, jobs.server, jobs.version, jobs.ended_line, jobs.ask, jobs.asked_by, jobs.reason"
+         jobs.started_at, jobs.server, jobs.version, jobs.ended_line, jobs.ask, jobs.asked_by, jobs.reason, \
+         jobs.ties, jobs.expires_at, jobs.limit_key, jobs.held"
     };
 }
 pub(super) use columns;
 
 /// How many columns that are.
-pub(super) const COLUMN_COUNT: usize = 22;
+pub(super) const COLUMN_COUNT: usize = 26;
 
 /// How many lines of a job's history are kept beside the first: a job that snoozes for ever must not grow for ever.
 const MAX_LINES: i64 = 1000;
@@ -58,15 +60,37 @@ pub(super) struct Job {
     pub(super) ask: Option<Ask>,
     pub(super) asked_by: Option<String>,
     pub(super) reason: Option<Cow<'static, str>>,
+    /// What binds it to others: see [`ties`].
+    pub(super) ties: i64,
+    /// When it is deleted unless it was started.
+    pub(super) expires_at: Option<Timestamp>,
+    /// What it counts under where keys are limited.
+    pub(super) limit_key: Option<String>,
+    /// The limit in whose line it stands instead of its own.
+    pub(super) held: Option<String>,
+}
+
+/// What binds a job to others, as bits.
+pub(super) mod ties {
+    /// Others continue it.
+    pub(in super::super) const HAS_CHILDREN: i64 = 1;
+    /// It continues others.
+    pub(in super::super) const CONTINUES: i64 = 2;
+    /// It is unique.
+    pub(in super::super) const UNIQUE: i64 = 4;
+    /// It has ended and is kept for an unfinished job that continues it: it does not stand among those to be removed. No bit
+    /// is higher, as the schema's index of those relies upon.
+    pub(in super::super) const KEPT: i64 = 8;
 }
 
 /// Where a job stands among the others.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Place {
     state: State,
     mode: Mode,
     at: Timestamp,
     ready_at: Timestamp,
+    held: Option<String>,
 }
 
 /// A run that has ended.
@@ -112,6 +136,10 @@ impl Job {
             ask: row.get::<_, Option<i64>>(19)?.map(Ask::from_number).transpose()?,
             asked_by: row.get(20)?,
             reason: row.get::<_, Option<String>>(21)?.map(Cow::Owned),
+            ties: row.get(22)?,
+            expires_at: row.get::<_, Option<i64>>(23)?.map(Timestamp),
+            limit_key: row.get(24)?,
+            held: row.get(25)?,
         })
     }
 
@@ -152,12 +180,22 @@ impl Job {
     }
 
     pub(super) fn place(&self) -> Place {
-        Place { state: self.state, mode: self.mode, at: self.at, ready_at: self.ready_at }
+        let held = self.held.clone();
+        Place { state: self.state, mode: self.mode, at: self.at, ready_at: self.ready_at, held }
+    }
+
+    /// Whether it is tied to others in this way.
+    pub(super) fn is_tied(&self, tie: i64) -> bool {
+        self.ties & tie != 0
     }
 
     /// Puts the job into a state from now on.
     pub(super) fn become_now(&mut self, tx: &Tx<'_>, state: State, reason: Option<Cow<'static, str>>) {
         (self.state, self.at, self.reason) = (state, tx.now, reason);
+        self.held = None;
+        if state == State::Processing || state.is_final() {
+            self.expires_at = None;
+        }
     }
 
     /// Puts the job at the end of its line.
@@ -174,6 +212,7 @@ impl Job {
     /// Puts the job where it stands into its line, and tells of it.
     pub(super) fn stand(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
         match self.state {
+            State::Enqueued if self.held.is_some() => lines::join(tx, self)?,
             State::Enqueued => {
                 tx.db
                     .prepare_cached(
@@ -189,6 +228,8 @@ impl Job {
                 tx.signal(Signal::Work);
             }
             state if state.is_final() => tx.effects.ends.push(self.id),
+            // Whoever promotes sleeps until the next instant that it knows of.
+            State::Awaiting if self.expires_at.is_some() => tx.signal(Signal::Work),
             _ => {}
         }
         tx.count(self.queue, self.handler, self.state, 1);
@@ -196,15 +237,16 @@ impl Job {
     }
 
     /// Takes the job out of the line that it stood in.
-    pub(super) fn leave(&self, tx: &mut Tx<'_>, before: Place) -> Result<(), Fault> {
-        let left = match before.state {
-            State::Enqueued => tx
+    pub(super) fn leave(&self, tx: &mut Tx<'_>, before: &Place) -> Result<(), Fault> {
+        let left = match (before.state, &before.held) {
+            (State::Enqueued, Some(target)) => lines::leave(tx, self, target, before.ready_at)?,
+            (State::Enqueued, None) => tx
                 .db
                 .prepare_cached(
                     "DELETE FROM waiting WHERE line = ?1 AND queue = ?2 AND priority = ?3 AND since = ?4 AND seq = ?5",
                 )?
                 .execute((before.mode.number(), self.queue, self.priority, before.ready_at.0, self.seq))?,
-            State::Scheduled => tx
+            (State::Scheduled, _) => tx
                 .db
                 .prepare_cached("DELETE FROM scheduled WHERE at = ?1 AND seq = ?2")?
                 .execute((before.at.0, self.seq))?,
@@ -218,18 +260,25 @@ impl Job {
     }
 
     /// Writes the job back after a change. `before` is where it stood.
-    pub(super) fn save(&self, tx: &mut Tx<'_>, before: Place) -> Result<(), Fault> {
+    pub(super) fn save(&self, tx: &mut Tx<'_>, before: &Place) -> Result<(), Fault> {
         self.leave(tx, before)?;
         self.stand(tx)?;
-        if self.state != before.state && self.state.is_final() {
-            let happened = tx.happened(self.handler);
-            match self.state {
-                State::Succeeded => happened.succeeded += 1,
-                State::Failed => happened.failed += 1,
-                _ => happened.deleted += 1,
-            }
+        self.write(tx)?;
+        if self.state == before.state {
+            return Ok(());
         }
-        self.write(tx)
+        match self.state {
+            State::Succeeded => tx.happened(self.handler).succeeded += 1,
+            State::Failed => tx.happened(self.handler).failed += 1,
+            State::Deleted => tx.happened(self.handler).deleted += 1,
+            _ => {}
+        }
+        if before.state == State::Processing {
+            lines::ended(tx, self)?;
+        } else if self.state == State::Processing {
+            lines::began(tx, self)?;
+        }
+        if self.ties != 0 { ripples::moved(tx, self) } else { Ok(()) }
     }
 
     /// Writes all that changes in a job's life, and nothing else: [`Self::save`] is what moves a job.
@@ -238,7 +287,7 @@ impl Job {
             .prepare_cached(
                 "UPDATE jobs SET mode = ?2, state = ?3, attempt = ?4, run = ?5, losses = ?6, lines = ?7, at = ?8,
                  ready_at = ?9, started_at = ?10, server = ?11, version = ?12, ended_line = ?13, ask = ?14,
-                 asked_by = ?15, reason = ?16 WHERE seq = ?1",
+                 asked_by = ?15, reason = ?16, expires_at = ?17, held = ?18 WHERE seq = ?1",
             )?
             .execute(rusqlite::params![
                 self.seq,
@@ -257,6 +306,8 @@ impl Job {
                 self.ask.map(Ask::number),
                 self.asked_by,
                 self.reason,
+                self.expires_at.map(|at| at.0),
+                self.held,
             ])?;
         Ok(())
     }

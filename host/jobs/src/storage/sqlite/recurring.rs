@@ -6,7 +6,8 @@ use uuid::Uuid;
 use windlass_api::{JobId, Page, RecurringName, Timestamp};
 
 use super::{
-    SqliteStorage, enqueue,
+    SqliteStorage,
+    enqueue::{self, Unfit},
     fault::Fault,
     list::page_size,
     operation::Durability,
@@ -51,7 +52,7 @@ fn put(tx: &mut Tx<'_>, entry: &RecurringEntry, expected: Option<u64>, jobs: &[N
     }
     let revision = next_revision(present);
     write(tx.db, &RecurringEntry { revision, ..entry.clone() })?;
-    enqueue::enqueue(tx, jobs, &format!("recurring {}", entry.name))?;
+    enqueue::enqueue(tx, jobs, &format!("recurring {}", entry.name), Unfit::LeaveOut)?;
     if entry.next_at.is_some() && !entry.paused {
         tx.signal(Signal::Work);
     }

@@ -8,18 +8,18 @@ use crate::storage::StorageError;
 /// What stands in the file's header for "a Windlass database": `Wndl`.
 const APPLICATION_ID: i32 = 0x576e_646c;
 
-/// What an empty file is filled with: the whole schema of [`VERSION`].
+/// What an empty file is filled with, and then brought to [`VERSION`]: the whole schema of [`FIRST_RELEASED`].
 const SCHEMA: &str = include_str!("schema/2.sql");
 
 /// The version that this program knows.
-pub(in crate::storage) const VERSION: u32 = 2;
+pub(in crate::storage) const VERSION: u32 = 3;
 
 /// The first version that was released. Version 1 changed while it was being written, so that nothing can be told of what
 /// a file of it holds.
 const FIRST_RELEASED: u32 = 2;
 
 /// Each brings a database from a version to the next one, beginning with the first that was released.
-const MIGRATIONS: &[&str] = &[];
+const MIGRATIONS: &[&str] = &[include_str!("schema/3.sql")];
 
 const _: () = assert!(FIRST_RELEASED as usize + MIGRATIONS.len() == VERSION as usize, "each migration makes a version");
 
@@ -71,15 +71,14 @@ fn version(db: &Connection) -> Result<i64, Fault> {
 fn migrate(db: &mut Connection) -> Result<(), Fault> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Read again under the write lock: another process may have migrated meanwhile.
-    let version = version(&transaction)?;
+    let mut version = version(&transaction)?;
     if version == 0 {
         transaction.execute_batch(SCHEMA)?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
-    } else {
-        for (migration, to) in MIGRATIONS.iter().zip(i64::from(FIRST_RELEASED) + 1..).filter(|(_, to)| *to > version) {
-            transaction.execute_batch(migration)?;
-            transaction.pragma_update(None, "user_version", to)?;
-        }
+        version = FIRST_RELEASED.into();
+    }
+    for (migration, to) in MIGRATIONS.iter().zip(i64::from(FIRST_RELEASED) + 1..).filter(|(_, to)| *to > version) {
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", to)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.commit()?;

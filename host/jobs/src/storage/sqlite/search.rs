@@ -21,6 +21,7 @@ const JOBS_PER_LOOK: u32 = 64;
 /// A filter in numbers.
 pub(super) struct Wanted<'a> {
     state: Option<i64>,
+    reason: Option<&'a str>,
     queue: Option<i64>,
     /// The handlers that pass, where it matters.
     handlers: Option<Vec<i64>>,
@@ -86,6 +87,7 @@ impl<'a> Wanted<'a> {
         );
         Ok(Some(Self {
             state: filter.state.map(Word::number),
+            reason: filter.reason.as_deref(),
             queue,
             handlers,
             tag: filter.tag.as_deref(),
@@ -96,7 +98,7 @@ impl<'a> Wanted<'a> {
 
     /// How many jobs pass, where the tallies know.
     pub(super) fn tallied(&self, db: &Connection) -> Result<Option<u64>, Fault> {
-        if self.tag.is_some() || self.text.is_some() || self.span != (i64::MIN, i64::MAX) {
+        if self.reason.is_some() || self.tag.is_some() || self.text.is_some() || self.span != (i64::MIN, i64::MAX) {
             return Ok(None);
         }
         let mut query = db.prepare_cached(
@@ -222,7 +224,8 @@ impl<'a> Wanted<'a> {
 
     /// Whether anything but the text is left to be checked job by job along a path.
     fn checks(&self, path: Path) -> bool {
-        self.state.is_some_and(|_| !matches!(path, Path::State(_)))
+        self.reason.is_some()
+            || self.state.is_some_and(|_| !matches!(path, Path::State(_)))
             || self.queue.is_some_and(|_| !matches!(path, Path::Queue(_)))
             || self.handlers.as_ref().is_some_and(|_| !matches!(path, Path::Handler(_)))
     }
@@ -251,6 +254,10 @@ impl<'a> Wanted<'a> {
         let mut checks = Vec::new();
         if let Some(state) = self.state.filter(|_| !matches!(path, Path::State(_))) {
             checks.push(format!("jobs.state = ?{}", bind(state.into())));
+        }
+        if let Some(reason) = self.reason {
+            // A job without any is one with another.
+            checks.push(format!("jobs.reason IS ?{}", bind(reason.to_owned().into())));
         }
         if let Some(queue) = self.queue.filter(|_| !matches!(path, Path::Queue(_))) {
             checks.push(format!("jobs.queue = ?{}", bind(queue.into())));

@@ -200,7 +200,7 @@ fn take_away(tx: &mut Tx<'_>, mut job: Job) -> Result<(), Fault> {
     }
     job.server = None;
     job.record_run(tx, &RunEnd { usage: Usage::default(), failure: failure.as_ref() }, &run, Some(&by))?;
-    job.save(tx, before)
+    job.save(tx, &before)
 }
 
 /// Puts back what a server that left in order had not settled.
@@ -216,7 +216,7 @@ fn hand_back(tx: &mut Tx<'_>, mut job: Job) -> Result<(), Fault> {
     }
     job.server = None;
     job.record_run(tx, &RunEnd { usage: Usage::default(), failure: None }, &run, by.as_deref())?;
-    job.save(tx, before)
+    job.save(tx, &before)
 }
 
 pub(super) fn servers(db: &Connection) -> Result<Vec<ServerView>, Fault> {

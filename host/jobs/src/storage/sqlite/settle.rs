@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use windlass_api::{DeleteReason, Failure, HandlerPath, Json, State};
 
 use super::{
-    enqueue::{self, HANDLER_MISSING},
+    enqueue::{self, HANDLER_MISSING, Unfit},
     fault::Fault,
     modules,
     record::{Job, RunEnd},
@@ -42,7 +42,6 @@ fn end(tx: &mut Tx<'_>, mut job: Job, settlement: &Settlement) -> Result<State, 
             (job.ask, job.asked_by) = (None, None);
             job.become_now(tx, State::Succeeded, None);
             keep_result(tx, job.seq, result.as_ref())?;
-            enqueue::enqueue(tx, &settlement.follow_ups, &format!("job {}", job.id))?;
         }
         (_, Some(ask)) => {
             by = job.asked_by.clone();
@@ -70,7 +69,11 @@ fn end(tx: &mut Tx<'_>, mut job: Job, settlement: &Settlement) -> Result<State, 
         happened.retried += 1;
     }
     job.record_run(tx, &RunEnd { usage: settlement.usage, failure }, &run, by.as_deref())?;
-    job.save(tx, before)?;
+    job.save(tx, &before)?;
+    if job.state == State::Succeeded && !settlement.follow_ups.is_empty() {
+        // Only now, since they may continue the job that made them.
+        enqueue::enqueue(tx, &settlement.follow_ups, &format!("job {}", job.id), Unfit::LeaveOut)?;
+    }
     Ok(job.state)
 }
 

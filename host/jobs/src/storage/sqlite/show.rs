@@ -1,9 +1,12 @@
 //! Jobs as they are shown.
 
 use rusqlite::{Connection, Row};
-use windlass_api::{HistoryLine, JobDetail, JobId, JobSummary, Json, Progress, ServerId, State, Timestamp, Usage};
+use windlass_api::{
+    HistoryLine, InvalidLimit, JobDetail, JobId, JobSummary, Json, Progress, ServerId, State, Timestamp, Usage,
+};
 
 use super::{
+    conditions::{self, Kept},
     fault::Fault,
     payload::{Wide, stored_json},
     record::{COLUMN_COUNT, Job, columns},
@@ -77,7 +80,12 @@ fn read_summary(row: &Row<'_>, job: &Job) -> Result<JobSummary, Fault> {
         server: blob(3)?.map(|id| words::uuid(&id).map(ServerId)).transpose()?,
         version: blob(4)?.map(|digest| words::digest(&digest)).transpose()?,
         cancel_requested: job.ask.is_some(),
-        held_by: None,
+        held_by: job
+            .held
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .map_err(|error: InvalidLimit| Fault::damaged("the limit that it waits for", error))?,
         progress,
         usage: job.ended_line.map(|_| usage(row, COLUMN_COUNT + 10)).transpose()?,
         failure: failure.map_err(|error| Fault::damaged("its failure", error))?,
@@ -111,6 +119,7 @@ pub(super) fn detail(db: &Connection, retention: &Retention, id: JobId) -> Resul
 /// A job as it is kept and as it is shown.
 pub(super) struct Shown {
     pub(super) job: Job,
+    pub(super) kept: Kept,
     pub(super) detail: JobDetail,
 }
 
@@ -118,22 +127,25 @@ pub(super) struct Shown {
 pub(super) fn shown(db: &Connection, retention: &Retention, seq: i64) -> Result<Option<Shown>, Fault> {
     let Some((job, summary)) = summary(db, seq)? else { return Ok(None) };
     let wide = Wide::read(db, &job)?;
-    let history = history(db, &job, &wide, summary.server)?;
+    let kept = Kept::of(db, &job)?;
+    let history = history(db, &job, &wide, &kept, summary.server)?;
+    let limit_key = job.limit_key.as_deref().map(str::parse).transpose();
     let detail = JobDetail {
         result: result(db, &job)?,
-        after: None,
-        unique: None,
-        expires_at: None,
-        limit_key: None,
+        after: conditions::after(db, &job, &kept)?,
+        expires_at: job.expires_at,
+        limit_key: limit_key
+            .map_err(|error: InvalidLimit| Fault::damaged(format_args!("the limit key of job {}", job.id), error))?,
         removed_at: retention.expires_at(job.state, job.at),
         job: summary,
         payload: wide.payload,
         headers: wide.headers,
         retry: wide.retry,
         timeout_ms: wide.timeout_ms,
+        unique: kept.unique.clone(),
         history,
     };
-    Ok(Some(Shown { job, detail }))
+    Ok(Some(Shown { job, kept, detail }))
 }
 
 fn result(db: &Connection, job: &Job) -> Result<Option<Json>, Fault> {
@@ -146,10 +158,17 @@ fn result(db: &Connection, job: &Job) -> Result<Option<Json>, Fault> {
 
 /// The life of a job. Three kinds of lines are not kept as such: the first one and the beginning of the run that goes
 /// on stand in the job itself, and a run that has ended is one record for its beginning and its end.
-fn history(db: &Connection, job: &Job, wide: &Wide, server: Option<ServerId>) -> Result<Vec<HistoryLine>, Fault> {
+fn history(
+    db: &Connection,
+    job: &Job,
+    wide: &Wide,
+    kept: &Kept,
+    server: Option<ServerId>,
+) -> Result<Vec<HistoryLine>, Fault> {
+    let lacked = || (wide.born == State::Awaiting).then(|| super::enqueue::HANDLER_MISSING.to_owned());
     let mut lines = vec![HistoryLine {
         from: None,
-        reason: (wide.born == State::Awaiting).then(|| super::enqueue::HANDLER_MISSING.to_owned()),
+        reason: kept.born_reason.clone().or_else(lacked),
         ..line(wide.born, job.created_at, wide.made_by.clone())
     }];
     let mut query = db.prepare_cached(

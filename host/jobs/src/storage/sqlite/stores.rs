@@ -20,9 +20,10 @@ use super::{
     claim::{self, Care},
     commands, counters,
     damage::{Extent, MAX_SUSPECTS, Suspect, set_suspect_aside},
-    enqueue, export,
+    enqueue::{self, Unfit},
+    export,
     fault::{DAMAGED_FILE, Fault},
-    findings,
+    findings, flow,
     ground::Ground,
     hub::Hub,
     import, list, modules, notes,
@@ -35,7 +36,6 @@ use super::{
     servers::{self, Passing},
     settle, show,
     tx::Tx,
-    unready::{refuse_conditions, unready},
 };
 use crate::{
     Claimed, Clock, Fence, NewJob, Settlement,
@@ -49,7 +49,7 @@ use crate::{
 /// How long jobs are looked at one by one.
 const SCAN_BUDGET: Duration = Duration::from_millis(SCAN_BUDGET_MS);
 
-/// How many jobs that cannot be removed are gone on past: with more than that, the file is beyond going on.
+/// How many jobs that cannot be removed, or written when they expire, are gone on past: with more than that, the file is beyond going on.
 const MAX_STUCK: usize = 1_000;
 
 /// A storage in one SQLite file, or in memory.
@@ -65,7 +65,7 @@ pub struct SqliteStorage {
     pub(super) synchronous: Synchronous,
     /// Where the file is; absent for a database in memory.
     pub(super) path: Option<PathBuf>,
-    /// The jobs that cannot be removed when their time is over. Held only while a step of removing works, so that
+    /// The jobs that cannot be removed, or deleted as expired, when their time is over. Held only while a step of removing works, so that
     /// nobody waits for it for long.
     pub(super) stuck: Arc<Mutex<HashSet<i64>>>,
     /// Bounds what queues up for the writing thread.
@@ -133,6 +133,12 @@ impl SqliteStorage {
         }
     }
 
+    /// Remembers a job that cannot be written; gives whether there was room for it.
+    fn stick(&self, seq: i64) -> bool {
+        let mut stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
+        stuck.len() < MAX_STUCK && stuck.insert(seq)
+    }
+
     /// Removes jobs whose time is over. Those that stand on a damaged page are remembered and stay.
     async fn prune_jobs(&self, limit: usize) -> Result<Removed, StorageError> {
         let suspect = Arc::new(Suspect::default());
@@ -147,11 +153,9 @@ impl SqliteStorage {
                 Some(seq) if removed.is_err() => seq,
                 _ => return removed,
             };
-            let mut stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
-            if stuck.len() >= MAX_STUCK {
+            if !self.stick(seq) {
                 return removed;
             }
-            stuck.insert(seq);
             tracing::error!(job = seq, "a job is not removed, because the database file is damaged where it stands");
         }
     }
@@ -193,9 +197,8 @@ impl Storage for SqliteStorage {
 #[async_trait]
 impl JobStore for SqliteStorage {
     async fn enqueue(&self, jobs: Vec<NewJob>, by: &str) -> Result<Vec<Enqueued>, StorageError> {
-        refuse_conditions(&jobs)?;
         let by = by.to_owned();
-        self.write(Durability::Promised, move |tx| enqueue::enqueue(tx, &jobs, &by)).await
+        self.write(Durability::Promised, move |tx| enqueue::enqueue(tx, &jobs, &by, Unfit::Refuse)).await
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError> {
@@ -246,12 +249,21 @@ impl JobStore for SqliteStorage {
     async fn promote(&self, limit: usize) -> Result<Promoted, StorageError> {
         let suspect = Arc::new(Suspect::default());
         for _ in 0..MAX_SUSPECTS {
-            let met = Arc::clone(&suspect);
-            let promoted = self.write(Durability::Relaxed, move |tx| promote::promote(tx, limit, &met)).await;
-            match suspect.take() {
-                Some(seq) if promoted.is_err() => self.set_aside(seq, State::Scheduled).await?,
+            let (stuck, met) = (Arc::clone(&self.stuck), Arc::clone(&suspect));
+            let promote = move |tx: &mut Tx<'_>| {
+                let stuck = stuck.lock().unwrap_or_else(PoisonError::into_inner);
+                promote::promote(tx, limit, &stuck, &met)
+            };
+            let promoted = self.write(Durability::Relaxed, promote).await;
+            let seq = match suspect.take() {
+                Some(seq) if promoted.is_err() => seq,
                 _ => return promoted,
+            };
+            // It may have been due, waited for others or at a limit, or have expired in any of these.
+            for met_in in [State::Scheduled, State::Awaiting, State::Enqueued] {
+                self.set_aside(seq, met_in).await?;
             }
+            self.stick(seq);
         }
         // The rest comes with the next call, which may come at once.
         Ok(Promoted { moved: 0, next_in_ms: Some(0) })
@@ -279,7 +291,8 @@ impl JobStore for SqliteStorage {
         }
         let rows = move |tx: &mut Tx<'_>| promote::prune_rows(tx, removed.lines_left);
         match self.write(Durability::Relaxed, rows).await {
-            Ok(all) => Ok(if all { removed.jobs } else { limit }),
+            // Where jobs were kept for others, more may stand behind them.
+            Ok(all) => Ok(if all && removed.kept == 0 { removed.jobs } else { limit }),
             // The jobs are removed all the same, now and by the next calls.
             Err(error @ StorageError::Damaged(_)) => {
                 tracing::error!(%error, "old log lines or counters cannot be removed");
@@ -296,11 +309,12 @@ impl JobStore for SqliteStorage {
 
     async fn relations(
         &self,
-        _job: JobId,
-        _cursor: Option<&str>,
-        _limit: usize,
+        job: JobId,
+        cursor: Option<&str>,
+        limit: usize,
     ) -> Result<Option<Relations>, StorageError> {
-        Err(unready())
+        let cursor = cursor.map(str::to_owned);
+        self.read(move |db| flow::relations(db, job, cursor.as_deref(), limit)).await
     }
 
     async fn jobs(

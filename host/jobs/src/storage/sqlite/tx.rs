@@ -1,7 +1,7 @@
 //! What an operation works with inside of a transaction: the connection, the numbers of names, and what is to be tallied
 //! and told when it is committed.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, rc::Rc};
 
 use rusqlite::{Connection, OptionalExtension};
 use windlass_api::{Digest, Grain, HandlerPath, JobId, QueueName, ServerId, State, Timestamp};
@@ -9,7 +9,10 @@ use windlass_api::{Digest, Grain, HandlerPath, JobId, QueueName, ServerId, State
 use super::{
     counters::{Counters, Happened},
     fault::Fault,
-    number, words,
+    follow::{self, Consequences},
+    number,
+    rules::Rules,
+    words,
 };
 use crate::{
     Clock,
@@ -28,6 +31,10 @@ pub(super) struct Cache {
     handler_paths: HashMap<i64, HandlerPath>,
     servers: HashMap<ServerId, i64>,
     digests: HashMap<i64, Digest>,
+    /// Whether what follows from steps is left to the promotions, since it has met a damaged page.
+    leaves_consequences: bool,
+    /// The last line of a limit that was looked at although it had no room.
+    last_line: String,
 }
 
 /// Names are anybody's to make up, so the cache starts anew rather than grow without end.
@@ -36,7 +43,7 @@ const MAX_CACHED: usize = 10_000;
 impl Cache {
     /// Forgets all: a rolled-back transaction may have given numbers that are not there any more.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self { leaves_consequences: self.leaves_consequences, ..Self::default() };
     }
 
     fn bound(&mut self) {
@@ -54,6 +61,7 @@ pub(super) struct Effects {
     pub(super) counters: Counters,
     pub(super) signals: Vec<Signal>,
     pub(super) ends: Vec<JobId>,
+    pub(super) consequences: Consequences,
 }
 
 pub(super) struct Tx<'a> {
@@ -68,19 +76,26 @@ pub(super) struct Tx<'a> {
     last_number: Option<(Timestamp, i64)>,
     /// Whether an earlier operation of the transaction has changed how many jobs there are.
     changed: bool,
+    /// The limits, once they were read.
+    rules: Option<Rc<Rules>>,
 }
 
 impl<'a> Tx<'a> {
     pub(super) fn new(db: &'a Connection, cache: &'a mut Cache, clock: &'a dyn Clock, retention: Retention) -> Self {
         cache.bound();
         let now = clock.now();
-        Self { db, now, retention, effects: Effects::default(), cache, clock, last_number: None, changed: false }
+        let effects = Effects::default();
+        Self { db, now, retention, effects, cache, clock, last_number: None, changed: false, rules: None }
     }
 
-    /// Carries out one operation wholly or not at all.
+    /// Carries out one operation wholly or not at all, and some of what follows from it.
     pub(super) fn in_savepoint<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
         self.now = self.clock.now();
-        self.guarded(step)
+        self.guarded(|tx| {
+            let done = step(tx)?;
+            follow::follow(tx)?;
+            Ok(done)
+        })
     }
 
     /// Carries out a part of an operation wholly or not at all, so that the operation can go on without it.
@@ -104,15 +119,51 @@ impl<'a> Tx<'a> {
                 }
                 self.effects.signals.extend(own.signals);
                 self.effects.ends.extend(own.ends);
+                self.effects.consequences.add(own.consequences);
                 Ok(done)
             }
             Err(fault) => {
                 self.cache.clear();
+                self.rules = None;
                 // Where SQLite has rolled back the whole transaction, the savepoint is gone with it.
                 let _ = self.db.execute_batch("ROLLBACK TO operation; RELEASE operation");
                 Err(fault)
             }
         }
+    }
+
+    /// The limits. They are read once for a transaction.
+    pub(super) fn rules(&mut self) -> Result<Rc<Rules>, Fault> {
+        if let Some(rules) = &self.rules {
+            return Ok(Rc::clone(rules));
+        }
+        let rules = Rc::new(Rules::read(self.db)?);
+        self.rules = Some(Rc::clone(&rules));
+        Ok(rules)
+    }
+
+    /// The limits are not what they were.
+    pub(super) fn forget_rules(&mut self) {
+        self.rules = None;
+    }
+
+    /// Whether what follows from steps is left to the promotions.
+    pub(super) fn leaves_consequences(&self) -> bool {
+        self.cache.leaves_consequences
+    }
+
+    /// From now on what follows from steps is left to the promotions, which know their way past damaged pages.
+    pub(super) fn leave_consequences(&mut self) {
+        self.cache.leaves_consequences = true;
+    }
+
+    /// The last line of a limit that was looked at although it had no room.
+    pub(super) fn last_line(&self) -> &str {
+        &self.cache.last_line
+    }
+
+    pub(super) fn set_last_line(&mut self, line: String) {
+        self.cache.last_line = line;
     }
 
     /// Whether the table of tallies lags behind the jobs, because this transaction has not written it yet.

@@ -1,7 +1,7 @@
 //! How words are kept: as small numbers in the order in which they are declared.
 
 use uuid::Uuid;
-use windlass_api::{Digest, Grain, LogLevel, Mode, State};
+use windlass_api::{ContinueOn, Digest, Grain, LogLevel, Mode, State};
 
 use super::fault::Fault;
 
@@ -38,6 +38,11 @@ impl Word for Mode {
 
 impl Word for Grain {
     const WHAT: &'static str = "the grain of a counter";
+    const VALUES: &'static [Self] = Self::ALL;
+}
+
+impl Word for ContinueOn {
+    const WHAT: &'static str = "what a continuation waits for";
     const VALUES: &'static [Self] = Self::ALL;
 }
 

@@ -185,7 +185,7 @@ impl Writer {
                 break;
             }
         }
-        let Effects { tally, counters, signals, ends } = tx.effects;
+        let Effects { tally, counters, signals, ends, .. } = tx.effects;
         write_tally(&self.db, &tally)?;
         counters::write(&self.db, &counters)?;
         self.db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).map_err(Fault::from)?;

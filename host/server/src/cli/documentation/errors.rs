@@ -7,16 +7,37 @@ use windlass_api::{Cause, Problem, ProblemCode};
 
 use super::markdown::GENERATED;
 
+/// In the order in which the API declares them.
+const PROBLEMS: [ProblemCode; 16] = [
+    ProblemCode::BadRequest,
+    ProblemCode::InvalidField,
+    ProblemCode::UnknownHandler,
+    ProblemCode::PayloadMismatch,
+    ProblemCode::TooLarge,
+    ProblemCode::NotFound,
+    ProblemCode::Conflict,
+    ProblemCode::NotUnique,
+    ProblemCode::ModuleRefused,
+    ProblemCode::Forbidden,
+    ProblemCode::Unauthenticated,
+    ProblemCode::RoleTooLow,
+    ProblemCode::TooManyAttempts,
+    ProblemCode::StorageUnavailable,
+    ProblemCode::Busy,
+    ProblemCode::Internal,
+];
+
 pub(super) fn page() -> String {
     let mut page = format!(
         "{GENERATED}# Error codes\n\n## Problems of the API\n\nEvery error of [the API](../api.md#errors) has one of these codes, which \
          stay. Its `detail` says what was wrong, with what, and what to do.\n\n| code | status | means | what to do |\n| --- | --- | --- | --- \
          |\n"
     );
-    for &code in ProblemCode::ALL {
+    for code in PROBLEMS {
         let Problem { title, status, .. } = Problem::new(code, "");
+        let word = word(code);
         // Writing to a string cannot fail.
-        let _ = writeln!(page, "| `{code}` | {status} | {title} | {} |", after_problem(code));
+        let _ = writeln!(page, "| `{word}` | {status} | {title} | {} |", after_problem(code));
     }
     page.push_str(
         "\n## Causes of failed runs\n\nA run that does not succeed has one of these causes, shown with the job as `cause`. Where it is \
@@ -29,6 +50,11 @@ pub(super) fn page() -> String {
     }
     page.push_str("\nWhat `windlass` itself ends with is told by [its commands](commands.md).\n");
     page
+}
+
+/// As it stands in an answer.
+fn word(code: ProblemCode) -> String {
+    serde_json::to_value(code).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn after_problem(code: ProblemCode) -> &'static str {
@@ -123,8 +149,18 @@ mod tests {
 
     #[test]
     fn every_problem_says_what_to_do() {
-        for &code in ProblemCode::ALL {
-            assert!(!after_problem(code).is_empty(), "{code}");
+        for code in PROBLEMS {
+            assert!(!after_problem(code).is_empty(), "{code:?}");
         }
+    }
+
+    #[test]
+    fn no_problem_is_left_out() {
+        let source = include_str!("../../../../api/src/problem.rs");
+        let declared =
+            source.split_once("pub enum ProblemCode {").and_then(|(_, rest)| rest.split_once("\n}")).unwrap().0;
+        let declared: Vec<_> = declared.lines().filter_map(|line| line.trim().strip_suffix(',')).collect();
+        let told: Vec<_> = PROBLEMS.iter().map(|code| format!("{code:?}")).collect();
+        assert_eq!(told, declared);
     }
 }

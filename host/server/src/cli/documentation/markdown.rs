@@ -7,7 +7,6 @@ pub(super) const GENERATED: &str =
 /// Text for a cell of a table, on one line.
 pub(super) fn cell(text: &str) -> String {
     let words: Vec<_> = text.split_whitespace().collect();
-    // What looks like an element of HTML is none, unless it is quoted as code.
     words.join(" ").replace('|', "\\|")
 }
 

@@ -10,8 +10,10 @@ use super::super::format;
 pub(super) struct Totals {
     pub(super) versions: u64,
     pub(super) queues: u64,
+    pub(super) limits: u64,
     pub(super) recurring: u64,
     pub(super) counters: u64,
+    pub(super) audit: u64,
     pub(super) jobs: u64,
 }
 
@@ -20,14 +22,16 @@ impl Totals {
         match record {
             Record::Version(_) => self.versions += 1,
             Record::Queue(_) => self.queues += 1,
+            Record::Limit(_) => self.limits += 1,
             Record::Recurring(_) => self.recurring += 1,
             Record::Counter(_) => self.counters += 1,
+            Record::Audit(_) => self.audit += 1,
             Record::Job(_) => self.jobs += 1,
         }
     }
 
     pub(super) const fn sum(&self) -> u64 {
-        self.versions + self.queues + self.recurring + self.counters + self.jobs
+        self.versions + self.queues + self.limits + self.recurring + self.counters + self.audit + self.jobs
     }
 
     /// In words; kinds of which there are none are left out.
@@ -36,8 +40,10 @@ impl Totals {
             (self.jobs, "job", "jobs"),
             (self.versions, "version of a module", "versions of modules"),
             (self.queues, "queue", "queues"),
+            (self.limits, "limit", "limits"),
             (self.recurring, "recurring job", "recurring jobs"),
             (self.counters, "counter", "counters"),
+            (self.audit, "entry of the audit log", "entries of the audit log"),
         ];
         let said = kinds
             .iter()

@@ -13,6 +13,13 @@
 --   heads:MODE      the queues with a line that are not paused: score that of the line's first
 --   e:STATE ended jobs by their end    u:SERVER its runs    k:SERVER its runs that are to stop    v:SERVER a server
 --   y:MODULE/HANDLER jobs that wait for the handler
+--   a:ID what it continues    i:ID the jobs that continue it, in the order of their making    ripples  ended jobs whose
+--   children do not know it yet    open  how many unfinished children a job has    aside  jobs that succeeded and are kept
+--   for those, with their end    unique  the holder of each key    x  jobs that expire: score instant
+--   limits  the rules    running  how many jobs run under each    g:LIMIT their starts    z:LIMIT jobs that wait for room
+--   there, as in a line    held  limits with such jobs: score when there is room in time    names  the same by name
+--   stale  limits with starts: score when the last of them no longer counts    keys  keys that have jobs which run or wait
+--   at a limit    relook  the limit after which all are to be looked at anew    audit  who did what
 
 local P, now, origin = KEYS[1], ARGV[1], ARGV[2]
 if now == '' then
@@ -26,6 +33,8 @@ end
 local NONE = -9007199254740992
 local SCHEDULED, AWAITING, ENQUEUED, PROCESSING, SUCCEEDED, FAILED, DELETED = 0, 1, 2, 3, 4, 5, 6
 local RECORD = '>BBBBBBI4I4I4I4I4I4I4i8i8i8i8i8Bc0Bc0Bc0Bc0I2c0I2c0'
+-- What a record of version 2 has behind it. Most jobs have nothing of it, and are of version 1.
+local MORE = 'BBi8Bc0Bc0'
 
 -- Lua writes a large number with an exponent where it is joined to a text.
 local function digits(number)
@@ -39,10 +48,14 @@ end
 local function unpacked(raw)
   local v, state, mode, priority, ask, born, attempt, max_attempts, run, losses, lines, ended, log_bytes, seq, created,
     at, ready, started, server, version, queue, path, reason, asked_by, rest = struct.unpack(RECORD, raw)
-  if v ~= 1 then
+  local flags, held, expires, limit_key, unique = 0, 0, NONE, '', ''
+  if v == 2 then
+    flags, held, expires, limit_key, unique, rest = struct.unpack('>' .. MORE, raw, rest)
+  elseif v ~= 1 then
     error('its record has version ' .. v)
   end
   if state > DELETED or mode > 1 or priority > 9 or ask > 2 or born > DELETED or rest ~= #raw + 1
+    or flags > 7 or held > 3 or (#unique ~= 0 and #unique ~= 42)
     or (#server ~= 16 and (#server ~= 0 or state == PROCESSING)) or (#version ~= 0 and #version ~= 32) then
     error('a field of its record is out of its range')
   end
@@ -51,6 +64,10 @@ local function unpacked(raw)
     max_attempts = max_attempts, run = run, losses = losses, lines = lines, ended = ended, log_bytes = log_bytes,
     seq = seq, created = created, at = at, ready = ready, started = started, server = server, version = version,
     queue = queue, path = path, reason = reason, asked_by = asked_by,
+    -- Whether others continue it, whether it continues others, and whether it was made to wait for them.
+    children = flags % 2 == 1, parents = flags % 4 > 1, waited = flags > 3,
+    -- The limit in whose line it waits: 1 its queue's, 2 its handler's, 3 its key's.
+    held = held, expires = expires, limit_key = limit_key, unique = unique,
   }
 end
 

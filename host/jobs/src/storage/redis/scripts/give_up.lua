@@ -23,7 +23,10 @@ for n = 1, #ids do
   local job = records[n] and read(records[n], ids[n])
   if not job or job.state ~= PROCESSING or job.server ~= server then
     into(srems, P .. 'u:' .. server, ids[n])
-    if not job then broken[#broken + 1] = ids[n] end
+    if not job then
+      broken[#broken + 1] = ids[n]
+      limits.give_back_damaged(server, ids[n])
+    end
   else
     leave(job)
     taken = taken + 1
@@ -68,5 +71,7 @@ else
   dels[#dels + 1] = P .. 'u:' .. server
   into(zrems, P .. 'servers', server)
 end
+if #ripples > 0 then flow.ripple_on(CHILDREN_IN_STEP) end
+if given_back[1] then limits.move_all_back(HELD_IN_STEP) end
 commit()
 return { taken, more, table.concat(broken), table.concat(ends) }

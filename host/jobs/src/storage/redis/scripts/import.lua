@@ -6,12 +6,45 @@
 --   Q  queue, whether it is paused (1 or 0)
 --   R  name, what is kept with its revision, when it is due or nothing
 --   N  `m` or `h`, the span's beginning, `MODULE/HANDLER`, how many, pairs of what happened and how often
+--   L  target, how many at once, how many starts (0 for any), in which period, the most limits
+--   A  instant, the entry as JSON
 --   J  id, record, what never changes, history, whether there is a result (1 or 0), the result, progress or nothing,
---      how many checkpoints, pairs of key and value, how many log lines, the lines
+--      what it continues as flow.lua keeps it or nothing, whether it holds its key (1 or 0), how many checkpoints, pairs of key and value, how many log lines, the lines
 -- Result    how many were new, the number of this activation, and the handlers for which jobs may wait, for `rehome`
 local at, new, logged, made, checkpoints = 4, 0, {}, {}, {}
 local counted, activated, modes = {}, {}, {}
 local numbering, rehoming, number = {}, {}, next_rehoming()
+local audited, takes_audit, times_seen = {}, nil, {}
+
+-- What a job continues that waits for it or once did. A parent that is not here can end no more.
+local function continue_here(job, raw)
+  local fine, of = pcall(flow.unpacked_edges, raw)
+  if not fine then damaged('what it continues cannot be read') end
+  local waits, is_gone = waits_for_parents(job), false
+  for n, parent_id in ipairs(of.ids) do
+    local parent = found(parent_id)
+    if waits and not of.met[n] then
+      local verdict = flow.judge(of.on, parent and parent.state or REMOVED)
+      of.met[n] = verdict == 'met'
+      is_gone = is_gone or verdict == 'gone'
+    end
+    if parent then
+      parent.children = true
+      save(parent)
+      into(zadds, P .. 'i:' .. parent_id, job.seq, job.id)
+      bump(P .. 'open', parent_id, 1)
+    end
+  end
+  flow.save_edges(job.id, of)
+  if waits and is_gone then
+    become(job, DELETED, 'parent-gone')
+    record_step(job, AWAITING, 'import')
+  elseif waits and flow.all_met(of) then
+    job.mode = active_mode(job.path) or job.mode
+    begin(job, of.start, of.when)
+    record_step(job, AWAITING, 'import')
+  end
+end
 for _ = 1, tonumber(ARGV[3]) do
   local kind = ARGV[at]
   if kind == 'V' then
@@ -80,10 +113,36 @@ for _ = 1, tonumber(ARGV[3]) do
       into(zadds, P .. 'spans:' .. ARGV[at + 1], ARGV[at + 2], ARGV[at + 2])
     end
     at = at + 5 + 2 * pairs_of_it
+  elseif kind == 'L' then
+    local target, of = ARGV[at + 1], {}
+    for n = 1, 4 do
+      of[n] = tonumber(ARGV[at + 1 + n])
+    end
+    if redis.call('HEXISTS', P .. 'limits', target) == 0 and not made['L' .. target] then
+      new, made['L' .. target] = new + 1, true
+      if not put_rule(target, of[1], of[2], of[3], of[4]) then
+        error({ err = 'TOOMANY limits' })
+      end
+    end
+    at = at + 6
+  elseif kind == 'A' then
+    -- It is taken where all that is here was imported too, and as often as it comes in one call.
+    if takes_audit == nil then
+      takes_audit = redis.call('XLEN', P .. 'audit') == 0 or redis.call('EXISTS', P .. 'audit:imported') == 1
+    end
+    local hash = redis.sha1hex(ARGV[at + 2])
+    times_seen[hash] = (times_seen[hash] or 0) + 1
+    local name = hash .. ' ' .. times_seen[hash]
+    if takes_audit and redis.call('SISMEMBER', P .. 'audit:imported', name) == 0 then
+      new = new + 1
+      into(sadds, P .. 'audit:imported', name)
+      audited[#audited + 1] = { ARGV[at + 1], ARGV[at + 2] }
+    end
+    at = at + 3
   else
     local id, wide = ARGV[at + 1], ARGV[at + 3]
-    local keys = tonumber(ARGV[at + 8])
-    local lines_at = at + 9 + 2 * keys
+    local keys = tonumber(ARGV[at + 10])
+    local lines_at = at + 11 + 2 * keys
     local lines = tonumber(ARGV[lines_at])
     if redis.call('EXISTS', P .. 'j:' .. id) == 0 and not made[id] then
       new, made[id] = new + 1, true
@@ -106,7 +165,7 @@ for _ = 1, tonumber(ARGV[3]) do
       if ARGV[at + 7] ~= '' then put(P .. 'w:' .. id, ARGV[at + 7]) end
       local bytes = 0
       for n = 1, keys do
-        local key, value = ARGV[at + 7 + 2 * n], ARGV[at + 8 + 2 * n]
+        local key, value = ARGV[at + 9 + 2 * n], ARGV[at + 10 + 2 * n]
         bytes = bytes + #key + #value
         into(hsets, P .. 'c:' .. id, 'k' .. key, value)
       end
@@ -127,6 +186,10 @@ for _ = 1, tonumber(ARGV[3]) do
           record_step(job, AWAITING, 'import')
         end
       end
+      if ARGV[at + 8] ~= '' then continue_here(job, ARGV[at + 8]) end
+      if job.run > 0 or job.state > ENQUEUED then job.expires = NONE end
+      if job.expires ~= NONE then into(zadds, P .. 'x', job.expires, id) end
+      if ARGV[at + 9] == '1' and job.unique ~= '' and not conditional.holder_of(job.unique) then conditional.hold_key(job.unique, id) end
       stand(job)
       file(job, wide)
       save(job)
@@ -140,6 +203,8 @@ end
 if #rehoming > 0 then
   into(hsets, P .. 'meta', 'rehomings', number)
 end
+number_rules()
+expect_type(P .. 'audit', 'stream')
 -- Nobody waits for the end of a job that was brought in.
 ends = {}
 if new > 0 or #rehoming > 0 then
@@ -150,5 +215,9 @@ if #logged > 0 then
   for n, line in ipairs(logged) do
     redis.call('XADD', P .. 'o:' .. line[1], digits(number + n) .. '-0', 'l', line[2])
   end
+end
+for _, entry in ipairs(audited) do
+  local at = redis.call('HINCRBY', P .. 'meta', 'audit', 1)
+  redis.call('XADD', P .. 'audit', digits(at) .. '-0', 'a', entry[1], 'e', entry[2])
 end
 return { new, number, unpack(rehoming) }

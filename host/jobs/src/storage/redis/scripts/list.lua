@@ -5,8 +5,8 @@
 -- ARGV[8]   how many jobs are looked at         ARGV[9]   how many are wanted
 -- ARGV[10]  what to give: `jobs`, `ids` or `count`
 -- Conditions, each may be empty: ARGV[11] state, ARGV[12] queue, ARGV[13] module, ARGV[14] handler, ARGV[15] made from,
---           ARGV[16] made before, ARGV[17] tag, ARGV[18] text
--- ARGV[19…] the indexes' suffixes
+--           ARGV[16] made before, ARGV[17] tag, ARGV[18] text, ARGV[19] reason
+-- ARGV[20…] the indexes' suffixes
 -- Result    how many passed; whether that was all (1 or 0); the number, the id and the making of the last that was looked
 --           at; the ids of damaged ones; then for `jobs` for each that passed: id, record, tags, history,
 --           progress; for `ids` the ids
@@ -14,10 +14,11 @@ local newest, seq, after = ARGV[3] == 'new', ARGV[4], ARGV[5]
 local cursor = tonumber(seq)
 local least, greatest, looks, wanted, give = ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
 local state, queue, module, handler = tonumber(ARGV[11]), ARGV[12], ARGV[13], ARGV[14]
-local made_from, made_before, tag, text = tonumber(ARGV[15]), tonumber(ARGV[16]), ARGV[17], ARGV[18]
+local made_from, made_before = tonumber(ARGV[15]), tonumber(ARGV[16])
+local tag, text, reason = ARGV[17], ARGV[18], ARGV[19]
 
 local candidates, cut = {}, false
-for at = 19, #ARGV do
+for at = 20, #ARGV do
   local key, found = P .. ARGV[at], nil
   local from, to = least, greatest
   if after ~= '' then
@@ -38,7 +39,7 @@ for at = 19, #ARGV do
     end
   end
 end
-if #ARGV > 19 then
+if #ARGV > 20 then
   table.sort(candidates, function(a, b)
     if newest then a, b = b, a end
     if a[2] ~= b[2] then return a[2] < b[2] end
@@ -78,6 +79,7 @@ end
 
 local function passes(job)
   if state and job.state ~= state then return false end
+  if reason ~= '' and job.reason ~= reason then return false end
   if queue ~= '' and job.queue ~= queue then return false end
   if module ~= '' and module_of(job.path) ~= module then return false end
   if handler ~= '' and string.match(job.path, '/(.*)$') ~= handler then return false end

@@ -7,6 +7,24 @@ local tallies, counters, hsets, hdels = {}, {}, {}, {}
 -- The lines that change, as keys with their mode and queue: `commit` keeps `heads:MODE` true to them.
 local lines = {}
 local work, modules_changed, cancels, ends = false, false, {}, {}
+-- Changes of counts: by key and field, gone where they come to nothing.
+local bumps = {}
+-- Jobs as this script has left them, so that what comes later in it finds them so.
+local fresh = {}
+-- The limits whose lines change, with the instant from which on there may be room in time, as far as it is known.
+local held_lines = {}
+-- What other parts have to do: `ended` and `reopened` for jobs with relatives (flow.lua), `takes` and `gives` for places
+-- under limits (limits.lua), and what is to be looked at before the first write and written after the last.
+local hooks, checks, writes = {}, {}, {}
+
+-- Functions that are made when the first of them is asked for, since to make them costs more than most scripts do.
+local function lazily(make)
+  local made
+  return setmetatable({}, { __index = function(_, name)
+    made = made or make()
+    return made[name]
+  end })
+end
 
 local function into(map, key, a, b)
   local list = map[key]
@@ -24,6 +42,28 @@ end
 local function put(key, value)
   local count = #puts
   puts[count + 1], puts[count + 2] = key, value
+end
+
+local function bump(key, field, change)
+  local of = bumps[key]
+  if not of then
+    of = {}
+    bumps[key] = of
+  end
+  of[field] = (of[field] or 0) + change
+end
+
+-- Takes a member out of a set that is ordered, and where this script had put its job there, that too.
+local function off(key, member, job)
+  into(zrems, key, member)
+  local list = fresh[job.id] and zadds[key]
+  for at = 2, list and #list or 0, 2 do
+    if list[at] == member then
+      table.remove(list, at)
+      table.remove(list, at - 1)
+      break
+    end
+  end
 end
 
 -- Counts jobs by queue, handler and state.
@@ -69,20 +109,6 @@ local function queue_changed(queue)
   line(1, queue)
 end
 
--- Keeps the first of each line that has changed where a claim over all queues looks for it.
-local function update_heads()
-  local any_paused
-  for key, of in pairs(lines) do
-    if any_paused == nil then any_paused = redis.call('EXISTS', P .. 'paused') == 1 end
-    local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
-    if first[2] and not (any_paused and redis.call('SISMEMBER', P .. 'paused', of[2]) == 1) then
-      redis.call('ZADD', of[1], first[2], of[2])
-    else
-      redis.call('ZREM', of[1], of[2])
-    end
-  end
-end
-
 local function module_of(path)
   return string.match(path, '^[^/]*')
 end
@@ -123,56 +149,123 @@ local function stored_tags(id)
   return tags, rest and string.sub(head, 1, rest - 1) or head
 end
 
+-- The limit in whose line a job waits.
+local function limit_of(job)
+  if job.held == 1 then return 'queue:' .. job.queue end
+  return job.held == 2 and 'handler:' .. job.path or 'key:' .. job.limit_key
+end
+
+-- Where there is no telling when there will be room: something has to end first.
+local FAR = 9007199254740991
+
+-- Says that the line of a limit changes; nothing for the instant where that stays as it is.
+local function touch(limit, at)
+  held_lines[limit] = at or held_lines[limit] or false
+end
+
+-- Takes a job out of the line of its limit, and puts it there.
+local function unhold(job)
+  local limit = limit_of(job)
+  off(P .. 'z:' .. limit, standing(job), job)
+  touch(limit)
+end
+
+local function hold(job)
+  local limit = limit_of(job)
+  into(zadds, P .. 'z:' .. limit, rank(job), standing(job))
+  touch(limit)
+end
+
+-- Whether a job waits for those that it continues. It stands in no line then.
+local function waits_for_parents(job)
+  return job.state == AWAITING and job.reason == 'parents'
+end
+
 -- Takes a job out of where it stands. One that was popped from its line stands there no more.
 local function leave(job, popped)
   local state = job.state
   if state == ENQUEUED then
-    if not popped then into(zrems, line_of(job), standing(job)) end
+    if job.held ~= 0 then
+      unhold(job)
+    elseif not popped then
+      off(line_of(job), standing(job), job)
+    end
   elseif state == PROCESSING then
     into(srems, P .. 'u:' .. job.server, job.id)
     if job.ask ~= 0 then into(srems, P .. 'k:' .. job.server, job.id) end
+    hooks.gives(job)
   elseif state == SCHEDULED then
-    into(zrems, P .. 'd', standing(job))
+    off(P .. 'd', standing(job), job)
   elseif state == AWAITING then
-    into(zrems, P .. 'y:' .. job.path, job.id)
+    if job.reason ~= 'parents' then off(P .. 'y:' .. job.path, job.id, job) end
   else
-    into(zrems, P .. 'e:' .. state, job.id)
+    off(P .. 'e:' .. state, job.id, job)
+    if job.children then into(hdels, P .. 'aside', job.id) end
+    if job.parents then hooks.reopened(job) end
   end
-  into(zrems, P .. 's:' .. state, job.id)
+  off(P .. 's:' .. state, job.id, job)
   tally(job, -1)
 end
 
 -- Puts a job where it now stands.
 local function stand(job)
   local state = job.state
-  if state == ENQUEUED then
+  if state == ENQUEUED and job.held ~= 0 then
+    hold(job)
+  elseif state == ENQUEUED then
     into(zadds, line_of(job), rank(job), standing(job))
     work = true
   elseif state == PROCESSING then
     into(sadds, P .. 'u:' .. job.server, job.id)
     if job.ask ~= 0 then into(sadds, P .. 'k:' .. job.server, job.id) end
+    hooks.takes(job)
   elseif state == SCHEDULED then
     into(zadds, P .. 'd', job.at, standing(job))
     work = true
   elseif state == AWAITING then
-    into(zadds, P .. 'y:' .. job.path, job.seq, job.id)
+    if job.reason ~= 'parents' then into(zadds, P .. 'y:' .. job.path, job.seq, job.id) end
   else
     into(zadds, P .. 'e:' .. state, job.at, job.id)
     ends[#ends + 1] = job.id
+    if job.children or job.parents then hooks.ended(job) end
   end
   into(zadds, P .. 's:' .. state, job.seq, job.id)
   tally(job, 1)
 end
 
 local function packed(job)
-  return struct.pack(RECORD, 1, job.state, job.mode, job.priority, job.ask, job.born, job.attempt, job.max_attempts,
+  local flags = (job.children and 1 or 0) + (job.parents and 2 or 0) + (job.waited and 4 or 0)
+  local more = ''
+  if flags > 0 or job.held > 0 or job.expires ~= NONE or job.limit_key ~= '' or job.unique ~= '' then
+    more = struct.pack('>' .. MORE, flags, job.held, job.expires, #job.limit_key, job.limit_key, #job.unique, job.unique)
+  end
+  return struct.pack(RECORD, more == '' and 1 or 2, job.state, job.mode, job.priority, job.ask, job.born, job.attempt, job.max_attempts,
     job.run, job.losses, job.lines, job.ended, job.log_bytes, job.seq, job.created, job.at, job.ready, job.started,
     #job.server, job.server, #job.version, job.version, #job.queue, job.queue, #job.path, job.path,
-    #job.reason, job.reason, #job.asked_by, job.asked_by)
+    #job.reason, job.reason, #job.asked_by, job.asked_by) .. more
 end
 
 local function save(job)
+  fresh[job.id] = job
   put(P .. 'j:' .. job.id, packed(job))
+end
+
+-- A job as this script has left it, or else as it is stored; nothing where there is none that can be read.
+local function found(id)
+  local job = fresh[id]
+  if not job then
+    local raw = redis.call('GET', P .. 'j:' .. id)
+    job = raw and read(raw, id)
+  end
+  return job
+end
+
+-- It was started or has ended, so that it expires no more.
+local function no_expiry(job)
+  if job.expires ~= NONE then
+    off(P .. 'x', job.id, job)
+    job.expires = NONE
+  end
 end
 
 -- Appends a line to a job's history: its length, then itself. So many lines are kept, since a job that snoozes for ever
@@ -223,7 +316,7 @@ local function record_run(job, run, usage, failure, by)
 end
 
 local function become(job, state, reason)
-  job.state, job.at, job.reason = state, now, reason
+  job.state, job.at, job.reason, job.held = state, now, reason, 0
 end
 
 -- Puts a job at the end of its line.
@@ -237,6 +330,18 @@ local function give_attempt_back(job)
 end
 
 local ASKED = { 'cancelled', 'deleted' }
+
+-- Deletes a job that waits, for a reason that time or others bring.
+local function drop(job, reason, by)
+  local from = job.state
+  leave(job)
+  no_expiry(job)
+  become(job, DELETED, reason)
+  record_step(job, from, by)
+  stand(job)
+  save(job)
+  happened(job.path, 'deleted', 1)
+end
 
 -- The mode in which a handler runs in its module's active version; nothing where that has no such handler.
 local function active_mode(path)
@@ -273,74 +378,5 @@ end
 local function expect_component(digest, size)
   if not has_component(digest, size) then
     error({ err = 'INCOMPLETE the bytes of a component' })
-  end
-end
-
-local function expect_type(key, expected)
-  local found = redis.call('TYPE', key).ok
-  if found ~= expected and found ~= 'none' then
-    error({ err = 'WRONGKEY ' .. string.gsub(key, '[^%w{}:/._-]', '?') .. ' is a ' .. found .. ', not a ' .. expected })
-  end
-end
-
-local function commit()
-  for key in pairs(pops) do expect_type(key, 'zset') end
-  for key in pairs(zrems) do expect_type(key, 'zset') end
-  for key in pairs(zadds) do expect_type(key, 'zset') end
-  for key in pairs(srems) do expect_type(key, 'set') end
-  for key in pairs(sadds) do expect_type(key, 'set') end
-  for key in pairs(hsets) do expect_type(key, 'hash') end
-  for key in pairs(hdels) do expect_type(key, 'hash') end
-  for at = 1, #appends, 2 do expect_type(appends[at], 'string') end
-  for key in pairs(lines) do
-    if not (zadds[key] or zrems[key] or pops[key]) then expect_type(key, 'zset') end
-  end
-  if next(lines) then
-    expect_type(P .. 'heads:0', 'zset')
-    expect_type(P .. 'heads:1', 'zset')
-    expect_type(P .. 'paused', 'set')
-  end
-  expect_type(P .. 'tally', 'hash')
-  local minute, hour = now - now % 60000, now - now % 3600000
-  local spans = { P .. 'n:m:' .. digits(minute), P .. 'n:h:' .. digits(hour) }
-  local counted = next(counters) ~= nil
-  if counted then
-    expect_type(spans[1], 'hash')
-    expect_type(spans[2], 'hash')
-    expect_type(P .. 'spans:m', 'zset')
-    expect_type(P .. 'spans:h', 'zset')
-  end
-
-  -- From here on everything is written.
-  in_parts('MSET', nil, puts)
-  for at = 1, #appends, 2 do redis.call('APPEND', appends[at], appends[at + 1]) end
-  for key, count in pairs(pops) do redis.call('ZPOPMIN', key, count) end
-  for key, list in pairs(zrems) do in_parts('ZREM', key, list) end
-  for key, list in pairs(zadds) do in_parts('ZADD', key, list) end
-  for key, list in pairs(srems) do in_parts('SREM', key, list) end
-  for key, list in pairs(sadds) do in_parts('SADD', key, list) end
-  for key, list in pairs(hsets) do in_parts('HSET', key, list) end
-  for key, list in pairs(hdels) do in_parts('HDEL', key, list) end
-  in_parts('UNLINK', nil, dels)
-  update_heads()
-  for field, change in pairs(tallies) do
-    if change ~= 0 and redis.call('HINCRBY', P .. 'tally', field, change) <= 0 then
-      redis.call('HDEL', P .. 'tally', field)
-    end
-  end
-  if counted then
-    for field, count in pairs(counters) do
-      redis.call('HINCRBY', spans[1], field, digits(count))
-      redis.call('HINCRBY', spans[2], field, digits(count))
-    end
-    redis.call('ZADD', P .. 'spans:m', minute, digits(minute))
-    redis.call('ZADD', P .. 'spans:h', hour, digits(hour))
-  end
-  if work or modules_changed or #cancels > 0 then
-    local told = origin .. (work and 'w' or '-') .. (modules_changed and 'm' or '-') .. table.concat(cancels)
-    redis.call('PUBLISH', P .. 'wake', told)
-  end
-  if #ends > 0 then
-    redis.call('PUBLISH', P .. 'ends', origin .. table.concat(ends))
   end
 end

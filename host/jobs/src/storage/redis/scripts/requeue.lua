@@ -3,7 +3,8 @@
 -- ARGV[4]  the state that it must be in, or nothing
 -- ARGV[5]  1 to forget checkpoints        ARGV[6]  1 for the version that is active now
 -- ARGV[7]  who asks
--- Result   nothing where there is none; else `done` or `refused`, and the state
+-- Result   nothing where there is none; else `done` or `refused`, and the state; or `conflict`, the state, and the id of the
+--          job that holds its key
 local job = job_of(ARGV[3])
 if not job then
   return {}
@@ -12,7 +13,23 @@ local from = job.state
 if from == ENQUEUED or from == PROCESSING or (ARGV[4] ~= '' and tonumber(ARGV[4]) ~= from) then
   return { 'refused', from }
 end
+if job.unique ~= '' then
+  local holder = conditional.holder_of(job.unique)
+  if holder and holder.id ~= job.id and conditional.counts(job.unique, holder) then
+    return { 'conflict', from, holder.id }
+  end
+  conditional.hold_key(job.unique, job.id)
+end
 leave(job)
+no_expiry(job)
+if job.parents then
+  -- It waits for them no longer.
+  local of = flow.edges_of(job.id)
+  for n = 1, of and #of.ids or 0 do
+    of.met[n] = true
+  end
+  if of then flow.save_edges(job.id, of) end
+end
 job.attempt, job.losses, job.ask, job.asked_by = 0, 0, 0, ''
 -- The log has a limit of its own, which the runs from before must not have used up.
 job.ended, job.started, job.log_bytes = 0, NONE, 0

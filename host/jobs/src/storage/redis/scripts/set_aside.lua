@@ -20,6 +20,7 @@ for at = 4, #ARGV do
   end
 end
 if count > 0 then
+  if given_back[1] then limits.move_all_back(HELD_IN_STEP) end
   commit()
 end
 return count

@@ -6,9 +6,10 @@
 --           with its time and fuel as numbers, the failure as JSON, whether there is a result (0 or 1), the result,
 --           how many follow-up jobs, whether the handler was begun (0 or 1), and those jobs, five arguments each, as
 --           births.lua says
--- Result    a letter for each: the number of its state, `x` where its fence did not hold, `d` where it is damaged
+-- Result    a letter for each: the number of its state, `x` where its fence did not hold, `d` where it is damaged; whether
+--           there may be work (0 or 1); the ids of all jobs that ended by it
 local count, at = tonumber(ARGV[3]), 4
-local letters, starts, ids, seen = {}, {}, {}, {}
+local letters, starts, ids, seen, born_of = {}, {}, {}, {}, {}
 for n = 1, count do
   starts[n], ids[n] = at, ARGV[at]
   at = at + 14 + 5 * tonumber(ARGV[at + 12])
@@ -76,13 +77,16 @@ for n = 1, count do
     stand(job)
     save(job)
     letters[n] = job.state
-    local follow_ups = tonumber(ARGV[at + 12])
-    if kind == 'S' and follow_ups > 0 then
-      bear(at + 14, follow_ups)
-    end
+    born_of[#born_of + 1] = kind == 'S' and n or nil
   end
 end
+-- They find all runs of this call ended.
+for _, n in ipairs(born_of) do
+  bear(starts[n] + 14, tonumber(ARGV[starts[n] + 12]), true)
+end
 if next(seen) then
+  if #ripples > 0 then flow.ripple_on(CHILDREN_IN_STEP) end
+  if given_back[1] then limits.move_all_back(HELD_IN_STEP) end
   commit()
 end
-return table.concat(letters)
+return { table.concat(letters), work and 1 or 0, table.concat(ends) }
