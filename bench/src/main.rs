@@ -1,5 +1,6 @@
 //! Measurements of Windlass. Run them through `cargo xtask bench`, which builds what they need in release.
 
+mod api;
 mod drain;
 mod sandbox;
 mod stores;
@@ -28,6 +29,8 @@ enum What {
     Storage(verbs::Arguments),
     /// Jobs that do nothing, drained through a real host on each store, and an idle host from enqueue to start
     Drain(drain::Arguments),
+    /// The API: reads and enqueues at a steady rate beside jobs that run, and readers of events
+    Api(api::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -36,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         What::Sandbox(arguments) => serde_json::to_value(sandbox::measure(&arguments)?)?,
         What::Storage(arguments) => serde_json::to_value(wait_for(verbs::measure(&arguments))?)?,
         What::Drain(arguments) => serde_json::to_value(wait_for(drain::measure(&arguments))?)?,
+        What::Api(arguments) => serde_json::to_value(wait_for(api::measure(&arguments))?)?,
     };
     if let Some(file) = arguments.json {
         let text = serde_json::to_string_pretty(&figures)?;

@@ -23,6 +23,8 @@ pub(crate) enum What {
     Storage,
     /// Jobs that do nothing, drained through a real host on each store, and an idle host from enqueue to start
     Drain,
+    /// The API: reads and enqueues at a steady rate beside jobs that run, and readers of events
+    Api,
     /// The dashboard in Chromium: a list over a million jobs, and the memory of a page that stays open at 500 jobs a second
     Dashboard,
 }
@@ -62,6 +64,11 @@ pub(crate) fn run(workspace: &Workspace, what: What, json: Option<&Path>, more: 
             measure.arg("drain").arg("--host").arg(workspace.release("windlass"));
             measure.arg("--component").arg(component("drain.wasm"));
             "draining"
+        }
+        What::Api => {
+            measure.arg("api").arg("--host").arg(workspace.release("windlass"));
+            measure.arg("--component").arg(component("drain.wasm"));
+            "the API"
         }
         // Measured above, in another way.
         What::Dashboard => return Ok(()),

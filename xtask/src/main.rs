@@ -10,6 +10,7 @@ mod dist;
 mod docs;
 mod lint;
 mod python;
+mod schemathesis;
 mod services;
 mod setup;
 mod shell;

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::{
-    browser, build, docs, python,
+    browser, build, docs, python, schemathesis,
     services::Shared,
     shell::{cargo, say, step, works},
     workspace::Workspace,
@@ -27,6 +27,8 @@ pub(crate) enum Suite {
     Storage,
     /// The real binary with real components: crashes, misbehaving guests, bad input
     E2e,
+    /// The API against its own description, by schemathesis
+    Api,
     /// The dashboard in a real browser
     Browser,
     /// The Python package, from its wheel, against the real binary, and its examples
@@ -65,6 +67,7 @@ pub(crate) fn run(workspace: &Workspace, suite: Option<Suite>) -> Result<()> {
         Some(Suite::Unit) => unit(workspace, &services)?,
         Some(Suite::Storage) => storage(workspace, &services)?,
         Some(Suite::E2e) => end_to_end(workspace, &services, END_TO_END)?,
+        Some(Suite::Api) => api(workspace, &services)?,
         Some(Suite::Browser) => in_browser(workspace, &services)?,
         Some(Suite::Python) => in_python(workspace)?,
         Some(Suite::Docs) => documentation(workspace, &services)?,
@@ -73,6 +76,7 @@ pub(crate) fn run(workspace: &Workspace, suite: Option<Suite>) -> Result<()> {
         None => {
             unit(workspace, &services)?;
             end_to_end(workspace, &services, END_TO_END)?;
+            api(workspace, &services)?;
             in_browser(workspace, &services)?;
         }
     }
@@ -131,6 +135,15 @@ fn first_hour(workspace: &Workspace) -> Result<()> {
 
 fn storage(workspace: &Workspace, services: &Shared) -> Result<()> {
     step("storage tests", runner(workspace, services).args(["--package", "windlass-jobs", "--all-features"]))
+}
+
+fn api(workspace: &Workspace, services: &Shared) -> Result<()> {
+    schemathesis::set_up(workspace)?;
+    build::everything(workspace)?;
+    let mut command = cargo(workspace);
+    services.tell(&mut command);
+    command.args(["test", "--package", END_TO_END, "--test", "openapi", "--", "--ignored", "--nocapture"]);
+    step("the API against its description", &mut command)
 }
 
 fn in_browser(workspace: &Workspace, services: &Shared) -> Result<()> {

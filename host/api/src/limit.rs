@@ -123,6 +123,7 @@ as_text!(LimitTarget);
 
 /// How many jobs may start in a span of time, wherever the span begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
     /// How many: 1 to 1,000,000.
@@ -159,6 +160,7 @@ impl Rate {
 
 /// A limit: at least one of the two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LimitRule {
     /// How many may run at once, over all hosts: 1 to 1,000,000.
@@ -203,6 +205,7 @@ impl LimitRule {
 
 /// A limit with what it holds at the moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LimitView {
     /// What it is on.
     pub target: LimitTarget,
