@@ -83,7 +83,8 @@ CREATE TABLE @limits (
 );
 
 -- The line of one limited thing: a queue, a handler or a key, written as a limit's target. Starts are counted by parts of a
--- period that are `part_ms` long, and none of them counts beyond `counts_until`.
+-- period that are `part_ms` long, and none of them counts beyond `counts_until`. Where jobs were let go for which there is room,
+-- no others are until `rests_until`.
 CREATE TABLE @limited (
     n integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     thing text COLLATE "C" NOT NULL UNIQUE,
@@ -91,7 +92,8 @@ CREATE TABLE @limited (
     part_ms bigint NOT NULL DEFAULT 0,
     parts bigint[] NOT NULL DEFAULT '{}',
     starts bigint[] NOT NULL DEFAULT '{}',
-    counts_until bigint NOT NULL DEFAULT 0
+    counts_until bigint NOT NULL DEFAULT 0,
+    rests_until bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 
 CREATE INDEX limited_idle ON @limited (counts_until) WHERE running <= 0;
