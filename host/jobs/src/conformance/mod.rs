@@ -303,6 +303,7 @@ macro_rules! conformance_suite {
                 a_cursor_that_is_none_of_the_audit_log_is_refused,
                 old_entries_are_pruned,
                 the_audit_log_is_moved_where_there_is_none_yet,
+                entries_that_are_alike_stay_as_many_however_they_are_moved,
             }
             draining {
                 whatever_is_done_no_job_is_left_behind_and_no_limit_exceeded,

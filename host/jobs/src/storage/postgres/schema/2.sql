@@ -98,13 +98,13 @@ CREATE TABLE @limited (
 
 CREATE INDEX limited_idle ON @limited (counts_until) WHERE running <= 0;
 
--- `imported` tells an entry that came from another storage from one that was made here.
+-- `imported` is the number of an entry in the log that it was made in, where that is another storage's, and 0 otherwise.
 CREATE TABLE @audit (
     n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at bigint NOT NULL,
-    imported boolean NOT NULL,
+    imported bigint NOT NULL DEFAULT 0,
     entry text NOT NULL
 );
 
 CREATE INDEX audit_at ON @audit (at);
-CREATE INDEX audit_own ON @audit (n) WHERE NOT imported;
+CREATE INDEX audit_own ON @audit (n) WHERE imported = 0;

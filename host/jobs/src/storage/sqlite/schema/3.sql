@@ -99,7 +99,8 @@ CREATE TABLE starts (
 
 CREATE INDEX starts_by_time ON starts (free_at);
 
--- Who did what. An entry's number is never used again: a reader's cursor is one.
+-- Who did what. An entry's number is never used again: a reader's cursor is one. `imported` is the number that it has in the log
+-- that it was made in, where that is another storage's.
 CREATE TABLE audit (
     n INTEGER PRIMARY KEY AUTOINCREMENT,
     at INTEGER NOT NULL,
@@ -108,3 +109,4 @@ CREATE TABLE audit (
 ) STRICT;
 
 CREATE INDEX audit_by_time ON audit (at);
+CREATE INDEX audit_own ON audit (n) WHERE imported = 0;
