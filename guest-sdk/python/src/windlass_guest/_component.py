@@ -13,6 +13,7 @@ from ._run import run, run_async
 
 try:
     from componentize_py_types import Err  # type: ignore[import-not-found]
+    from wit_world import exports  # type: ignore[import-not-found]
     from wit_world.imports import config, context, log, queue  # type: ignore[import-not-found]
 
     try:
@@ -23,6 +24,9 @@ except ImportError:  # A program of another kind, such as a test.
     IS_COMPONENT = False
 else:
     IS_COMPONENT = True
+
+# An async export is begun by a method that componentize-py adds to its own class.
+Begun: Any = getattr(exports, "AsyncHandlers", object) if IS_COMPONENT else object
 
 
 def exported(module: str, version: str, specs: dict[str, Spec]) -> type:
@@ -50,7 +54,7 @@ def exported(module: str, version: str, specs: dict[str, Spec]) -> type:
                 # Without the exception behind it, which would be told to nobody.
                 raise Err(_failure(error)) from None
 
-    class AsyncHandlers(Described):
+    class AsyncHandlers(Described, Begun):  # type: ignore[misc]
         async def run(self, job: Any) -> str | None:
             host = _Host()
             try:
