@@ -12,7 +12,8 @@ fn main() -> Result<()> {
     let mut next = |what: &str| -> Result<OsString> {
         arguments.next().with_context(|| format!("{what} is missing: expected MODULE.wat WIT WORLD COMPONENT.wasm"))
     };
-    let (text, contract, world, place) = (next("the text")?, next("the contract")?, next("the world")?, next("where to")?);
+    let (text, contract, world, place) =
+        (next("the text")?, next("the contract")?, next("the world")?, next("where to")?);
     let component = component(Path::new(&text), Path::new(&contract), &world.to_string_lossy())?;
     fs::write(&place, component).with_context(|| format!("failed to write {}", Path::new(&place).display()))
 }
@@ -20,8 +21,9 @@ fn main() -> Result<()> {
 fn component(text: &Path, contract: &Path, world: &str) -> Result<Vec<u8>> {
     let mut module = wat::parse_file(text).with_context(|| format!("failed to read {}", text.display()))?;
     let mut resolve = Resolve::default();
-    let (package, _) =
-        resolve.push_path(contract).with_context(|| format!("failed to read the contract in {}", contract.display()))?;
+    let (package, _) = resolve
+        .push_path(contract)
+        .with_context(|| format!("failed to read the contract in {}", contract.display()))?;
     let world = resolve.select_world(&[package], Some(world)).context("failed to find the world")?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
     ComponentEncoder::default()
