@@ -29,7 +29,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<()> {
     component(workspace)?;
     let copy = Copy::of(workspace);
     let mut tests = copy.command("node", GUEST);
-    tests.args(["--test", "tests/"]);
+    tests.args(["--test", "tests/guest.test.js", "tests/component.test.js"]);
     tests.env("WINDLASS_BIN", workspace.host_binary()).env("WINDLASS_COMPONENTS", workspace.components());
     step("JavaScript tests: the library", &mut tests)?;
     step("JavaScript tests: the example", copy.command("node", HANDLERS).args(["--test", "handlers.test.js"]))
