@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::{
-    browser, build, docs, python, schemathesis,
+    browser, build, docs, javascript, python, schemathesis,
     services::Shared,
     shell::{cargo, say, step, works},
     workspace::Workspace,
@@ -31,8 +31,11 @@ pub(crate) enum Suite {
     Api,
     /// The dashboard in a real browser
     Browser,
-    /// The Python package, from its wheel, against the real binary, and its examples
+    /// What is written in Python, from its wheels, against the real binary: the client, the plugins, the handlers, the examples; and
+    /// handlers of all languages side by side
     Python,
+    /// The library for handlers in JavaScript and its example, natively and in the sandbox
+    Javascript,
     /// The documentation: its commands are run, its code is compiled, its links are followed, the site is built
     Docs,
     /// The quick start, literally and from a clone on, in a home with nothing in it: builds for some minutes
@@ -70,6 +73,7 @@ pub(crate) fn run(workspace: &Workspace, suite: Option<Suite>) -> Result<()> {
         Some(Suite::Api) => api(workspace, &services)?,
         Some(Suite::Browser) => in_browser(workspace, &services)?,
         Some(Suite::Python) => in_python(workspace)?,
+        Some(Suite::Javascript) => in_javascript(workspace)?,
         Some(Suite::Docs) => documentation(workspace, &services)?,
         Some(Suite::FirstHour) => first_hour(workspace)?,
         Some(Suite::Chaos) => chaos(workspace, &services)?,
@@ -154,6 +158,11 @@ fn in_browser(workspace: &Workspace, services: &Shared) -> Result<()> {
 fn in_python(workspace: &Workspace) -> Result<()> {
     build::everything(workspace)?;
     python::test(workspace)
+}
+
+fn in_javascript(workspace: &Workspace) -> Result<()> {
+    build::host(workspace)?;
+    javascript::test(workspace)
 }
 
 fn end_to_end(workspace: &Workspace, services: &Shared, package: &str) -> Result<()> {
