@@ -17,7 +17,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A host. It is killed when it goes out of scope.
-pub(super) struct Host {
+pub(crate) struct Host {
     program: std::path::PathBuf,
     process: Child,
     address: String,
@@ -25,7 +25,7 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub(super) fn start(program: &Path, storage: &str) -> Result<Self> {
+    pub(crate) fn start(program: &Path, storage: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let log = fs::File::create(folder.path().join("host.log"))?;
@@ -74,7 +74,7 @@ impl Host {
         Ok(())
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.process.id()
     }
 
