@@ -36,7 +36,9 @@ def browser(profile: Path) -> Iterator[webdriver.Chrome]:
     """Open a window of Chromium."""
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or "chromium"
-    for argument in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={profile}"):
+    # In a window that is as small as Chromium's own, the dashboard hides its pages behind a menu.
+    wide = "--window-size=1400,1000"
+    for argument in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", wide, f"--user-data-dir={profile}"):
         options.add_argument(argument)
     if os.geteuid() == 0:
         # Chromium's own sandbox does not start for root.
