@@ -135,7 +135,9 @@ def test_an_example_works_as_its_readme_says(name: str, tmp_path: Path) -> None:
             type_in(checkout / "examples" / name, mend)
             click(window, "//button[normalize-space(.)='Retry']")
             # It comes with the events, through the application.
-            until("that it has succeeded", lambda: bool(window.find_elements(By.CSS_SELECTOR, ".head .state-succeeded")))
+            until(
+                "that it has succeeded", lambda: bool(window.find_elements(By.CSS_SELECTOR, ".head .state-succeeded"))
+            )
         made = report()
         assert (made["state"], made["report"]["total"]["revenue_cents"]) == ("succeeded", 300)
         published = checkout / "examples" / name / "tables" / "sales.csv.summary.json"
