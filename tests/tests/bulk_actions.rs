@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use windlass_api::{BulkAction, BulkState, CommandReply, Counts, Problem, SkipReason, State};
-use windlass_tests::{Host, Site, guest, windlass};
+use windlass_tests::{Host, Job, Site, guest, windlass};
 
 /// Jobs that wait for an hour, so that nothing happens to them by itself.
 fn with_waiting_jobs<'a>(site: &'a Site, count: usize) -> Result<Host<'a>> {
@@ -151,7 +151,7 @@ fn many_named_jobs_are_commanded_by_the_host_in_lots() -> Result<()> {
     ensure!(lots.iter().map(|lot| lot.named).collect::<Vec<_>>() == [Some(1_000), Some(250)], "{lots:?}");
     ensure!(lots.iter().map(|lot| lot.done).sum::<u64>() == 1_249, "{lots:?}");
     ensure!(lots[1].skipped == [(SkipReason::Gone, 1)].into(), "{lots:?}");
-    ensure!(host.show(kept.parse()?)?.job.state == State::Scheduled, "one was deleted that nobody named");
+    ensure!(host.show(Job(kept.parse()?))?.job.state == State::Scheduled, "one was deleted that nobody named");
 
     // The same from standard input, and only those that are in a state; for people it comes to one line.
     let url = format!("http://{}", host.address());
