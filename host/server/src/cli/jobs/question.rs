@@ -1,6 +1,6 @@
 //! Asking whoever sits at the terminal, if anybody does.
 
-use std::io::{self, BufRead, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, BufRead, IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
 
