@@ -223,7 +223,7 @@ async fn limits(tx: &mut Tx<'_>, after: &str, part: &mut Part) -> Result<Option<
 async fn audit(tx: &mut Tx<'_>, after: i64, part: &mut Part) -> Result<Option<Position>, Fault> {
     let query = tx
         .query(
-            "SELECT n, entry, CASE WHEN imported > 0 THEN imported ELSE n END FROM @audit WHERE n > $1 ORDER BY n LIMIT $2",
+            "SELECT n, entry, CASE WHEN imported > 0 THEN imported ELSE n END FROM @audit a WHERE n > $1 ORDER BY a.n LIMIT $2",
         )
         .bind(after)
         .bind(part.room());
