@@ -99,11 +99,11 @@ async fn earlier(client: &Client, key: Key, requests: &[JobRequest]) -> ApiResul
     let others = (1..requests.len()).map(|at| async move { client.get(key.id(at)).await });
     let others: Vec<Option<JobDetail>> = stream::iter(others).buffered(READS).try_collect().await?;
     let jobs = [Some(first)].into_iter().chain(others);
-    // One that was removed meanwhile can no longer tell.
-    let differs = jobs.zip(requests).any(|(job, request)| job.is_some_and(|job| !is_of(&job, request)));
+    // One that is not there was never made, or has been removed since: neither is what the answer would name.
+    let differs = jobs.zip(requests).any(|(job, request)| job.is_none_or(|job| !is_of(&job, request)));
     if was_longer || differs {
-        let detail = "Idempotency-Key: this key was used before, with another request: give each request a key of its own, \
-                      and repeat one with the very same body";
+        let detail = "Idempotency-Key: this key was used before, with another request, or some of its jobs have been removed since: give \
+                      each request a key of its own, and repeat one with the very same body";
         return Err(ApiError::new(ProblemCode::KeyReused, detail));
     }
     let ids = requests.iter().filter_map(|request| request.id);

@@ -174,6 +174,6 @@ mod tests {
         ] {
             assert!(page.contains(heading), "{heading}\n{page}");
         }
-        assert!(!page.contains("WINDLASS_MODULE"), "variables name what has a fixed place");
+        assert!(!page.contains("WINDLASS_MODULE_"), "variables name what has a fixed place");
     }
 }
