@@ -44,20 +44,22 @@ impl FalseClock {
     /// Variables of the program's environment.
     #[must_use]
     pub fn environment(&self) -> Vec<(String, String)> {
-        self.environment_with(("FAKETIME_CACHE_DURATION", "1"))
+        self.environment_with(self.library.clone(), ("FAKETIME_CACHE_DURATION", "1"))
     }
 
     /// The same for programs that notice at once that it has been set. Each look at the clock costs them a look at a file.
     #[must_use]
     pub fn environment_at_once(&self) -> Vec<(String, String)> {
-        self.environment_with(("FAKETIME_NO_CACHE", "1"))
+        // jemalloc, which Redis has, looks at the clock while it sets itself up, and a look at a file allocates: the C library's own
+        // allocator is put before it.
+        self.environment_with(format!("{}:libc.so.6", self.library), ("FAKETIME_NO_CACHE", "1"))
     }
 
-    fn environment_with(&self, (name, value): (&str, &str)) -> Vec<(String, String)> {
+    fn environment_with(&self, preloaded: String, (name, value): (&str, &str)) -> Vec<(String, String)> {
         let file = self.room.file("offset").display().to_string();
         let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         vec![
-            set("LD_PRELOAD", &self.library),
+            ("LD_PRELOAD".to_owned(), preloaded),
             set("FAKETIME_TIMESTAMP_FILE", &file),
             set(name, value),
             // The older name and the newer one.
