@@ -25,7 +25,7 @@ fn result(host: &Host<'_>, job: Job) -> Result<String> {
 fn a_job_reads_what_the_jobs_gave_that_it_continues() -> Result<()> {
     let site = Site::new()?;
     let host = start(&site)?;
-    let first = host.enqueue("follows/give", &json!(20), &["--delay", "300ms"])?.0.to_string();
+    let first = host.enqueue("follows/give", &json!(20), &["--delay", "2s"])?.0.to_string();
     let second = host.enqueue("follows/give", &json!(3), &[])?.0.to_string();
     let sum = host.enqueue("follows/sum", &json!(null), &["--after", &first, "--after", &second])?;
     ensure!(host.show(sum)?.job.reason.as_deref() == Some("parents"), "it does not wait");

@@ -287,7 +287,7 @@ fn slips_are_told_of() -> Result<()> {
     let sleeps = guest("sleeps")?;
     let deployed = host.windlass(&["deploy", &sleeps.to_string_lossy(), "--name", "busy"])?;
     let dropped = deployed.json::<Value>()?["dropped_handlers"].clone();
-    ensure!(dropped.as_array().is_some_and(|dropped| dropped.len() == 3), "{deployed:?}");
+    ensure!(dropped.as_array().is_some_and(|dropped| dropped.len() == 5), "{deployed:?}");
     ensure!(
         deployed.stderr.contains("busy/add") && deployed.stderr.contains("wait until a version has them"),
         "{deployed:?}"
