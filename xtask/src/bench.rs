@@ -25,6 +25,8 @@ pub(crate) enum What {
     Drain,
     /// The API: reads and enqueues at a steady rate beside jobs that run, and readers of events
     Api,
+    /// A million jobs that wait for their instant: what a promotion, a claim and an idle host take
+    Delayed,
     /// The dashboard in Chromium: a list over a million jobs, and the memory of a page that stays open at 500 jobs a second
     Dashboard,
 }
@@ -59,6 +61,10 @@ pub(crate) fn run(workspace: &Workspace, what: What, json: Option<&Path>, more: 
         What::Storage => {
             measure.arg("storage");
             "the storage verbs"
+        }
+        What::Delayed => {
+            measure.arg("delayed").arg("--host").arg(workspace.release("windlass"));
+            "jobs that wait for their instant"
         }
         What::Drain => {
             measure.arg("drain").arg("--host").arg(workspace.release("windlass"));

@@ -8,6 +8,7 @@ mod dashboard;
 mod demo;
 mod dist;
 mod docs;
+mod javascript;
 mod lint;
 mod python;
 mod schemathesis;

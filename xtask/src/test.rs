@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::{
-    browser, build, docs, python, schemathesis,
+    browser, build, docs, javascript, python, schemathesis,
     services::Shared,
     shell::{cargo, say, step, works},
     workspace::Workspace,
@@ -31,13 +31,16 @@ pub(crate) enum Suite {
     Api,
     /// The dashboard in a real browser
     Browser,
-    /// The Python package, from its wheel, against the real binary, and its examples
+    /// What is written in Python, from its wheels, against the real binary: the client, the plugins, the handlers, the examples; and
+    /// handlers of all languages side by side
     Python,
+    /// The library for handlers in JavaScript and its example, natively and in the sandbox
+    Javascript,
     /// The documentation: its commands are run, its code is compiled, its links are followed, the site is built
     Docs,
     /// The quick start, literally and from a clone on, in a home with nothing in it: builds for some minutes
     FirstHour,
-    /// What kills hosts and storages, cuts networks, fills disks and sets clocks: ten minutes of it, where `e2e` has a
+    /// What kills hosts and storages, cuts networks, fills disks and sets clocks: twelve minutes of it, where `e2e` has a
     /// short form
     Chaos,
 }
@@ -51,8 +54,8 @@ const BROWSER: &str = "windlass-browser-tests";
 /// The package of the tests of the documentation, which need the host and the examples built.
 const DOCS: &str = "windlass-docs-tests";
 
-/// How long the chaos tests may take once they are built: they are made for 10 minutes, and some machines are busy.
-const CHAOS_DEADLINE: Duration = Duration::from_secs(12 * 60);
+/// How long the chaos tests may take once they are built: they are made for 12 minutes, and some machines are busy.
+const CHAOS_DEADLINE: Duration = Duration::from_secs(15 * 60);
 
 /// How often to look whether they have ended.
 const LOOK: Duration = Duration::from_millis(100);
@@ -70,6 +73,7 @@ pub(crate) fn run(workspace: &Workspace, suite: Option<Suite>) -> Result<()> {
         Some(Suite::Api) => api(workspace, &services)?,
         Some(Suite::Browser) => in_browser(workspace, &services)?,
         Some(Suite::Python) => in_python(workspace)?,
+        Some(Suite::Javascript) => in_javascript(workspace)?,
         Some(Suite::Docs) => documentation(workspace, &services)?,
         Some(Suite::FirstHour) => first_hour(workspace)?,
         Some(Suite::Chaos) => chaos(workspace, &services)?,
@@ -154,6 +158,11 @@ fn in_browser(workspace: &Workspace, services: &Shared) -> Result<()> {
 fn in_python(workspace: &Workspace) -> Result<()> {
     build::everything(workspace)?;
     python::test(workspace)
+}
+
+fn in_javascript(workspace: &Workspace) -> Result<()> {
+    build::host(workspace)?;
+    javascript::test(workspace)
 }
 
 fn end_to_end(workspace: &Workspace, services: &Shared, package: &str) -> Result<()> {

@@ -107,13 +107,27 @@ macro_rules! unreadable {
                     StatusCode::UNPROCESSABLE_ENTITY => ProblemCode::InvalidField,
                     _ => ProblemCode::BadRequest,
                 };
-                Self::new(code, rejection.body_text())
+                Self::new(code, plain(&rejection.body_text()))
             }
         })*
     };
 }
 
 unreadable!(BytesRejection, JsonRejection, PathRejection);
+
+/// The framework's text, without words about how a body is read, and with numbers as people call them.
+fn plain(text: &str) -> String {
+    let text = text.strip_prefix("Failed to deserialize the JSON body into the target type: ").unwrap_or(text);
+    let mut told = text.to_owned();
+    for (name, words) in [
+        ("u8", "a whole number, 0 to 255"),
+        ("u32", "a whole number, 0 to 4294967295"),
+        ("u64", "a whole number that is not below 0"),
+    ] {
+        told = told.replace(&format!(", expected {name} at line "), &format!(", expected {words}, at line "));
+    }
+    told
+}
 
 impl From<QueryRejection> for ApiError {
     fn from(rejection: QueryRejection) -> Self {

@@ -99,10 +99,10 @@ async fn earlier(client: &Client, key: Key, requests: &[JobRequest]) -> ApiResul
     let others = (1..requests.len()).map(|at| async move { client.get(key.id(at)).await });
     let others: Vec<Option<JobDetail>> = stream::iter(others).buffered(READS).try_collect().await?;
     let jobs = [Some(first)].into_iter().chain(others);
-    // One that is not there was never made, or has been removed since: neither is what the answer would name.
+    // One that is not there was removed meanwhile, or never made since the request was shorter: nobody can tell.
     let differs = jobs.zip(requests).any(|(job, request)| job.is_none_or(|job| !is_of(&job, request)));
     if was_longer || differs {
-        let detail = "Idempotency-Key: this key was used before, with another request, or some of its jobs have been removed since: give \
+        let detail = "Idempotency-Key: this key was used before, with another request, or some of its jobs were removed since: give \
                       each request a key of its own, and repeat one with the very same body";
         return Err(ApiError::new(ProblemCode::KeyReused, detail));
     }
