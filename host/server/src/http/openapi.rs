@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 use windlass_api::{Grain, Problem};
 
@@ -93,6 +93,9 @@ fn document() -> Value {
         "session": { "type": "apiKey", "in": "cookie", "name": super::access::COOKIE },
     });
     loosen(&mut document);
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        merge(schemas);
+    }
     for (method, path, need) in TABLE {
         if let Some(operation) = document["paths"][path].get_mut(method.to_lowercase()) {
             complete(operation, method, path, *need);
@@ -156,9 +159,33 @@ fn loosen(value: &mut Value) {
             {
                 members.insert("anyOf".to_owned(), choices);
             }
+            // What is derived for whole numbers up to 2^64.
+            if members.get("format").is_some_and(|format| format == "int64") {
+                members.remove("format");
+            }
             members.values_mut().for_each(loosen);
         }
         _ => {}
+    }
+}
+
+/// A type that takes in the fields of another is not also that other, which has no more fields than its own.
+fn merge(schemas: &mut Map<String, Value>) {
+    let known = schemas.clone();
+    for schema in schemas.values_mut().filter_map(Value::as_object_mut) {
+        let Some(Value::Array(parts)) = schema.remove("allOf") else { continue };
+        let (mut properties, mut required) = (Map::new(), Vec::new());
+        for part in parts {
+            let name = part["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+            let part = name.and_then(|name| known.get(name)).unwrap_or(&part);
+            properties.extend(part["properties"].as_object().cloned().unwrap_or_default());
+            required.extend(part["required"].as_array().cloned().unwrap_or_default());
+        }
+        schema.extend([
+            ("type".to_owned(), json!("object")),
+            ("properties".to_owned(), Value::Object(properties)),
+            ("required".to_owned(), Value::Array(required)),
+        ]);
     }
 }
 
