@@ -234,7 +234,8 @@ impl Browser {
     /// # Errors
     /// Where there is no such field.
     pub async fn attach(&self, selector: &str, file: &str) -> Result<()> {
-        self.client.find(Locator::Css(selector)).await?.send_keys(file).await?;
+        let there = async || Ok(self.client.find_all(Locator::Css(selector)).await?.pop());
+        self.until(&format!("`{selector}`"), there).await?.send_keys(file).await?;
         Ok(())
     }
 
