@@ -12,6 +12,7 @@ mod deploy;
 mod documentation;
 mod enqueue;
 mod exit;
+mod files;
 mod format;
 mod instant;
 mod jobs;
