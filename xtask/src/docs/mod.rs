@@ -1,17 +1,21 @@
 //! The documentation as a site: what the program knows is written into the pages, and mdBook makes files of them all that
-//! any web server serves, and browsers open from a folder.
+//! any web server serves, and browsers open from a folder. Beside them lies the documentation of the crates that others write against.
+
+mod links;
 
 use std::{
     env::consts::EXE_SUFFIX,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 
 use crate::{
-    build,
+    browser, build,
     shell::{cargo, say, step, works},
+    test,
     workspace::Workspace,
 };
 
@@ -19,10 +23,19 @@ use crate::{
 /// program: it would be most of what a newcomer compiles first.
 const MDBOOK_VERSION: &str = "0.5.4";
 
-/// Writes the generated pages and builds the site; `open` shows it in a browser.
-pub(crate) fn run(workspace: &Workspace, open: bool) -> Result<()> {
+/// The crates that others write against.
+const CRATES: [&str; 3] = ["windlass-api", "windlass-guest", "windlass-jobs"];
+
+/// Where the pages find the documentation of these, from the site's root.
+const RUSTDOC: &str = "rustdoc";
+
+/// Writes the generated pages, takes the pictures anew where that is asked for, and builds the site; `open` shows it in a browser.
+pub(crate) fn run(workspace: &Workspace, open: bool, pictures: bool) -> Result<()> {
     build::host(workspace)?;
     generate(workspace, "pages", &workspace.root.join("docs/src/reference"))?;
+    if pictures {
+        take_pictures(workspace)?;
+    }
     site(workspace, open)
 }
 
@@ -45,11 +58,54 @@ pub(crate) fn site(workspace: &Workspace, open: bool) -> Result<()> {
     let site = workspace.target.join("site");
     let mut build = Command::new(mdbook);
     build.arg("build").arg(workspace.root.join("docs")).arg("--dest-dir").arg(&site);
-    if open {
-        build.arg("--open");
-    }
     step("building the site", &mut build)?;
-    say(&format!("the site is {}", site.join("index.html").display()));
+    rustdoc(workspace, &site.join(RUSTDOC))?;
+    let broken = links::broken(&site, RUSTDOC)?;
+    ensure!(broken.is_empty(), "the site has links that lead nowhere:\n{}", broken.join("\n"));
+    let index = site.join("index.html");
+    say(&format!("the site is {}", index.display()));
+    if open && !["xdg-open", "open"].iter().any(|opener| works(Command::new(opener).arg(&index))) {
+        say("nothing here opens a browser: open that file in one");
+    }
+    Ok(())
+}
+
+/// The documentation of the crates that others write against, and of no others.
+fn rustdoc(workspace: &Workspace, place: &Path) -> Result<()> {
+    let made = workspace.target.join("doc");
+    // What was documented before would be found in its search.
+    if made.exists() {
+        fs::remove_dir_all(&made).with_context(|| format!("failed to empty {}", made.display()))?;
+    }
+    let mut doc = cargo(workspace);
+    doc.args(["doc", "--no-deps", "--all-features"]);
+    for package in CRATES {
+        doc.args(["--package", package]);
+    }
+    step("documenting the crates", &mut doc)?;
+    copy(&made, place)
+}
+
+/// Takes the pictures of the dashboard by the browser's tests, and puts them into the pages.
+fn take_pictures(workspace: &Workspace) -> Result<()> {
+    browser::set_up(workspace)?;
+    build::everything(workspace)?;
+    let tests = ["test", "--package", test::BROWSER, "--test", "pictures"];
+    step("taking the pictures", cargo(workspace).args(tests))?;
+    copy(&workspace.target.join("screenshots/docs"), &workspace.root.join("docs/src/pictures"))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let failed = || format!("failed to copy {} to {}", from.display(), to.display());
+    fs::create_dir_all(to).with_context(failed)?;
+    for entry in fs::read_dir(from).with_context(failed)? {
+        let (from, to) = entry.map(|entry| (entry.path(), to.join(entry.file_name()))).with_context(failed)?;
+        if from.is_dir() {
+            copy(&from, &to)?;
+        } else {
+            fs::copy(&from, &to).with_context(|| format!("failed to copy {}", from.display()))?;
+        }
+    }
     Ok(())
 }
 
