@@ -1,5 +1,7 @@
 //! Measurements of Windlass. Run them through `cargo xtask bench`, which builds what they need in release.
 
+mod api;
+mod delayed;
 mod drain;
 mod sandbox;
 mod stores;
@@ -26,8 +28,12 @@ enum What {
     Sandbox(sandbox::Arguments),
     /// The storage verbs beside the same statements or scripts driven raw, and a claim among a million jobs
     Storage(verbs::Arguments),
+    /// What a million jobs cost that wait for their instant: a promotion, a claim, an idle host
+    Delayed(delayed::Arguments),
     /// Jobs that do nothing, drained through a real host on each store, and an idle host from enqueue to start
     Drain(drain::Arguments),
+    /// The API: reads and enqueues at a steady rate beside jobs that run, and readers of events
+    Api(api::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -35,7 +41,9 @@ fn main() -> anyhow::Result<()> {
     let figures = match arguments.what {
         What::Sandbox(arguments) => serde_json::to_value(sandbox::measure(&arguments)?)?,
         What::Storage(arguments) => serde_json::to_value(wait_for(verbs::measure(&arguments))?)?,
+        What::Delayed(arguments) => serde_json::to_value(wait_for(delayed::measure(&arguments))?)?,
         What::Drain(arguments) => serde_json::to_value(wait_for(drain::measure(&arguments))?)?,
+        What::Api(arguments) => serde_json::to_value(wait_for(api::measure(&arguments))?)?,
     };
     if let Some(file) = arguments.json {
         let text = serde_json::to_string_pretty(&figures)?;

@@ -207,6 +207,14 @@ impl Host<'_> {
         self.signal(Signal::CONT)
     }
 
+    /// Tells it to read its certificate anew (SIGHUP).
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub fn hang_up(&self) -> Result<()> {
+        self.signal(Signal::HUP)
+    }
+
     /// Its process.
     #[must_use]
     pub fn process_id(&self) -> u32 {

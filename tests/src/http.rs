@@ -120,6 +120,23 @@ impl Host<'_> {
         Ok(EventStream(stream))
     }
 
+    /// Sends these very bytes and gives all that comes until the host closes the connection; what cannot be sent any more because
+    /// the host has said enough is left out.
+    ///
+    /// # Errors
+    /// Where the host cannot be reached, or does not close the connection within a minute.
+    pub fn exchange(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        let mut stream = TcpStream::connect(self.address())?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        // It may have answered already, and closed.
+        let _ = stream.write_all(bytes);
+        let mut answer = Vec::new();
+        match stream.read_to_end(&mut answer) {
+            Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => Err(error.into()),
+            _ => Ok(answer),
+        }
+    }
+
     /// As HTTP 1.0, whose answers come without chunks.
     fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<BufReader<TcpStream>> {
         let mut stream = TcpStream::connect(self.address())?;

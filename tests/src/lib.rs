@@ -6,13 +6,16 @@
 mod built;
 pub mod chaos;
 mod cli;
+mod collector;
 mod effects;
 mod host;
 mod http;
 mod jobs;
+mod tls;
 
 pub use built::{axe, component, guest, guest_names, pictures, windlass};
 pub use cli::{Answer, run};
+pub use collector::{Collected, Collector};
 pub use effects::{Effect, Effects};
 pub use host::{Host, Launch, Site};
 pub use http::{EventStream, HttpAnswer, SentEvent};

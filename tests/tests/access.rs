@@ -103,7 +103,8 @@ fn a_browser_signs_in_goes_on_with_its_cookie_and_signs_out() -> Result<()> {
     let (tokens, config) = tokens(&site)?;
     let host = site.start(&["--config", &config])?;
     let who = |headers: &[(&str, &str)]| host.ask("GET", "/api/v1/session", headers, "")?.json::<SessionView>();
-    ensure!(who(&[])? == SessionView { required: true, role: None, name: None, expires_at: None }, "{:?}", who(&[])?);
+    let nobody = SessionView { required: true, read_only: false, role: None, name: None, expires_at: None };
+    ensure!(who(&[])? == nobody, "{:?}", who(&[])?);
 
     let body = serde_json::json!({ "token": token(&tokens, Role::Operator)? }).to_string();
     let answer = host.ask("POST", "/api/v1/session", &[], &body)?;

@@ -89,6 +89,110 @@ fn a_job_that_nobody_can_do_is_refused() -> Result<()> {
     enqueue_is_refused(&host, &["mixed/add", &format!("@{}", large.display())], &["payload", "262144"])
 }
 
+/// Asks for what must be refused, and checks that the problem names each of these.
+fn request_is_refused(host: &Host<'_>, method: &str, path: &str, body: &Value, words: &[&str]) -> Result<()> {
+    let answer = host.ask(method, path, &[], &body.to_string())?;
+    ensure!(matches!(answer.status, 400 | 409 | 413 | 422), "{method} {path} {body}: {answer:?}");
+    let told = answer.body.to_lowercase();
+    println!("{method} {path} {body}: {told}");
+    for word in words {
+        ensure!(told.contains(&word.to_lowercase()), "{method} {path} {body} does not name `{word}`: {told}");
+    }
+    Ok(())
+}
+
+const NOBODY: &str = "0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55";
+const NOBODY_ELSE: &str = "0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d56";
+
+#[test]
+fn a_condition_that_cannot_be_is_refused_with_its_field_and_what_is_allowed() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    host.deploy("mixed", &guest("mixed")?)?;
+    let (good, long) = (r#"{ "a": 1, "b": 2 }"#, "x".repeat(201));
+    for (options, words) in [
+        (&["--at", "2026-02-30T00:00:00Z"][..], &["--at", "2026-02-30", "rfc 3339"][..]),
+        (&["--at", "tomorrow"], &["--at", "rfc 3339"]),
+        (&["--delay", "4000d"], &["delay_ms", "10 years"]),
+        (&["--expires-at", "2026-13-01T00:00:00Z"], &["--expires-at", "rfc 3339"]),
+        (&["--after", NOBODY], &["after", NOBODY, "not here"]),
+        (&["--after", "the first"], &["--after", "uuid"]),
+        (&["--after", NOBODY, "--on", "sunday"], &["--on", "success", "failure", "finished"]),
+        (&["--unique-key", &long], &["unique.key", "1 to 200 bytes", "201"]),
+        (&["--unique-key", ""], &["unique.key", "1 to 200 bytes"]),
+        (&["--unique-field", "order"], &["unique.fields", "json pointers"]),
+        (&["--unique-for", "0s"], &["unique.period_ms", "10 years"]),
+        (&["--limit-key", &long], &["--limit-key", "1 to 200 bytes"]),
+    ] {
+        enqueue_is_refused(&host, &[&["mixed/add", good], options].concat(), words)?;
+    }
+    for (field, value, words) in [
+        ("run_at", json!("2026-02-30T00:00:00Z"), &["run_at", "rfc 3339"][..]),
+        ("run_at", json!(5), &["run_at", "rfc 3339"]),
+        ("delay_ms", json!(-1), &["delay_ms", "not below 0"]),
+        ("expires_at", json!("2026-02-30T00:00:00Z"), &["expires_at", "rfc 3339"]),
+        ("after", json!({ "jobs": [NOBODY] }), &["after", NOBODY, "not here"]),
+        ("after", json!({ "jobs": [] }), &["after", "1 to 100 jobs"]),
+        ("after", json!({ "jobs": ["first"] }), &["after.jobs", "uuid"]),
+        ("after", json!({ "jobs": [NOBODY], "on": "sunday" }), &["after.on", "success", "failure", "finished"]),
+        ("unique", json!({ "key": long }), &["unique.key", "1 to 200 bytes"]),
+        ("unique", json!({ "period_ms": 0 }), &["unique.period_ms", "10 years"]),
+        ("unique", json!({ "states": ["lost"] }), &["unique.states", "scheduled"]),
+        ("limit_key", json!(long), &["limit_key", "1 to 200 bytes"]),
+        ("limit_key", json!(""), &["limit_key", "1 to 200 bytes"]),
+    ] {
+        let mut job = json!({ "handler": "mixed/add", "payload": { "a": 1, "b": 2 } });
+        job[field] = value;
+        request_is_refused(&host, "POST", "/api/v1/jobs", &job, words)?;
+    }
+    let job = |own: &str, parent: &str| {
+        let payload = json!({ "a": 1, "b": 2 });
+        json!({ "handler": "mixed/add", "payload": payload, "id": own, "after": { "jobs": [parent] } })
+    };
+    request_is_refused(&host, "POST", "/api/v1/jobs", &job(NOBODY, NOBODY), &["after", "itself"])?;
+    let circle = json!([job(NOBODY, NOBODY_ELSE), job(NOBODY_ELSE, NOBODY)]);
+    request_is_refused(&host, "POST", "/api/v1/jobs/bulk", &circle, &["job 1 of 2", "after", "circle"])?;
+    ensure!(host.all_jobs()?.is_empty(), "a refused job is there");
+    Ok(())
+}
+
+#[test]
+fn a_limit_that_cannot_be_is_refused_with_its_field_and_what_is_allowed() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    let (long, range) = (format!("key:{}", "x".repeat(201)), "1 to 1000000");
+    for (arguments, words) in [
+        (&["put", "key:shop", "--concurrency", "0"][..], &["--concurrency", "1..=1000000"][..]),
+        (&["put", "key:shop", "--concurrency", "-1"], &["--concurrency", "1..=1000000"]),
+        (&["put", "key:shop", "--rate", "0/1m"], &["--rate", range]),
+        (&["put", "key:shop", "--rate", "-5/1m"], &["--rate", range]),
+        (&["put", "key:shop", "--rate", "5/0s"], &["--rate", "1s to 31d"]),
+        (&["put", "key:shop", "--rate", "5"], &["--rate", "100/1m"]),
+        (&["put", "key:shop"], &["--concurrency", "--rate"]),
+        (&["put", "shop", "--concurrency", "1"], &["<target>", "queue:name"]),
+        (&["put", &long, "--concurrency", "1"], &["<target>", "1 to 200 bytes"]),
+    ] {
+        host.windlass(&[&["limits"], arguments].concat())?.complains_of(words)?;
+    }
+    host.windlass(&["queues", "limit", "mail", "--concurrency", "0"])?
+        .complains_of(&["--concurrency", "1..=1000000"])?;
+    for (target, rule, words) in [
+        ("key:shop", json!({ "concurrency": 0 }), &["concurrency", range][..]),
+        ("key:shop", json!({ "concurrency": -1 }), &["concurrency", range]),
+        ("key:shop", json!({ "rate": { "count": 0, "period_ms": 1_000 } }), &["rate.count", range]),
+        ("key:shop", json!({ "rate": { "count": -5, "period_ms": 1_000 } }), &["rate.count", range]),
+        ("key:shop", json!({ "rate": { "count": 5, "period_ms": 0 } }), &["rate.period_ms", "31 days"]),
+        ("key:shop", json!({}), &["concurrency", "rate"]),
+        ("shop", json!({ "concurrency": 1 }), &["queue:name"]),
+        (&long, json!({ "concurrency": 1 }), &["1 to 200 bytes"]),
+    ] {
+        request_is_refused(&host, "PUT", &format!("/api/v1/limits/{target}"), &rule, words)?;
+    }
+    let limits: Value = host.json(&["limits", "list"])?;
+    ensure!(limits == json!([]), "a refused limit is there: {limits}");
+    Ok(())
+}
+
 #[test]
 fn a_bad_line_among_many_refuses_all_of_them() -> Result<()> {
     let site = Site::new()?;

@@ -14,7 +14,7 @@ fn a_thousand_waiting_jobs_end_together_while_every_thread_computes() -> Result<
     let host = site.start(&["--sync-slots", &COMPUTERS.to_string(), "--async-slots", &WAITERS.to_string()])?;
     let deployed = host.deploy("mixed", &guest("mixed")?)?;
     let modes = |mode| deployed.version.handlers.iter().filter(move |handler| handler.mode == mode).count();
-    ensure!(modes(Mode::Sync) == 2 && modes(Mode::Async) == 1, "the component has {:?}", deployed.version.handlers);
+    ensure!(modes(Mode::Sync) > 0 && modes(Mode::Async) > 0, "the component has {:?}", deployed.version.handlers);
 
     let compute = json!({ "handler": "mixed/compute", "payload": { "ms": 6_000 }, "max_attempts": 1 });
     let computing = host.enqueue_all((0..COMPUTERS).map(|_| compute.clone()))?;

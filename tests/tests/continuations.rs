@@ -25,7 +25,7 @@ fn result(host: &Host<'_>, job: Job) -> Result<String> {
 fn a_job_reads_what_the_jobs_gave_that_it_continues() -> Result<()> {
     let site = Site::new()?;
     let host = start(&site)?;
-    let first = host.enqueue("follows/give", &json!(20), &["--delay", "300ms"])?.0.to_string();
+    let first = host.enqueue("follows/give", &json!(20), &["--delay", "2s"])?.0.to_string();
     let second = host.enqueue("follows/give", &json!(3), &[])?.0.to_string();
     let sum = host.enqueue("follows/sum", &json!(null), &["--after", &first, "--after", &second])?;
     ensure!(host.show(sum)?.job.reason.as_deref() == Some("parents"), "it does not wait");
@@ -116,7 +116,7 @@ fn limits_are_put_shown_and_removed_on_the_command_line() -> Result<()> {
     ensure!(host.windlass(&["limits", "remove", "queue:slow"])?.status.success(), "it cannot be removed");
     ensure!(result(&host, second)? == "2", "it was not let go");
     for (arguments, said) in [
-        (&["limits", "put", "queue:slow", "--concurrency", "0"][..], "`concurrency` must be 1 to 1000000"),
+        (&["limits", "put", "queue:slow", "--concurrency", "0"][..], "--concurrency <N>': 0 is not in 1..=1000000"),
         (&["limits", "put", "slow", "--concurrency", "1"][..], "expected `queue:NAME`"),
         (&["limits", "put", "queue:slow", "--rate", "1/1ms"][..], "`rate.period_ms` must be 1000"),
         (&["limits", "remove", "queue:none"][..], "there is no limit on queue:none"),

@@ -23,6 +23,10 @@ pub(crate) enum What {
     Storage,
     /// Jobs that do nothing, drained through a real host on each store, and an idle host from enqueue to start
     Drain,
+    /// The API: reads and enqueues at a steady rate beside jobs that run, and readers of events
+    Api,
+    /// A million jobs that wait for their instant: what a promotion, a claim and an idle host take
+    Delayed,
     /// The dashboard in Chromium: a list over a million jobs, and the memory of a page that stays open at 500 jobs a second
     Dashboard,
 }
@@ -58,10 +62,19 @@ pub(crate) fn run(workspace: &Workspace, what: What, json: Option<&Path>, more: 
             measure.arg("storage");
             "the storage verbs"
         }
+        What::Delayed => {
+            measure.arg("delayed").arg("--host").arg(workspace.release("windlass"));
+            "jobs that wait for their instant"
+        }
         What::Drain => {
             measure.arg("drain").arg("--host").arg(workspace.release("windlass"));
             measure.arg("--component").arg(component("drain.wasm"));
             "draining"
+        }
+        What::Api => {
+            measure.arg("api").arg("--host").arg(workspace.release("windlass"));
+            measure.arg("--component").arg(component("drain.wasm"));
+            "the API"
         }
         // Measured above, in another way.
         What::Dashboard => return Ok(()),

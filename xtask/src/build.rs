@@ -1,8 +1,10 @@
 //! Building the host and the components, and putting the components where the demo and the tests look for them.
 
 use std::{
+    env::consts::EXE_SUFFIX,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{Context, Result};
@@ -24,7 +26,20 @@ pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
     dashboard::build(workspace)?;
     host(workspace)?;
     examples(workspace)?;
+    without_sdk(workspace)?;
     guests(workspace)
+}
+
+/// The component of the example in WebAssembly's text format.
+fn without_sdk(workspace: &Workspace) -> Result<()> {
+    // Of the whole workspace, for the reason that the host has.
+    let mut tool = cargo(workspace);
+    step("building what reads the text format", tool.args(["build", "--workspace", "--bin", "component-of-text"]))?;
+    let mut make = Command::new(workspace.target.join("debug").join(format!("component-of-text{EXE_SUFFIX}")));
+    make.current_dir(&workspace.root).args(["examples/wat-echo/handler.wat", "wit", "sync-module"]);
+    let made = workspace.target.join("wat-echo.wasm");
+    step("building the example in the text format", make.arg(&made))?;
+    put(&made, &workspace.components().join("wat-echo.wasm"))
 }
 
 /// The `windlass` binary, in its everyday build, and the programs that make the demo's data.

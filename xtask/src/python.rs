@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    browser,
+    browser, javascript,
     shell::{capture, step, works},
     workspace::Workspace,
 };
@@ -23,10 +23,13 @@ const PACKAGE: &str = "integrations/python";
 const GUEST: &str = "../../guest-sdk/python";
 
 /// The examples of both, seen from there.
-const EXAMPLES: [&str; 3] = ["../../examples/fastapi", "../../examples/litestar", HANDLERS];
+const EXAMPLES: [&str; 4] = ["../../examples/fastapi", "../../examples/litestar", SYNC, ASYNC];
 
-/// The example that becomes a component.
-const HANDLERS: &str = "../../examples/python-text";
+/// The example of sync handlers, which becomes a component.
+const SYNC: &str = "../../examples/python-text";
+
+/// That of async ones.
+const ASYNC: &str = "../../examples/python-fetch";
 
 /// What checks and tests need, with all that this needs, each in one version.
 const REQUIREMENTS: &str = "tests/requirements.txt";
@@ -39,7 +42,11 @@ pub(crate) fn test(workspace: &Workspace) -> Result<()> {
     for package in [".", GUEST] {
         environment.install(package)?;
     }
-    environment.componentize(workspace)?;
+    environment.componentize(workspace, "python-text", SYNC, &["-d", "../../wit", "-w", "sync-module"])?;
+    let waiting = ["-d", "../../wit", "-d", &format!("{GUEST}/wit"), "-w", "windlass:python/async-module"];
+    environment.componentize(workspace, "python-fetch", ASYNC, &waiting)?;
+    // All languages run side by side.
+    javascript::component(workspace)?;
     environment.test(workspace)
 }
 
@@ -108,15 +115,15 @@ impl Environment {
         step("installing the wheel", install.arg(wheel))
     }
 
-    /// Makes a component of the handlers in Python.
-    fn componentize(&self, workspace: &Workspace) -> Result<()> {
-        let component = workspace.components().join("python-text.wasm");
+    /// Makes a component of handlers in Python, for the world that `world` gives with where it is.
+    fn componentize(&self, workspace: &Workspace, name: &str, handlers: &str, world: &[&str]) -> Result<()> {
+        let component = workspace.components().join(format!("{name}.wasm"));
         let mut command = Command::new(self.folder.join("venv/bin/componentize-py"));
-        command.current_dir(&self.package).args(["-d", "../../wit", "-w", "sync-module", "componentize", "app"]);
-        command.args(["-p", HANDLERS, "-p", &format!("{GUEST}/src"), "-o"]).arg(component);
+        command.current_dir(&self.package).args(world).args(["componentize", "app"]);
+        command.args(["-p", handlers, "-p", &format!("{GUEST}/src"), "-o"]).arg(component);
         // Else it would look at all packages that are installed.
         command.env_remove("VIRTUAL_ENV").env("PYTHONDONTWRITEBYTECODE", "1");
-        step("building the handlers in Python", &mut command)
+        step(&format!("building the handlers in Python: {name}"), &mut command)
     }
 
     fn test(&self, workspace: &Workspace) -> Result<()> {

@@ -35,21 +35,29 @@ pub(crate) fn install() -> Result<()> {
         return Ok(());
     }
     let names = packages.join(" ");
-    let Some(mut command) = as_root().filter(|_| works(Command::new("apt-get").arg("--version"))) else {
+    if !install_packages(&packages)? {
         bail!(
             "the tests need servers that are not on this machine; install them (Debian, Ubuntu: `apt-get install {names}`; \
              other systems have packages of Redis 7, PostgreSQL and PgBouncer under similar names) and have their \
              programs in PATH"
         );
-    };
-    command.args(["sh", "-c", INSTALL, "sh"]).args(&packages).env("DEBIAN_FRONTEND", "noninteractive");
-    step(&format!("installing {names}"), &mut command)?;
+    }
     match missing().first() {
         None => Ok(()),
         Some(needed) => {
             bail!("the package {} is installed and brought no program `{}`", needed.package, needed.program)
         }
     }
+}
+
+/// Installs Debian's packages where this may be done without asking; false where it may not.
+pub(crate) fn install_packages(packages: &[&str]) -> Result<bool> {
+    let Some(mut command) = as_root().filter(|_| works(Command::new("apt-get").arg("--version"))) else {
+        return Ok(false);
+    };
+    command.args(["sh", "-c", INSTALL, "sh"]).args(packages).env("DEBIAN_FRONTEND", "noninteractive");
+    step(&format!("installing {}", packages.join(" ")), &mut command)?;
+    Ok(true)
 }
 
 /// A command whose arguments are run as root, where that is possible without a password.

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::{
-    browser, build, docs, python,
+    browser, build, docs, javascript, python, schemathesis,
     services::Shared,
     shell::{cargo, say, step, works},
     workspace::Workspace,
@@ -27,15 +27,20 @@ pub(crate) enum Suite {
     Storage,
     /// The real binary with real components: crashes, misbehaving guests, bad input
     E2e,
+    /// The API against its own description, by schemathesis
+    Api,
     /// The dashboard in a real browser
     Browser,
-    /// The Python package, from its wheel, against the real binary, and its examples
+    /// What is written in Python, from its wheels, against the real binary: the client, the plugins, the handlers, the examples; and
+    /// handlers of all languages side by side
     Python,
+    /// The library for handlers in JavaScript and its example, natively and in the sandbox
+    Javascript,
     /// The documentation: its commands are run, its code is compiled, its links are followed, the site is built
     Docs,
     /// The quick start, literally and from a clone on, in a home with nothing in it: builds for some minutes
     FirstHour,
-    /// What kills hosts and storages, cuts networks, fills disks and sets clocks: ten minutes of it, where `e2e` has a
+    /// What kills hosts and storages, cuts networks, fills disks and sets clocks: twelve minutes of it, where `e2e` has a
     /// short form
     Chaos,
 }
@@ -49,8 +54,8 @@ pub(crate) const BROWSER: &str = "windlass-browser-tests";
 /// The package of the tests of the documentation, which need the host and the examples built.
 const DOCS: &str = "windlass-docs-tests";
 
-/// How long the chaos tests may take once they are built: they are made for 10 minutes, and some machines are busy.
-const CHAOS_DEADLINE: Duration = Duration::from_secs(12 * 60);
+/// How long the chaos tests may take once they are built: they are made for 12 minutes, and some machines are busy.
+const CHAOS_DEADLINE: Duration = Duration::from_secs(15 * 60);
 
 /// How often to look whether they have ended.
 const LOOK: Duration = Duration::from_millis(100);
@@ -65,14 +70,17 @@ pub(crate) fn run(workspace: &Workspace, suite: Option<Suite>) -> Result<()> {
         Some(Suite::Unit) => unit(workspace, &services)?,
         Some(Suite::Storage) => storage(workspace, &services)?,
         Some(Suite::E2e) => end_to_end(workspace, &services, END_TO_END)?,
+        Some(Suite::Api) => api(workspace, &services)?,
         Some(Suite::Browser) => in_browser(workspace, &services)?,
         Some(Suite::Python) => in_python(workspace)?,
+        Some(Suite::Javascript) => in_javascript(workspace)?,
         Some(Suite::Docs) => documentation(workspace, &services)?,
         Some(Suite::FirstHour) => first_hour(workspace)?,
         Some(Suite::Chaos) => chaos(workspace, &services)?,
         None => {
             unit(workspace, &services)?;
             end_to_end(workspace, &services, END_TO_END)?;
+            api(workspace, &services)?;
             in_browser(workspace, &services)?;
             // Without the site: it needs a tool that takes minutes to install.
             pages(workspace, &services)?;
@@ -137,6 +145,15 @@ fn storage(workspace: &Workspace, services: &Shared) -> Result<()> {
     step("storage tests", runner(workspace, services).args(["--package", "windlass-jobs", "--all-features"]))
 }
 
+fn api(workspace: &Workspace, services: &Shared) -> Result<()> {
+    schemathesis::set_up(workspace)?;
+    build::everything(workspace)?;
+    let mut command = cargo(workspace);
+    services.tell(&mut command);
+    command.args(["test", "--package", END_TO_END, "--test", "openapi", "--", "--ignored", "--nocapture"]);
+    step("the API against its description", &mut command)
+}
+
 fn in_browser(workspace: &Workspace, services: &Shared) -> Result<()> {
     browser::set_up(workspace)?;
     end_to_end(workspace, services, BROWSER)
@@ -145,6 +162,11 @@ fn in_browser(workspace: &Workspace, services: &Shared) -> Result<()> {
 fn in_python(workspace: &Workspace) -> Result<()> {
     build::everything(workspace)?;
     python::test(workspace)
+}
+
+fn in_javascript(workspace: &Workspace) -> Result<()> {
+    build::host(workspace)?;
+    javascript::test(workspace)
 }
 
 fn end_to_end(workspace: &Workspace, services: &Shared, package: &str) -> Result<()> {

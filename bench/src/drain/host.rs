@@ -17,7 +17,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A host. It is killed when it goes out of scope.
-pub(super) struct Host {
+pub(crate) struct Host {
     program: std::path::PathBuf,
     process: Child,
     address: String,
@@ -25,7 +25,7 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub(super) fn start(program: &Path, storage: &str) -> Result<Self> {
+    pub(crate) fn start(program: &Path, storage: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let log = fs::File::create(folder.path().join("host.log"))?;
@@ -64,7 +64,7 @@ impl Host {
         Ok(answer.starts_with("HTTP/1.1 200"))
     }
 
-    pub(super) fn deploy(&self, component: &Path) -> Result<()> {
+    pub(crate) fn deploy(&self, component: &Path) -> Result<()> {
         let status = Command::new(&self.program)
             .args(["deploy", "--name", "bench", "--url", &format!("http://{}", self.address), "--json"])
             .arg(component)
@@ -74,7 +74,11 @@ impl Host {
         Ok(())
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
         self.process.id()
     }
 

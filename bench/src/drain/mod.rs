@@ -14,8 +14,7 @@ use windlass_jobs::{
     api::{HandlerPath, JobRequest, Json, QueueName, State},
 };
 
-use self::host::Host;
-pub(crate) use self::processes::Cpu;
+pub(crate) use self::{host::Host, processes::Cpu};
 use crate::stores::{self, Store};
 
 /// No bulk call carries more jobs.

@@ -20,7 +20,7 @@ use super::Took;
 const BULK: usize = 1_000;
 
 /// No call may enqueue more.
-pub(super) const MOST_IN_BULK: usize = 10_000;
+pub(crate) const MOST_IN_BULK: usize = 10_000;
 
 /// How many jobs are claimed and settled in one call.
 pub(super) const BATCH: u32 = 100;
@@ -108,7 +108,7 @@ async fn work(storage: &dyn Storage, server: ServerId) -> Result<usize> {
     }
 }
 
-pub(super) async fn claim(
+pub(crate) async fn claim(
     storage: &dyn Storage,
     server: ServerId,
     queues: &[QueueName],
@@ -118,7 +118,7 @@ pub(super) async fn claim(
     Ok(storage.claim(&request).await?)
 }
 
-pub(super) async fn register(storage: &dyn Storage) -> Result<ServerId> {
+pub(crate) async fn register(storage: &dyn Storage) -> Result<ServerId> {
     let id = ServerId(Uuid::new_v4());
     let server = NewServer {
         id,
@@ -133,7 +133,8 @@ pub(super) async fn register(storage: &dyn Storage) -> Result<ServerId> {
     Ok(id)
 }
 
-fn job(queue: &QueueName) -> Result<NewJob> {
+/// A job that is ready at once.
+pub(crate) fn job(queue: &QueueName) -> Result<NewJob> {
     Ok(NewJob {
         id: JobId(Uuid::now_v7()),
         module: "bench".parse()?,

@@ -2,7 +2,7 @@
 //! claim among a million waiting jobs beside one among a thousand.
 
 mod claims;
-mod drive;
+pub(crate) mod drive;
 mod raw_sqlite;
 mod recorder;
 mod replay;
@@ -116,7 +116,7 @@ fn rate(jobs: usize, took: Duration) -> f64 {
 }
 
 /// The middle one.
-fn median(mut all: Vec<f64>) -> f64 {
+pub(crate) fn median(mut all: Vec<f64>) -> f64 {
     all.sort_by(f64::total_cmp);
     all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -148,7 +148,7 @@ mod tests {
 
     fn told(role: Option<Role>, name: &str) -> Event {
         let name = Some(name.to_owned()).filter(|_| role.is_some());
-        Event::Told(SessionView { required: true, role, name, expires_at: Some(Timestamp(1_000)) })
+        Event::Told(SessionView { required: true, read_only: false, role, name, expires_at: Some(Timestamp(1_000)) })
     }
 
     #[test]
@@ -156,7 +156,13 @@ mod tests {
         let mut access = Access::default();
         assert!(access.may_ask() && !access.may(Role::Viewer));
         update(
-            Event::Told(SessionView { required: false, role: Some(Role::Admin), name: None, expires_at: None }),
+            Event::Told(SessionView {
+                required: false,
+                read_only: false,
+                role: Some(Role::Admin),
+                name: None,
+                expires_at: None,
+            }),
             &mut access,
         );
         assert!(access.may(Role::Admin));

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
 
-from windlass_guest import Cancelled, Context, Fatal, Retry, Snooze, export, handler
+from windlass_guest import Cancelled, Context, Fatal, HttpError, Response, Retry, Snooze, export, handler
 from windlass_guest._handlers import spec_of
+from windlass_guest._http import Request, joined
 from windlass_guest._schema import read, schema
 from windlass_guest.testing import TestContext, run
 
@@ -147,6 +149,7 @@ def test_what_is_no_handler_is_refused_with_what_to_write() -> None:
 
     def too_many(a: int, b: int) -> None: ...
 
+    @handler
     async def waits() -> None: ...
 
     with pytest.raises(TypeError, match="put @handler before it"):
@@ -155,8 +158,8 @@ def test_what_is_no_handler_is_refused_with_what_to_write() -> None:
         handler(unhinted)
     with pytest.raises(TypeError, match="there is `b` too"):
         handler(too_many)
-    with pytest.raises(TypeError, match="not an async one"):
-        handler(waits)
+    with pytest.raises(TypeError, match="only these are async: waits"):
+        export("m", "1", bare, waits)
     with pytest.raises(ValueError, match="is not a handler name"):
         handler(name="a b")(unmarked)
     with pytest.raises(ValueError, match="two handlers are called `bare`"):
@@ -165,3 +168,40 @@ def test_what_is_no_handler_is_refused_with_what_to_write() -> None:
         export("", "1", bare)
     with pytest.raises(ValueError, match="at least one handler"):
         export("m", "1")
+
+
+@handler
+async def sizes(ctx: Context, args: list[str]) -> list[int]:
+    """Fetches several at once."""
+    await ctx.sleep(0.5)
+    answers = await asyncio.gather(*(ctx.fetch(url, headers={"accept": "text/html"}) for url in args))
+    return [len(answer.raise_for_status().body) for answer in answers]
+
+
+def test_an_async_handler_fetches_several_at_once() -> None:
+    test = TestContext()
+    test.responses = {"http://a/": Response(200, body=b"12"), "http://b/": Response(204), "http://c/": Response(500)}
+    assert run(sizes, ["http://a/", "http://b/"], test) == [2, 0]
+    assert [(request.method, request.url, request.headers) for request in test.requests] == [
+        ("GET", "http://a/", {"accept": "text/html"}),
+        ("GET", "http://b/", {"accept": "text/html"}),
+    ]
+    assert test.slept == [0.5]
+    with pytest.raises(Retry, match="status of 200 to 299, not 500") as failed:
+        run(sizes, ["http://c/"], test)
+    assert failed.value.code == "http"
+    with pytest.raises(Retry, match="the test has none"):
+        run(sizes, ["http://d/"], test)
+
+
+def test_an_address_that_cannot_be_asked_is_refused_before_it_is_sent() -> None:
+    for url, said in (("ftp://a/", "expected http"), ("http:///x", "with a host"), ("http://a:b@c/", "authorization")):
+        test = TestContext()
+        with pytest.raises(Retry, match=said):
+            run(sizes, [url], test)
+        assert not test.requests
+    assert Request("GET", "https://a:8443/b/c?d=e#f").parts() == (True, "a:8443", "/b/c?d=e")
+    assert Request("GET", "http://a").parts() == (False, "a", "/")
+    assert joined([("A", "1"), ("b", "2"), ("a", "3")]) == {"a": "1, 3", "b": "2"}
+    with pytest.raises(HttpError, match="is not JSON"):
+        Response(200, body=b"{").json()

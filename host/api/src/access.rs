@@ -20,6 +20,7 @@ words! {
 
 /// Signs a browser in.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SessionRequest {
     /// The token.
@@ -34,9 +35,13 @@ impl std::fmt::Debug for SessionRequest {
 
 /// Who the host takes the caller for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionView {
     /// Whether this host asks for tokens at all. Where it does not, everybody has the role `admin`.
     pub required: bool,
+    /// Whether this host changes nothing, whoever asks.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub read_only: bool,
     /// What the caller may do; absent where nobody is signed in.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub role: Option<Role>,

@@ -6,6 +6,7 @@ use crate::{Role, Timestamp};
 
 /// Something that somebody did, or was kept from doing, through the API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditEntry {
     /// When.
     pub at: Timestamp,

@@ -59,6 +59,7 @@ words! {
 /// What to do, and to which jobs: those of these ids, or all that pass a filter. Of a filter only jobs that were made before it
 /// starts are looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BulkActionRequest {
     /// What is done to each job.
@@ -72,6 +73,7 @@ pub struct BulkActionRequest {
     pub ids: Vec<JobId>,
     /// No more jobs are looked at, 1 to 100,000; 100,000 where absent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 100_000))]
     pub limit: Option<u32>,
     /// Whether only to tell what would be done.
     #[serde(default)]
@@ -106,6 +108,7 @@ impl BulkActionRequest {
 
 /// A bulk action and what came of it so far. It is known to the host that took it alone, and ends with that host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BulkAction {
     /// Its id.
     pub id: BulkActionId,

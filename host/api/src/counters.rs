@@ -46,6 +46,7 @@ impl Grain {
 
 /// Which counters to read; what is absent does not matter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CounterQuery {
     /// In spans of this length.
@@ -64,6 +65,7 @@ pub struct CounterQuery {
 
 /// What happened to the jobs of one handler in one span.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CounterRow {
     /// When the span began.
     pub at: Timestamp,

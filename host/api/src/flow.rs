@@ -26,6 +26,7 @@ impl Default for ContinueOn {
 
 /// What a continuation waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct After {
     /// Its parents: 1 to 100 different jobs that are there already, or stand earlier in the same call.
@@ -37,6 +38,7 @@ pub struct After {
 
 /// A parent or a child of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Relative {
     /// Its id.
     pub id: JobId,
@@ -57,6 +59,7 @@ pub struct Relative {
 
 /// The parents and the children of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Relations {
     /// The jobs that it continues, in the order in which they were given.
     pub parents: Vec<Relative>,

@@ -114,6 +114,7 @@ words! {
 /// A job to be made. Only the handler must be given: the rest comes from the handler's own settings and then from the
 /// operator's defaults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct JobRequest {
     /// Where it goes: `module/handler`.
@@ -129,24 +130,29 @@ pub struct JobRequest {
     pub queue: Option<QueueName>,
     /// 0, the first to be taken, to 9; 5 where neither request nor handler says.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 9))]
     pub priority: Option<u8>,
     /// How many attempts it has in all, 1 to 1000; 10 where neither says.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1000))]
     pub max_attempts: Option<u32>,
     /// The delay before an attempt that follows a failure.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub retry: Option<RetryPolicy>,
-    /// How long a run may take.
+    /// How long a run may take: at most 7 days.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 604_800_000))]
     pub timeout_ms: Option<u64>,
     /// Not before this instant.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub run_at: Option<Timestamp>,
-    /// Not before this much later; at most one of this and `run_at`.
+    /// Not before this much later, at most 10 years; at most one of this and `run_at`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "openapi", schema(maximum = 315_360_000_000_u64))]
     pub delay_ms: Option<u64>,
     /// What to find it by: at most 20, each of at most 100 bytes.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 20))]
     pub tags: Vec<String>,
     /// What to attach to it, handed to the handler: at most 50, 8 KiB in all.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
@@ -196,6 +202,7 @@ impl JobRequest {
 
 /// The answer to a job request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Enqueued {
     /// The job's id.
     pub id: JobId,
@@ -209,6 +216,7 @@ pub struct Enqueued {
 
 /// How to requeue a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RequeueRequest {
     /// Refuse unless the job is in this state.
@@ -224,6 +232,7 @@ pub struct RequeueRequest {
 
 /// The answer to a command on one job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CommandReply {
     /// The job.
     pub id: JobId,
@@ -235,6 +244,7 @@ pub struct CommandReply {
 
 /// Why a run did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Failure {
     /// What made it fail.
     pub cause: Cause,
@@ -253,6 +263,7 @@ pub struct Failure {
 
 /// What a run used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Usage {
     /// Fuel: about one per instruction.
     pub fuel: u64,
@@ -270,6 +281,7 @@ pub struct Usage {
 
 /// How far a run is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Progress {
     /// 0 to 100.
     pub percent: f32,
@@ -282,6 +294,7 @@ pub struct Progress {
 
 /// One step in a job's life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HistoryLine {
     /// The state before; absent on the first line.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -311,6 +324,7 @@ pub struct HistoryLine {
 
 /// A job as lists show it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JobSummary {
     /// Its id.
     pub id: JobId,
@@ -374,6 +388,7 @@ pub struct JobSummary {
 
 /// A job with all that is known of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JobDetail {
     /// What lists show.
     pub job: JobSummary,
@@ -412,6 +427,7 @@ pub struct JobDetail {
 
 /// A line that a run wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogLine {
     /// The run that wrote it.
     pub run: u32,
@@ -428,6 +444,7 @@ pub struct LogLine {
 
 /// Which jobs to list; what is absent does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema, utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(deny_unknown_fields)]
 pub struct JobFilter {
     /// In this state.
@@ -461,6 +478,7 @@ pub struct JobFilter {
 
 /// How many jobs there are, by state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Counts(pub BTreeMap<State, u64>);
 

@@ -4,6 +4,8 @@
 //! as the host; it knows neither storage nor sandbox. On the wire instants are RFC 3339 in UTC, spans are whole
 //! milliseconds in fields that end in `_ms`, sizes are bytes in fields that end in `_bytes`, and enumerations are
 //! kebab-case.
+//!
+//! With the feature `openapi` each type tells its schema too.
 
 mod access;
 mod audit;
@@ -20,6 +22,8 @@ mod names;
 mod page;
 mod problem;
 mod recurring;
+#[cfg(feature = "openapi")]
+mod schema;
 mod server;
 mod time;
 mod unique;

@@ -123,11 +123,14 @@ as_text!(LimitTarget);
 
 /// How many jobs may start in a span of time, wherever the span begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
     /// How many: 1 to 1,000,000.
+    #[serde(deserialize_with = "count")]
     pub count: u32,
     /// In how long: 1 second to 31 days.
+    #[serde(deserialize_with = "period")]
     pub period_ms: u64,
 }
 
@@ -157,12 +160,30 @@ impl Rate {
     }
 }
 
+/// Reads a number as the nearest that there may be, so that [`LimitRule::check`] says of one below 0 what it says of 0.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    i64::deserialize(deserializer).map(nearest)
+}
+
+fn optional_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    Ok(Option::<i64>::deserialize(deserializer)?.map(nearest))
+}
+
+fn nearest(number: i64) -> u32 {
+    u32::try_from(number.max(0)).unwrap_or(u32::MAX)
+}
+
+fn period<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    i64::deserialize(deserializer).map(|number| u64::try_from(number).unwrap_or(0))
+}
+
 /// A limit: at least one of the two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LimitRule {
     /// How many may run at once, over all hosts: 1 to 1,000,000.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "optional_count")]
     pub concurrency: Option<u32>,
     /// How many may start in a span of time.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -170,7 +191,8 @@ pub struct LimitRule {
 }
 
 impl LimitRule {
-    const MAX_COUNT: u32 = 1_000_000;
+    /// No limit allows more jobs at once, nor more starts in a span.
+    pub const MAX_COUNT: u32 = 1_000_000;
     const MIN_PERIOD_MS: u64 = 1_000;
     const MAX_PERIOD_MS: u64 = 31 * 24 * 3_600_000;
 
@@ -203,6 +225,7 @@ impl LimitRule {
 
 /// A limit with what it holds at the moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LimitView {
     /// What it is on.
     pub target: LimitTarget,
@@ -250,6 +273,21 @@ mod tests {
         assert!(rate(1, 999).check().unwrap_err().starts_with("`rate.period_ms`"));
         assert!(rate(1, 1_000).check().is_ok());
         assert!(LimitRule { concurrency: Some(5), rate: None }.check().is_ok());
+    }
+
+    #[test]
+    fn a_number_below_0_is_told_what_is_allowed() {
+        for (text, field) in [
+            (r#"{"concurrency":-1}"#, "`concurrency` must be 1 to 1000000"),
+            (r#"{"concurrency":5000000000}"#, "`concurrency` must be 1 to 1000000"),
+            (r#"{"rate":{"count":-5,"period_ms":1000}}"#, "`rate.count` must be 1 to 1000000"),
+            (r#"{"rate":{"count":5,"period_ms":-1}}"#, "`rate.period_ms` must be 1000, which is 1 s"),
+        ] {
+            let refusal = serde_json::from_str::<LimitRule>(text).unwrap().check().unwrap_err();
+            assert!(refusal.starts_with(field), "{text}: {refusal}");
+        }
+        assert!(serde_json::from_str::<LimitRule>(r#"{"concurrency":1.5}"#).is_err());
+        assert_eq!(serde_json::from_str::<LimitRule>(r#"{"concurrency":null}"#).unwrap(), LimitRule::default());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::{Digest, HandlerName, Json, Mode, ModuleName, QueueName, Timestamp, w
 
 /// How long to wait before an attempt that follows a failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum RetryPolicy {
     /// The same delay each time.
@@ -55,6 +56,7 @@ words! {
 
 /// A recurring job that comes with its module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ScheduleSpec {
     /// Its name within the module: the recurring job is called `MODULE.NAME`.
     pub name: String,
@@ -72,6 +74,7 @@ pub struct ScheduleSpec {
 
 /// A handler as its component describes it. What is absent is filled in from the operator's defaults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HandlerSpec {
     /// Its name within the module.
     pub name: HandlerName,
@@ -120,6 +123,7 @@ pub struct HandlerSpec {
 
 /// One immutable component of a module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VersionView {
     /// The SHA-256 of its bytes.
     pub digest: Digest,
@@ -139,6 +143,7 @@ pub struct VersionView {
 
 /// A module and its versions, the newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ModuleView {
     /// Its name.
     pub name: ModuleName,
@@ -148,6 +153,7 @@ pub struct ModuleView {
 
 /// The answer to a deploy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Deployed {
     /// The module.
     pub module: ModuleName,
@@ -162,6 +168,7 @@ pub struct Deployed {
 
 /// A version of a module to be activated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ActivateRequest {
     /// The version.

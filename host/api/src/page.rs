@@ -7,6 +7,7 @@ use crate::Timestamp;
 /// A part of a list. Pages are followed by cursor, so a list that changes meanwhile neither repeats nor skips entries
 /// that stay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Page<T> {
     /// The entries.
     pub items: Vec<T>,
@@ -29,6 +30,7 @@ impl<T> Page<T> {
 
 /// How many entries of a list pass a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FilteredCount {
     /// How many were counted: at most 100,000.
     pub count: u64,

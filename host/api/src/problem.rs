@@ -8,6 +8,7 @@ use crate::JobId;
 
 /// An error as the API gives it: a problem document after RFC 9457, sent as `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// What kind of problem it is, for programs.
     pub code: ProblemCode,
@@ -24,6 +25,7 @@ pub struct Problem {
 
 /// The kinds of problems. They stay the same from version to version; new ones may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ProblemCode {
@@ -35,8 +37,12 @@ pub enum ProblemCode {
     UnknownHandler,
     /// The payload does not match the handler's schema.
     PayloadMismatch,
+    /// The idempotency key was used before, with another request.
+    KeyReused,
     /// Something is over its limit.
     TooLarge,
+    /// The request came too slowly, or broke off.
+    TooSlow,
     /// The thing does not exist, or no longer.
     NotFound,
     /// The thing is not in a state that allows this.
@@ -53,6 +59,10 @@ pub enum ProblemCode {
     RoleTooLow,
     /// There were too many wrong tokens of late; the request may be repeated later.
     TooManyAttempts,
+    /// The host is only to be read.
+    ReadOnly,
+    /// The host gave the request up, because it took too long; what was asked may be done all the same.
+    TimedOut,
     /// The storage cannot be reached; the request may be repeated.
     StorageUnavailable,
     /// The host cannot do it now, such as while it is being shut down; the request may be repeated.
@@ -68,14 +78,19 @@ impl ProblemCode {
         match self {
             Self::BadRequest => 400,
             Self::Unauthenticated => 401,
-            Self::Forbidden | Self::RoleTooLow => 403,
+            Self::Forbidden | Self::RoleTooLow | Self::ReadOnly => 403,
             Self::NotFound => 404,
+            Self::TooSlow => 408,
             Self::Conflict | Self::NotUnique => 409,
             Self::TooLarge => 413,
-            Self::InvalidField | Self::UnknownHandler | Self::PayloadMismatch | Self::ModuleRefused => 422,
+            Self::InvalidField
+            | Self::UnknownHandler
+            | Self::PayloadMismatch
+            | Self::ModuleRefused
+            | Self::KeyReused => 422,
             Self::TooManyAttempts => 429,
             Self::Internal => 500,
-            Self::StorageUnavailable | Self::Busy => 503,
+            Self::StorageUnavailable | Self::Busy | Self::TimedOut => 503,
         }
     }
 
@@ -85,7 +100,9 @@ impl ProblemCode {
             Self::InvalidField => "a field is not as it must be",
             Self::UnknownHandler => "no module has this handler",
             Self::PayloadMismatch => "the payload does not match the handler's schema",
+            Self::KeyReused => "the idempotency key was used before, with another request",
             Self::TooLarge => "over a limit",
+            Self::TooSlow => "the request came too slowly",
             Self::NotFound => "not found",
             Self::Conflict => "not in a state that allows this",
             Self::NotUnique => "another job is there already",
@@ -94,6 +111,8 @@ impl ProblemCode {
             Self::Unauthenticated => "a token is needed",
             Self::RoleTooLow => "the token's role does not allow this",
             Self::TooManyAttempts => "too many wrong tokens",
+            Self::ReadOnly => "this host is only to be read",
+            Self::TimedOut => "it took too long",
             Self::StorageUnavailable => "the storage cannot be reached",
             Self::Busy => "not now",
             Self::Internal => "the host failed",

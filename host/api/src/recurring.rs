@@ -6,6 +6,7 @@ use crate::{Failure, JobId, JobRequest, Misfire, ModuleName, RecurringName, Stat
 
 /// A recurring job to be put in place: what it enqueues and when. Only the schedule and the job's handler must be given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RecurringRequest {
     /// When: five fields of Unix cron (`30 2 * * 1-5`), six with seconds first, `@daily` and its kin, or `every 90s`.
@@ -34,6 +35,7 @@ impl RecurringRequest {
 
 /// A recurring job with all that is known of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecurringJob {
     /// Its name.
     pub name: RecurringName,
@@ -55,6 +57,7 @@ pub struct RecurringJob {
 
 /// What came of the last time that a recurring job was due or triggered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecurringOutcome {
     /// The instant that it was due; the one of the command where it was triggered.
     pub at: Timestamp,

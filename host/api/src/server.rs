@@ -6,6 +6,7 @@ use crate::{QueueName, ServerId, Timestamp};
 
 /// The slots of one kind on a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SlotUse {
     /// How many there are.
     pub total: u32,
@@ -15,6 +16,7 @@ pub struct SlotUse {
 
 /// A host process that takes jobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ServerView {
     /// Its id, new at every start.
     pub id: ServerId,
@@ -38,6 +40,7 @@ pub struct ServerView {
 
 /// A queue and what waits in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct QueueView {
     /// Its name.
     pub name: QueueName,

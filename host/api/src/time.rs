@@ -61,7 +61,21 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        struct Visitor;
+
+        impl de::Visitor<'_> for Visitor {
+            type Value = Timestamp;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an instant as a string in RFC 3339, such as 2026-11-23T15:49:53.120Z")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(Visitor)
     }
 }
 
@@ -121,6 +135,8 @@ mod tests {
         assert_eq!(instant.to_string().parse(), Ok(instant));
         assert_eq!("2026-11-23T16:49:53.12+01:00".parse(), Ok(instant));
         assert!("yesterday".parse::<Timestamp>().is_err());
+        let refusal = serde_json::from_str::<Timestamp>("5").unwrap_err().to_string();
+        assert!(refusal.contains("expected an instant as a string in RFC 3339"), "{refusal}");
         assert_eq!(Timestamp::MAX.plus_ms(u64::MAX).to_string().parse(), Ok(Timestamp::MAX));
     }
 }

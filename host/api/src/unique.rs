@@ -28,6 +28,7 @@ impl Default for OnConflict {
 /// What a job must be the only one of: those of its handler with the same key, or with the same values in these fields of the
 /// payload, or, where neither is given, with the same payload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Unique {
     /// The key: 1 to 200 bytes.
@@ -50,6 +51,7 @@ pub struct Unique {
 
 /// How a job is unique, as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UniqueRule {
     /// The SHA-256 of its handler and of what it is the only one of.
     pub key: Digest,

@@ -35,6 +35,9 @@ pub const MAX_BULK_JOBS: usize = 10_000;
 /// The most payload and header bytes in one request: 16 MiB.
 pub const MAX_BULK_BYTES: usize = 16 * 1024 * 1024;
 
+/// The most parents in one request, those of all its jobs together: a storage looks at each in one step, while others wait.
+pub const MAX_BULK_PARENTS: usize = 50_000;
+
 /// How long a module's active version is believed to be the active one. A deploy through the same process calls
 /// [`Admission::invalidate`]; this bounds how late another process's deploy is seen.
 const CATALOG_TTL: Duration = Duration::from_secs(1);

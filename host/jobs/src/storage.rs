@@ -28,7 +28,8 @@ pub use open::{Migration, OpenOptions, Role, migrate, open};
 pub use recurring::{Due, RecurringEntry, RecurringStore};
 pub use retention::Retention;
 pub use transfer::{
-    CounterRecord, ExportPart, InvalidRecord, JobRecord, LimitRecord, QueueRecord, Record, Transfer, VersionRecord,
+    AuditRecord, CounterRecord, ExportPart, InvalidRecord, JobRecord, LimitRecord, QueueRecord, Record, Transfer,
+    VersionRecord,
 };
 pub use url::{InvalidStorageUrl, StorageKind, StorageUrl};
 

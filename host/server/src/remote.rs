@@ -5,10 +5,10 @@ use std::{sync::Once, time::Duration};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use windlass_api::{
-    ActivateRequest, BulkAction, BulkActionId, BulkActionRequest, CommandReply, Counts, Deployed, Digest, Enqueued,
-    FilteredCount, JobDetail, JobFilter, JobId, JobRequest, JobSummary, LimitRule, LimitTarget, LimitView, LogLine,
-    ModuleName, ModuleView, Page, Problem, QueueName, QueueView, RecurringJob, RecurringName, RecurringRequest,
-    Relations, RequeueRequest, ServerView,
+    ActivateRequest, AuditEntry, BulkAction, BulkActionId, BulkActionRequest, CommandReply, Counts, Deployed, Digest,
+    Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobRequest, JobSummary, LimitRule, LimitTarget, LimitView,
+    LogLine, ModuleName, ModuleView, Page, Problem, QueueName, QueueView, RecurringJob, RecurringName,
+    RecurringRequest, Relations, RequeueRequest, ServerView,
 };
 
 /// A host that does not even take the connection in this time is not there.
@@ -229,6 +229,11 @@ impl Remote {
 
     pub(crate) async fn trigger_recurring(&self, name: &RecurringName) -> Answer<Enqueued> {
         self.ask(self.request(Method::POST, &["recurring", name.as_str(), "trigger"])?).await
+    }
+
+    pub(crate) async fn audit(&self, cursor: Option<&str>, limit: u32) -> Answer<Page<AuditEntry>> {
+        let request = self.request(Method::GET, &["audit"])?.query(&[("limit", limit)]);
+        self.ask(request.query(&[("cursor", cursor)])).await
     }
 
     pub(crate) async fn servers(&self) -> Answer<Vec<ServerView>> {

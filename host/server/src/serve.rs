@@ -11,7 +11,7 @@ use crate::{
     bulk::BulkActions,
     config::{Sandboxes, Settings},
     events::Events,
-    http::{self, Access, Api, Door, Guard, Health},
+    http::{self, Access, Api, Audit, Door, Guard, Health, Redaction, Tls},
     metrics::{Measured, Metrics, Scrape},
     modules::{self, Modules},
     signals::StopSignals,
@@ -27,6 +27,12 @@ use crate::{
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let mut signals = StopSignals::listen().context("failed to listen for signals")?;
     let guard = guard(&settings)?;
+    let tls = settings.tls.as_ref().map(Tls::load).transpose()?;
+    let acceptor = tls.as_ref().map(Tls::acceptor).transpose()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    if let Some(tls) = tls {
+        tokio::spawn(tls.keep_fresh());
+    }
     let listener = listen(settings.listen).await?;
     let address = listener.local_addr().context("failed to read the address that was taken")?;
     if let Some(folder) = &settings.modules
@@ -38,10 +44,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let door = Door::default();
     let (close, closed) = tokio::sync::oneshot::channel::<()>();
     let closing = async move { drop(closed.await) };
-    // Who calls is told by where they come from, where tokens are asked for.
-    let service = door.router().into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(closing);
-    let server = tokio::spawn(server.into_future());
+    let server = tokio::spawn(http::serve(listener, acceptor, door.router(), closing));
     let storage = tokio::select! {
         storage = storage::open(&settings) => storage?,
         name = signals.next() => {
@@ -70,6 +73,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
 
     let health = Health::default();
     let (events, bulk_actions) = (Events::new(storage.clone()), BulkActions::default());
+    let audit = Audit::start(client.clone());
     let api = Api {
         client,
         modules,
@@ -77,11 +81,14 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         bulk_actions: bulk_actions.clone(),
         events: events.clone(),
         metrics: Arc::new(Scrape::new(storage.clone(), metrics, worker.slots(), events.clone())),
+        audit,
+        redaction: Redaction::default(),
         guard,
+        read_only: settings.access.read_only,
         max_component_bytes: settings.compile.component.0,
     };
     door.open(http::router(api));
-    tracing::info!(url = %format_args!("http://{address}"), storage = %settings.storage, "windlass is ready");
+    tracing::info!(url = %format_args!("{scheme}://{address}"), storage = %settings.storage, "windlass is ready");
 
     let name = signals.next().await;
     tracing::info!(
@@ -111,13 +118,13 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
 }
 
 fn guard(settings: &Settings) -> anyhow::Result<Guard> {
-    let (is_loopback, tokens) = (settings.listen.ip().is_loopback(), &settings.access.tokens);
-    if !tokens.is_empty() {
+    let is_loopback = settings.listen.ip().is_loopback();
+    if settings.access.asks() {
         let now = SystemClock.now();
-        for token in tokens.iter().filter(|token| token.expires.is_some_and(|expires| expires <= now)) {
+        for token in settings.access.tokens.iter().filter(|token| token.expires.is_some_and(|expires| expires <= now)) {
             tracing::warn!(name = token.name, "this token has expired: nobody gets in with it");
         }
-        if !is_loopback {
+        if !is_loopback && settings.tls.is_none() {
             tracing::info!(address = %settings.listen, "tokens travel as they are unless a proxy adds TLS");
         }
         return Ok(Guard::Tokens(Arc::new(Access::new(&settings.access))));

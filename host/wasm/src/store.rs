@@ -83,7 +83,7 @@ pub(crate) fn open(
         wasi: wasi(grants, &stdout, &stderr)?,
         table: ResourceTable::new(),
         http,
-        hooks: EgressHooks::new(Arc::clone(grants), engine.tls(), limits, deadline),
+        hooks: EgressHooks::new(Arc::clone(grants), engine.tls(), limits, deadline).tracing(&request.job.headers),
         memory: MemoryWatch::new(limits.memory_bytes.min(engine.max_memory_bytes())),
         stdout,
         stderr,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -80,7 +81,8 @@ def test_what_is_raised_fails_the_job_with_its_code_or_its_traceback(client: Cli
     assert job.failure is not None
     assert (job.failure.cause, job.failure.code) == ("handler", "error")
     assert job.failure.message == "ZeroDivisionError: division by zero"
-    assert 'args["a"] / args["b"]' in job.failure.details["traceback"]
+    # Sources do not come along, so lines are told by their numbers alone.
+    assert re.search(r'/app\.py", line \d+, in divide\n', job.failure.details["traceback"])
     assert client.result(client.enqueue("python-text/divide", {"a": 1, "b": 4}).id, PATIENCE) == 0.25
     fatal = client.wait(client.enqueue("python-text/statistics", {"text": "", "top": -1}).id, PATIENCE)
     assert fatal.failure is not None

@@ -1,5 +1,5 @@
 //! The documentation under test: the book in `docs/` and the texts at the root. Its commands are run ([`follow`]), its links
-//! are followed ([`links`]), and its code in Rust is compiled as the documentation of this crate.
+//! are followed (`links`), and its code in Rust is compiled as the documentation of this crate.
 //!
 //! What a page may say to the tests stands in a comment of HTML right before a block, where no reader sees it:
 //!

@@ -52,4 +52,46 @@ fn add(_ctx: &Context, args: Add) -> Result<i64, JobError> {
     args.a.checked_add(args.b).ok_or_else(|| JobError::fatal("overflow", "the sum is too large"))
 }
 
-windlass_guest::export!(compute, wait, add);
+/// A card to be charged.
+#[derive(Deserialize, JsonSchema)]
+struct Charge {
+    /// Its number.
+    card: String,
+    /// How much.
+    cents: u64,
+}
+
+/// What was charged.
+#[derive(Serialize, JsonSchema)]
+struct Charged {
+    /// The card's number.
+    card: String,
+    /// How much.
+    cents: u64,
+}
+
+/// Charges a card; nothing cannot be charged.
+#[handler(redact("/card"))]
+fn charge(_ctx: &Context, args: Charge) -> Result<Charged, JobError> {
+    let Charge { card, cents } = args;
+    if cents == 0 {
+        return Err(JobError::fatal("nothing", "there is nothing to charge").with_details(card));
+    }
+    Ok(Charged { card, cents })
+}
+
+/// Whom to ask.
+#[derive(Deserialize, JsonSchema)]
+struct Ask {
+    /// A URL.
+    url: String,
+}
+
+/// Sends a request and gives the status of the answer.
+#[handler]
+async fn ask(_ctx: &Context, args: Ask) -> Result<u16, JobError> {
+    let request = windlass_guest::http::Request::get(args.url);
+    Ok(windlass_guest::http::send_async(request).await?.status())
+}
+
+windlass_guest::export!(compute, wait, add, charge, ask);

@@ -7,7 +7,11 @@ use std::{
 
 use rustix::process::Signal;
 
-use crate::{failure, programs, room::Room};
+use crate::{
+    failure,
+    programs::{self, User},
+    room::Room,
+};
 
 /// The clock on the wall as a program sees it that is started with [`Self::environment`]. What runs without being set, such
 /// as the monotonic clock, is left alone. Programs notice within a second that it has been set.
@@ -31,7 +35,8 @@ impl FalseClock {
         let environment = String::from_utf8_lossy(&output.stdout);
         let library = environment.lines().find_map(|line| line.strip_prefix("LD_PRELOAD="));
         let library = library.ok_or_else(|| failure("faketime preloads nothing"))?.to_owned();
-        let clock = Self { library, room: Room::new(None, Signal::KILL)? };
+        // A server that does not run as root must be able to read it.
+        let clock = Self { library, room: Room::new(User::other_than_root()?, Signal::KILL)? };
         clock.set(0)?;
         Ok(clock)
     }
@@ -39,12 +44,24 @@ impl FalseClock {
     /// Variables of the program's environment.
     #[must_use]
     pub fn environment(&self) -> Vec<(String, String)> {
+        self.environment_with(self.library.clone(), ("FAKETIME_CACHE_DURATION", "1"))
+    }
+
+    /// The same for programs that notice at once that it has been set. Each look at the clock costs them a look at a file.
+    #[must_use]
+    pub fn environment_at_once(&self) -> Vec<(String, String)> {
+        // jemalloc, which Redis has, looks at the clock while it sets itself up, and a look at a file allocates: the C library's own
+        // allocator is put before it.
+        self.environment_with(format!("{}:libc.so.6", self.library), ("FAKETIME_NO_CACHE", "1"))
+    }
+
+    fn environment_with(&self, preloaded: String, (name, value): (&str, &str)) -> Vec<(String, String)> {
         let file = self.room.file("offset").display().to_string();
         let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         vec![
-            set("LD_PRELOAD", &self.library),
+            ("LD_PRELOAD".to_owned(), preloaded),
             set("FAKETIME_TIMESTAMP_FILE", &file),
-            set("FAKETIME_CACHE_DURATION", "1"),
+            set(name, value),
             // The older name and the newer one.
             set("DONT_FAKE_MONOTONIC", "1"),
             set("FAKETIME_DONT_FAKE_MONOTONIC", "1"),

@@ -172,6 +172,7 @@ impl Drop for Postgres {
 #[derive(Clone, Debug, Default)]
 pub struct PostgresOptions {
     settings: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl PostgresOptions {
@@ -179,6 +180,13 @@ impl PostgresOptions {
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push(format!("{name}={value}"));
+        self
+    }
+
+    /// Variables that its processes are started with.
+    #[must_use]
+    pub fn environment(mut self, environment: Vec<(String, String)>) -> Self {
+        self.environment = environment;
         self
     }
 
@@ -202,6 +210,7 @@ impl PostgresOptions {
         ];
         let settings = defaults.into_iter().chain(self.settings).flat_map(|setting| ["-c".to_owned(), setting]);
         server.set_arguments(["-D".to_owned(), data.display().to_string()].into_iter().chain(settings));
+        server.set_environment(self.environment);
         let mut postgres = Postgres { server, port };
         postgres.launch()?;
         postgres.ask_in("template1", &format!("create database {NAME}"))?;

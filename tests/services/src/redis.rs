@@ -168,6 +168,7 @@ impl Redis {
 #[derive(Clone, Debug)]
 pub struct RedisOptions {
     settings: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
     password: Option<String>,
     tls: bool,
 }
@@ -177,7 +178,7 @@ impl Default for RedisOptions {
     fn default() -> Self {
         let settings = [("bind", "127.0.0.1"), ("appendonly", "yes"), ("appendfsync", "always"), ("save", "\"\"")];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self { settings: settings.into(), password: None, tls: false }
+        Self { settings: settings.into(), environment: Vec::new(), password: None, tls: false }
     }
 }
 
@@ -197,6 +198,13 @@ impl RedisOptions {
         self.set("requirepass", password)
     }
 
+    /// Variables that its process is started with.
+    #[must_use]
+    pub fn environment(mut self, environment: Vec<(String, String)>) -> Self {
+        self.environment = environment;
+        self
+    }
+
     /// It speaks TLS on the port of [`Redis::url`], with [`Redis::certificates`].
     #[must_use]
     pub fn tls(mut self) -> Self {
@@ -213,7 +221,8 @@ impl RedisOptions {
     }
 
     fn start_on(mut self, port: u16) -> io::Result<Redis> {
-        let server = Server::new(programs::REDIS, None, Signal::KILL)?;
+        let mut server = Server::new(programs::REDIS, None, Signal::KILL)?;
+        server.set_environment(std::mem::take(&mut self.environment));
         self = self.set("port", &port.to_string());
         let mut tls = None;
         if self.tls {

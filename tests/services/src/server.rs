@@ -28,6 +28,7 @@ pub(crate) struct Server {
     name: &'static str,
     program: PathBuf,
     arguments: Vec<OsString>,
+    environment: Vec<(String, String)>,
     user: Option<User>,
     /// What ends it at once with nothing left behind.
     stop: Signal,
@@ -41,7 +42,16 @@ impl Server {
     pub(crate) fn new(needed: Needed, user: Option<User>, stop: Signal) -> io::Result<Self> {
         let program = programs::find(needed)?;
         let room = Room::new(user, stop)?;
-        Ok(Self { name: needed.program, program, arguments: Vec::new(), user, stop, child: None, room })
+        Ok(Self {
+            name: needed.program,
+            program,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            user,
+            stop,
+            child: None,
+            room,
+        })
     }
 
     pub(crate) fn room(&self) -> &Room {
@@ -50,6 +60,11 @@ impl Server {
 
     pub(crate) fn set_arguments(&mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) {
         self.arguments = arguments.into_iter().map(Into::into).collect();
+    }
+
+    /// Variables that the server is started with.
+    pub(crate) fn set_environment(&mut self, environment: Vec<(String, String)>) {
+        self.environment = environment;
     }
 
     /// A program that is run as the server will be, in its folder.
@@ -70,6 +85,7 @@ impl Server {
         }
         let log = File::options().create(true).append(true).open(self.room.file("log"))?;
         let mut command = self.command(self.program.clone());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(&self.arguments).stdout(log.try_clone()?).stderr(log).process_group(0);
         let child = command.spawn().map_err(|error| failure(format!("failed to start {}: {error}", self.name)))?;
         self.room.watch(Some(child.id()))?;

@@ -31,10 +31,18 @@ impl Store {
     /// # Errors
     /// Where the server does not start.
     pub fn start(kind: Kind) -> Result<Self> {
+        Self::start_with(kind, Vec::new())
+    }
+
+    /// Starts its server with these variables, of a clock for example.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(kind: Kind, environment: Vec<(String, String)>) -> Result<Self> {
         Ok(match kind {
             Kind::Sqlite => Self::Sqlite,
-            Kind::Postgres => Self::Postgres(Postgres::start()?),
-            Kind::Redis => Self::Redis(Redis::start()?),
+            Kind::Postgres => Self::Postgres(Postgres::options().environment(environment).start()?),
+            Kind::Redis => Self::Redis(Redis::options().environment(environment).start()?),
         })
     }
 

@@ -10,5 +10,6 @@ mod full_disk;
 mod killed_hosts;
 mod killed_storage;
 mod limits;
+mod recurring;
 mod set_clocks;
 mod suspended_host;

@@ -13,11 +13,14 @@ def count(ctx: Context, args: Text) -> int:
 
 Handlers = export("texts", "0.1.0", count)
 ```
+
+Of `async def` functions, `AsyncHandlers = export(…)`.
 """
 
 from ._context import CheckpointError, Context, EnqueueError
 from ._errors import Cancelled, Fatal, JobError, Retry, Snooze
 from ._handlers import Delays, Exponential, Fixed, Linear, Schedule, export, handler
+from ._http import HttpError, Response
 
 __version__ = "0.1.0"
 
@@ -30,8 +33,10 @@ __all__ = [
     "Exponential",
     "Fatal",
     "Fixed",
+    "HttpError",
     "JobError",
     "Linear",
+    "Response",
     "Retry",
     "Schedule",
     "Snooze",

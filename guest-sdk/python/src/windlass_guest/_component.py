@@ -4,43 +4,67 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import _json
+from . import _json, _waiting
 from ._context import CheckpointError, EnqueueError, FollowUp, Job
 from ._errors import Fatal, JobError, Retry, Snooze
 from ._handlers import Delays, Exponential, Fixed, Linear, RetryPolicy, Schedule, Spec
-from ._run import run
+from ._http import Request, Response
+from ._run import run, run_async
 
 try:
     from componentize_py_types import Err  # type: ignore[import-not-found]
-    from wit_world.imports import config, context, log, queue, types  # type: ignore[import-not-found]
+    from wit_world import exports  # type: ignore[import-not-found]
+    from wit_world.imports import config, context, log, queue  # type: ignore[import-not-found]
+
+    try:
+        from wit_world.imports import types
+    except ImportError:  # Its name where something else has types too, such as HTTP.
+        from wit_world.imports import windlass_job_types as types
 except ImportError:  # A program of another kind, such as a test.
     IS_COMPONENT = False
 else:
     IS_COMPONENT = True
 
+# An async export is begun by a method that componentize-py adds to its own class.
+Begun: Any = getattr(exports, "AsyncHandlers", object) if IS_COMPONENT else object
+
 
 def exported(module: str, version: str, specs: dict[str, Spec]) -> type:
     """Make the class that componentize-py looks for."""
 
-    class Handlers:
+    def find(job: Any) -> Spec:
+        spec = specs.get(job.handler)
+        if spec is None:
+            # The host asks for no handler that is not described.
+            raise Err(_failure(Fatal("unknown-handler", f"there is no handler `{job.handler}`")))
+        return spec
+
+    class Described:
         def describe(self) -> Any:
             from . import __version__
 
             handlers = [_handler(spec) for spec in specs.values()]
             return types.Manifest(module, version, f"windlass-guest for Python {__version__}", handlers)
 
+    class Handlers(Described):
         def run(self, job: Any) -> str | None:
-            spec = specs.get(job.handler)
-            if spec is None:
-                # The host asks for no handler that is not described.
-                raise Err(_failure(Fatal("unknown-handler", f"there is no handler `{job.handler}`")))
             try:
-                return run(spec, _job(job), _Host())
+                return run(find(job), _job(job), _Host())
             except JobError as error:
                 # Without the exception behind it, which would be told to nobody.
                 raise Err(_failure(error)) from None
 
-    return Handlers
+    class AsyncHandlers(Described, Begun):  # type: ignore[misc]
+        async def run(self, job: Any) -> str | None:
+            host = _Host()
+            try:
+                return await run_async(find(job), _job(job), host)
+            except JobError as error:
+                raise Err(_failure(error)) from None
+            finally:
+                await host.waits.ended()
+
+    return AsyncHandlers if any(spec.is_async for spec in specs.values()) else Handlers
 
 
 def _job(job: Any) -> Job:
@@ -118,6 +142,9 @@ def _ms(seconds: float) -> int:
 
 
 class _Host:
+    def __init__(self) -> None:
+        self.waits = _waiting.Waits()
+
     def log(self, level: str, message: str, fields: str | None) -> None:
         log.write(log.Level[level.upper()], message, fields)
 
@@ -171,6 +198,12 @@ class _Host:
         except Err as error:
             raise EnqueueError(_said(error.value)) from None
         return made
+
+    async def sleep(self, seconds: float) -> None:
+        await self.waits.sleep(seconds)
+
+    async def fetch(self, request: Request) -> Response:
+        return await self.waits.fetch(request)
 
 
 def _said(error: Any) -> str:

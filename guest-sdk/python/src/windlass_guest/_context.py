@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from . import _json
 from ._errors import Cancelled
+from ._http import MAX_RESPONSE_BYTES, TIMEOUT, Request, Response
 
 
 class CheckpointError(Exception):
@@ -63,6 +64,8 @@ class Host(Protocol):
     def config(self, key: str) -> str | None: ...
     def secret(self, key: str) -> str | None: ...
     def enqueue(self, job: FollowUp) -> str: ...
+    async def sleep(self, seconds: float) -> None: ...
+    async def fetch(self, request: Request) -> Response: ...
 
 
 class Context:
@@ -208,6 +211,34 @@ class Context:
         text = _json.write(payload)
         job = FollowUp(handler, text, queue, priority, delay, max_attempts, timeout, tags, headers or {})
         return self._host.enqueue(job)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, in an async handler; others run meanwhile. `asyncio.sleep` is not there."""
+        await self._host.sleep(seconds)
+
+    async def fetch(
+        self,
+        url: str,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        timeout: float = TIMEOUT,
+        max_response_bytes: int = MAX_RESPONSE_BYTES,
+    ) -> Response:
+        """Send an HTTP request, in an async handler, and give the whole response, whatever its status.
+
+        The operator grants a module the hosts that it may reach. `timeout`, in seconds, holds for connecting, for the headers and
+        between two pieces of the body, each by itself. Several at once: `asyncio.gather(*(ctx.fetch(url) for url in urls))`.
+
+        Raises:
+            HttpError: there is no response, or it is larger than allowed.
+            ValueError: the URL is none that can be asked.
+
+        """
+        request = Request(method, url, headers or {}, body, timeout, max_response_bytes)
+        request.parts()
+        return await self._host.fetch(request)
 
     def _log(self, level: str, message: str, fields: dict[str, Any]) -> None:
         self._host.log(level, message, _json.write(fields) if fields else None)

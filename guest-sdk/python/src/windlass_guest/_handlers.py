@@ -71,6 +71,7 @@ class Spec:
     """A handler and what is said of it."""
 
     function: Callable[..., Any]
+    is_async: bool
     name: str
     summary: str | None
     context: str | None
@@ -112,7 +113,7 @@ def handler(
 
 
 def handler(function: F | None = None, **settings: Any) -> F | Callable[[F], F]:
-    """Make a function a handler; it stays the plain function that it is.
+    """Make a function a handler; it stays the function that it is. While an `async` one waits, it takes no thread.
 
     It takes a `Context`, or the payload, or both in any order, each told by its type hint. The payload's hint is its JSON Schema,
     which the host checks before a job is taken; without a parameter for it, any payload will do. The docstring's first line is the
@@ -134,10 +135,11 @@ def handler(function: F | None = None, **settings: Any) -> F | Callable[[F], F]:
 def export(module: str, version: str, *handlers: Callable[..., Any]) -> type:
     """Make handlers a component, under the module's name and with the author's version.
 
-    Give what comes back the name `Handlers` in the module that componentize-py is given.
+    Give what comes back the name `Handlers` in the module that componentize-py is given, for the world `sync-module`; or, of async
+    handlers, the name `AsyncHandlers`, for `async-module`; or both, each with its own handlers, for `mixed-module`.
 
     Raises:
-        TypeError: something is no handler.
+        TypeError: something is no handler, or some are async and others are not.
         ValueError: two have the same name, or the module's name is none.
 
     """
@@ -150,6 +152,9 @@ def export(module: str, version: str, *handlers: Callable[..., Any]) -> type:
         specs[spec.name] = spec
     if not specs:
         raise ValueError("export: expected at least one handler")
+    if len({spec.is_async for spec in specs.values()}) > 1:
+        names = ", ".join(name for name, spec in specs.items() if spec.is_async)
+        raise TypeError(f"export: expected handlers that are all async or all plain, and only these are async: {names}")
     from . import _component
 
     return _component.exported(module, version, specs)
@@ -184,8 +189,6 @@ def _spec(
 ) -> Spec:
     name = name or function.__name__
     _check_name("handler", name)
-    if inspect.iscoroutinefunction(function):
-        raise TypeError(f"{name}: expected a plain function, and not an async one")
     hints = typing.get_type_hints(function)
     context = payload = None
     for parameter in inspect.signature(function).parameters:
@@ -200,6 +203,7 @@ def _spec(
     result = hints.get("return", Any)
     return Spec(
         function=function,
+        is_async=inspect.iscoroutinefunction(function),
         name=name,
         summary=(inspect.getdoc(function) or "").partition("\n")[0] or None,
         context=context,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 from . import _json, _schema
 from ._context import CheckpointError, Context, EnqueueError, Host, Job
 from ._errors import Fatal, JobError, Retry
 from ._handlers import Spec
+from ._http import HttpError
 
 MAX_TRACEBACK = 8_000
 """How much of a traceback is kept, in characters: its end, where the exception is."""
@@ -22,6 +25,23 @@ def run(spec: Spec, job: Job, host: Host) -> str | None:
         JobError: it did not succeed.
 
     """
+    with _exceptions_told():
+        return _written(spec.function(**_arguments(spec, job, host)))
+
+
+async def run_async(spec: Spec, job: Job, host: Host) -> str | None:
+    """As `run`, for handlers that wait; others are just called.
+
+    Raises:
+        JobError: it did not succeed.
+
+    """
+    with _exceptions_told():
+        result = spec.function(**_arguments(spec, job, host))
+        return _written(await result if spec.is_async else result)
+
+
+def _arguments(spec: Spec, job: Job, host: Host) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     if spec.context:
         arguments[spec.context] = Context(job, host)
@@ -31,21 +51,32 @@ def run(spec: Spec, job: Job, host: Host) -> str | None:
         except (TypeError, ValueError) as error:
             # No further attempt would change that.
             raise Fatal("bad-payload", f"the payload is not as the handler expects it: {error}") from error
-    try:
-        result = spec.function(**arguments)
-    except JobError:
-        raise
-    except CheckpointError as error:
-        raise Retry("checkpoint", str(error)) from error
-    except EnqueueError as error:
-        raise Retry("enqueue", str(error)) from error
-    except Exception as error:
-        message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        told = "".join(traceback.format_exception(error))[-MAX_TRACEBACK:]
-        raise Retry("error", message, details={"traceback": told}) from error
+    return arguments
+
+
+def _written(result: Any) -> str | None:
     if result is None:
         return None
     try:
         return _json.write(result)
     except (TypeError, ValueError) as error:
         raise Fatal("bad-result", f"the result cannot be written as JSON: {error}") from error
+
+
+@contextlib.contextmanager
+def _exceptions_told() -> Iterator[None]:
+    """Make a `JobError` of whatever is raised."""
+    try:
+        yield
+    except JobError:
+        raise
+    except CheckpointError as error:
+        raise Retry("checkpoint", str(error)) from error
+    except EnqueueError as error:
+        raise Retry("enqueue", str(error)) from error
+    except HttpError as error:
+        raise Retry("http", str(error)) from error
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        told = "".join(traceback.format_exception(error))[-MAX_TRACEBACK:]
+        raise Retry("error", message, details={"traceback": told}) from error

@@ -10,6 +10,7 @@ assert test.logs == [("info", "counting")]
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from . import _run
 from ._context import Context, FollowUp, Job
 from ._handlers import spec_of
+from ._http import HttpError, Request, Response
 
 
 class TestContext:
@@ -40,6 +42,12 @@ class TestContext:
         """What `Context.secret` tells."""
         self.is_cancelled = False
         """What `Context.cancelled` tells."""
+        self.responses: dict[str, Response] = {}
+        """What `Context.fetch` gives, by URL; any other address cannot be reached."""
+        self.requests: list[Request] = []
+        """What was sent."""
+        self.slept: list[float] = []
+        """How long `Context.sleep` was asked to wait, in seconds; it does not."""
 
     def context(self, payload: Any = None) -> Context:
         """Give a context of this host."""
@@ -77,14 +85,26 @@ class TestContext:
         self.follow_ups.append(job)
         return f"{len(self.follow_ups):08}-0000-7000-8000-000000000000"
 
+    async def sleep(self, seconds: float) -> None:  # noqa: D102
+        self.slept.append(seconds)
+        await asyncio.sleep(0)
+
+    async def fetch(self, request: Request) -> Response:  # noqa: D102
+        self.requests.append(request)
+        await asyncio.sleep(0)
+        if request.url not in self.responses:
+            raise HttpError(f"no response from {request.url}: the test has none")
+        return self.responses[request.url]
+
 
 def run(handler: Callable[..., Any], payload: Any = None, test: TestContext | None = None) -> Any:
-    """Run a handler on a payload that is read as on a host, and give its result as JSON has it.
+    """Run a handler on a payload that is read as on a host, and give its result as JSON has it; an async one to its end.
 
     Raises:
         JobError: it did not succeed.
 
     """
     test = test or TestContext()
-    written = _run.run(spec_of(handler), test.job(payload), test)
+    spec, job = spec_of(handler), test.job(payload)
+    written = asyncio.run(_run.run_async(spec, job, test)) if spec.is_async else _run.run(spec, job, test)
     return None if written is None else json.loads(written)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use windlass_api::{JobRequest, RetryPolicy, Timestamp};
 
-use super::{AdmissionError, MAX_BULK_BYTES, MAX_BULK_JOBS, MAX_PAYLOAD_BYTES};
+use super::{AdmissionError, MAX_BULK_BYTES, MAX_BULK_JOBS, MAX_BULK_PARENTS, MAX_PAYLOAD_BYTES};
 
 pub(super) const DEFAULT_PRIORITY: u8 = 5;
 pub(crate) const MAX_PRIORITY: u8 = 9;
@@ -29,6 +29,15 @@ pub(super) fn check_bulk(requests: &[JobRequest]) -> Result<(), AdmissionError> 
     let bytes = requests.iter().map(size).sum::<usize>();
     if bytes > MAX_BULK_BYTES {
         let message = format!("{bytes} bytes of payloads in one request: at most {MAX_BULK_BYTES} are allowed");
+        return Err(AdmissionError::TooLarge(message));
+    }
+    let parents = requests.iter().filter_map(|request| request.after.as_ref()).map(|after| after.jobs.len());
+    let parents = parents.sum::<usize>();
+    if parents > MAX_BULK_PARENTS {
+        let message = format!(
+            "{parents} parents in one request, over all of its jobs: at most {MAX_BULK_PARENTS} are allowed; send the jobs \
+             in several requests, parents before those that continue them"
+        );
         return Err(AdmissionError::TooLarge(message));
     }
     Ok(())
@@ -191,5 +200,12 @@ mod tests {
         assert!(check_bulk(&vec![longest.clone(); 64]).is_ok());
         assert!(check_bulk(&vec![longest; 65]).is_err());
         assert!(check_bulk(&vec![request(); MAX_BULK_JOBS + 1]).is_err());
+        let after = |count: u128| {
+            let jobs = (0..count).map(|number| windlass_api::JobId(uuid::Uuid::from_u128(number))).collect();
+            JobRequest { after: Some(windlass_api::After { jobs, on: Default::default() }), ..request() }
+        };
+        assert!(check_bulk(&vec![after(100); 500]).is_ok());
+        let refusal = check_bulk(&[vec![after(100); 500], vec![after(1)]].concat()).unwrap_err().to_string();
+        assert!(refusal.starts_with("50001 parents in one request") && refusal.contains("at most 50000"), "{refusal}");
     }
 }

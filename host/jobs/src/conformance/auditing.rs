@@ -69,3 +69,24 @@ pub async fn the_audit_log_is_moved_where_there_is_none_yet(world: World) {
     other.storage.import(records).await.unwrap();
     assert_eq!(all(&other, 10).await.len(), 7, "it has one already");
 }
+
+pub async fn entries_that_are_alike_stay_as_many_however_they_are_moved(world: World) {
+    world
+        .storage
+        .record_audit(vec![entry(&world, 1), entry(&world, 1), entry(&world, 2), entry(&world, 1)])
+        .await
+        .unwrap();
+    let other = world.another().await;
+    let records = super::moving::exported(&world, 3).await;
+    for record in &records {
+        other.storage.import(vec![record.clone()]).await.unwrap();
+    }
+    assert_eq!(all(&other, 10).await, all(&world, 10).await);
+    // A part that comes again, as after an answer that was lost, adds nothing; nor does what was moved on from there.
+    other.storage.import(records.clone()).await.unwrap();
+    assert_eq!(super::moving::exported(&other, 100).await, records);
+    let third = world.another().await;
+    third.storage.import(records[..2].to_vec()).await.unwrap();
+    third.storage.import(super::moving::exported(&other, 100).await).await.unwrap();
+    assert_eq!(all(&third, 10).await, all(&world, 10).await);
+}

@@ -1,26 +1,27 @@
 //! Whatever is asked of jobs, none is left behind that nothing will ever touch.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod making;
+
+use std::collections::BTreeMap;
 
 use windlass_api::{
-    After, ContinueOn, Digest, JobFilter, JobId, LimitRule, LimitTarget, OnConflict, QueueName, Rate, RequeueRequest,
-    ServerId, State, UniqueRule,
+    Digest, JobFilter, JobId, LimitRule, LimitTarget, Mode, QueueName, Rate, RequeueRequest, ServerId, State, Usage,
 };
 
 use super::{
     random::Random,
-    world::{World, failure, job, released, retry, success},
+    world::{World, failure, job, released, retry, success, version},
 };
-use crate::{
-    Claimed, Conditions, NewJob, Next, Start,
-    storage::{ClaimRequest, StorageError},
-};
+use crate::{Claimed, NewJob, Next, Settlement, storage::ClaimRequest};
 
 const SEEDS: u64 = 24;
 const COMMANDS: usize = 120;
 const QUEUES: [&str; 2] = ["a", "b"];
 const KEYS: [&str; 3] = ["x", "y:1", "y:2"];
 const TARGETS: [&str; 6] = ["queue:a", "queue:b", "handler:shop/bill", "key:x", "key:y:*", "key:y:1"];
+
+/// The versions of the module by the byte that names them, and in which mode each runs the handler of all jobs: one lacks it.
+const VERSIONS: [(u8, Option<Mode>); 3] = [(1, Some(Mode::Sync)), (2, Some(Mode::Async)), (3, None)];
 
 /// How often the clock may go on to the next instant that something waits for before all must have ended.
 const PATIENCE: usize = 5_000;
@@ -68,7 +69,7 @@ impl<'a> Trial<'a> {
     }
 
     async fn step(&mut self) {
-        match self.random.below(20) {
+        match self.random.below(21) {
             0..6 => self.enqueue().await,
             6..10 => self.claim().await,
             10..13 => self.settle().await,
@@ -76,70 +77,17 @@ impl<'a> Trial<'a> {
             14 => self.limit().await,
             15 => self.pause().await,
             16 => self.lose().await,
-            17 | 18 => {
+            17 => {
+                let at = usize::try_from(self.random.below(3)).unwrap();
+                self.activate(VERSIONS[at]).await;
+            }
+            18 | 19 => {
                 let ms = 1 + self.random.below(400);
                 self.world.clock.advance_ms(i64::try_from(ms).unwrap());
                 self.world.storage.promote(5).await.unwrap();
             }
             _ => drop(self.world.storage.prune(10).await.unwrap()),
         }
-    }
-
-    async fn enqueue(&mut self) {
-        let mut jobs = Vec::new();
-        for _ in 0..=self.random.below(3) {
-            let new = self.new_job(&jobs);
-            jobs.push(new);
-        }
-        match self.world.storage.enqueue(jobs.clone(), "ann").await {
-            Ok(enqueued) => {
-                for (new, enqueued) in jobs.into_iter().zip(enqueued) {
-                    if !enqueued.existing {
-                        self.made.push(new.id);
-                        self.as_made.insert(new.id, new);
-                    }
-                }
-            }
-            // A parent may have been removed, and a unique job may not stand beside another.
-            Err(StorageError::Refused { .. }) => {}
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    fn new_job(&mut self, before: &[NewJob]) -> NewJob {
-        let now = self.world.now();
-        let start = match self.random.below(4) {
-            0 => Start::After(1 + self.random.below(300)),
-            1 => Start::At(now.plus_ms(self.random.below(300))),
-            _ => Start::Now,
-        };
-        let after = (self.random.below(3) == 0).then(|| self.after(before)).flatten();
-        let unique = (self.random.below(4) == 0).then(|| UniqueRule {
-            key: Digest([u8::try_from(self.random.below(3)).unwrap(); 32]),
-            states: BTreeSet::from([State::Scheduled, State::Awaiting, State::Enqueued, State::Processing]),
-            period_ms: (self.random.below(2) == 0).then_some(200),
-            on_conflict: OnConflict::ALL[usize::try_from(self.random.below(3)).unwrap()],
-        });
-        let expires_at = (self.random.below(6) == 0).then(|| now.plus_ms(1 + self.random.below(400)));
-        let limit_key = (self.random.below(2) == 0).then(|| self.pick(KEYS).parse().unwrap());
-        NewJob {
-            queue: self.pick(QUEUES).parse().unwrap(),
-            priority: u8::try_from(self.random.below(3)).unwrap(),
-            max_attempts: 1 + u32::try_from(self.random.below(3)).unwrap(),
-            start,
-            conditions: Conditions { after, unique, expires_at, limit_key },
-            ..job()
-        }
-    }
-
-    fn after(&mut self, before: &[NewJob]) -> Option<After> {
-        let known = self.made.iter().copied().chain(before.iter().map(|new| new.id)).collect::<Vec<_>>();
-        let mut jobs = BTreeSet::new();
-        for _ in 0..=self.random.below(2) {
-            jobs.extend(self.random.one_of(&known));
-        }
-        let on = ContinueOn::ALL[usize::try_from(self.random.below(3)).unwrap()];
-        (!jobs.is_empty()).then(|| After { jobs: jobs.into_iter().collect(), on })
     }
 
     async fn claim(&mut self) {
@@ -152,7 +100,7 @@ impl<'a> Trial<'a> {
         let before = self.counted();
         let queues =
             if self.random.below(2) == 0 { vec!["b".parse().unwrap(), "a".parse().unwrap()] } else { Vec::new() };
-        let request = ClaimRequest { server, queues, sync_free: free, async_free: 0 };
+        let request = ClaimRequest { server, queues, sync_free: free, async_free: free };
         let claimed = self.world.storage.claim(&request).await.unwrap();
         let count = claimed.len();
         for run in claimed {
@@ -193,15 +141,35 @@ impl<'a> Trial<'a> {
         }
         let at = usize::try_from(self.random.below(self.running.len() as u64)).unwrap();
         let (run, _) = self.running.swap_remove(at);
-        let next = match self.random.below(6) {
+        let lacks_handler = run.version == Some(Digest([3; 32]));
+        let next = match self.random.below(8) {
             0 => retry(1 + self.random.below(100)),
             1 => Next::Failed { failure: failure("no") },
             2 => Next::Snooze { delay_ms: 1 + self.random.below(50) },
             3 => released(),
+            4 => Next::Cancelled,
+            5 if lacks_handler => Next::HandlerMissing,
             _ => success(),
         };
         let next = if run.attempt >= run.max_attempts && matches!(next, Next::Retry { .. }) { success() } else { next };
-        self.world.settle(&run, next).await.unwrap();
+        let wanted = if matches!(next, Next::Succeeded { .. }) { self.random.below(3) } else { 0 };
+        let follow_ups = (0..wanted).map(|_| self.new_job(&[])).collect::<Vec<_>>();
+        let end = Settlement { fence: run.fence, next, usage: Usage::default(), follow_ups: follow_ups.clone() };
+        let _ = self.world.storage.settle(vec![end]).await.unwrap();
+        for new in follow_ups {
+            // Another one may have been there that it must not stand beside.
+            if self.world.storage.job(new.id).await.unwrap().is_some() {
+                self.made.push(new.id);
+                self.as_made.insert(new.id, new);
+            }
+        }
+    }
+
+    /// Deploys a version, or goes back to it.
+    async fn activate(&mut self, (byte, mode): (u8, Option<Mode>)) {
+        let handlers = mode.map_or(("other", Mode::Sync), |mode| ("bill", mode));
+        self.world.storage.add_version(version(byte, &[handlers])).await.unwrap();
+        assert!(self.world.storage.activate(&job().module, Digest([byte; 32])).await.unwrap());
     }
 
     async fn command(&mut self) {
@@ -247,12 +215,13 @@ impl<'a> Trial<'a> {
         self.servers[at] = self.world.server().await;
     }
 
-    /// Lets everything go on until all has ended: the queues are open, runs succeed, and what failed is requeued, since others may
+    /// Lets everything go on until all has ended: the queues are open, the handler is there, runs succeed, and what failed is requeued, since others may
     /// wait for its success.
     async fn drain(&mut self) {
         for queue in QUEUES {
             self.world.storage.set_paused(&queue.parse().unwrap(), false).await.unwrap();
         }
+        self.activate(VERSIONS[0]).await;
         let mut idle = 0;
         for _ in 0..PATIENCE {
             for (run, _) in std::mem::take(&mut self.running) {

@@ -176,22 +176,107 @@ pub async fn no_more_start_in_a_period_than_a_rate_allows(world: World) {
     let start = world.now();
     let mut starts = Vec::new();
     for _ in 0..400 {
-        for run in drain(&world, server).await {
+        // Where it has just made room there is nothing to wait for.
+        let wait = world.promote().await.next_in_ms.unwrap_or(1);
+        let runs = drain(&world, server).await;
+        for run in &runs {
             starts.push(world.now().ms_since(start));
-            world.settle(&run, success()).await.unwrap();
+            world.settle(run, success()).await.unwrap();
         }
         if starts.len() == 5 {
             break;
         }
-        // Where it has just made room there is nothing to wait for.
-        let wait = world.promote().await.next_in_ms.unwrap_or(1);
-        world.clock.advance_ms(i64::try_from(wait.max(1)).unwrap());
+        if runs.is_empty() {
+            world.clock.advance_ms(i64::try_from(wait.max(1)).unwrap());
+        }
     }
     assert_eq!(starts.len(), 5, "{starts:?}");
     for pair in starts.windows(3) {
         assert!(pair[2] - pair[0] >= 60_000, "{starts:?}");
         assert!(pair[2] - pair[0] <= 61_001, "{starts:?}");
     }
+}
+
+pub async fn jobs_that_were_moved_back_are_followed_by_others_when_they_were_taken(world: World) {
+    put(&world, "queue:default", per(60_000, 3)).await;
+    let server = world.server().await;
+    world.storage.enqueue((0..20).map(|_| job()).collect(), "ann").await.unwrap();
+    for run in drain(&world, server).await {
+        world.settle(&run, success()).await.unwrap();
+    }
+    assert_eq!(view(&world, "queue:default").await.held, 17);
+    world.clock.advance_ms(61_001);
+    let mut next_in_ms = world.promote().await.next_in_ms;
+    for _ in 0..20 {
+        assert_eq!(view(&world, "queue:default").await.held, 14, "nobody has a slot for more of them");
+        next_in_ms = world.promote().await.next_in_ms;
+    }
+    assert!(next_in_ms.is_some_and(|next| (500..=1_000).contains(&next)), "{next_in_ms:?}");
+    // What was moved back may have met something else.
+    world.clock.advance_ms(1_000);
+    world.promote().await;
+    assert_eq!(view(&world, "queue:default").await.held, 11);
+    assert_eq!(drain(&world, server).await.len(), 3);
+    assert_eq!(view(&world, "queue:default").await.held, 14);
+}
+
+pub async fn a_job_that_meets_another_limit_makes_way_for_the_next_at_once(world: World) {
+    put(&world, "queue:default", at_once(1)).await;
+    put(&world, "key:a", at_once(1)).await;
+    let server = world.server().await;
+    world.add(NewJob { queue: "other".parse().unwrap(), ..keyed("a") }).await;
+    assert_eq!(drain(&world, server).await.len(), 1);
+    world.add(job()).await;
+    let run = world.claim_one(server).await;
+    let blocked = (0..5).map(|_| keyed("a")).collect::<Vec<_>>();
+    world.storage.enqueue(blocked, "ann").await.unwrap();
+    world.clock.advance_ms(1);
+    let last = world.add(job()).await;
+    assert!(drain(&world, server).await.is_empty());
+    assert_eq!(view(&world, "queue:default").await.held, 6);
+    world.settle(&run, success()).await.unwrap();
+    let mut runs = Vec::new();
+    for _ in 0..8 {
+        runs.extend(drain(&world, server).await);
+        world.promote().await;
+    }
+    assert_eq!(ids(&runs), [last], "no time has to pass for that");
+}
+
+pub async fn a_limit_on_very_many_keys_changes_in_bounded_steps(world: World) {
+    const KEYS: usize = 300;
+    put(&world, "key:t:*", at_once(1)).await;
+    let server = world.server().await;
+    let jobs = (0..2 * KEYS).map(|number| keyed(&format!("t:{}", number % KEYS))).collect::<Vec<_>>();
+    world.storage.enqueue(jobs, "ann").await.unwrap();
+    let mut running = 0;
+    for _ in 0..4 {
+        running += world.claim(server, 1_000, 0).await.len();
+    }
+    assert_eq!((running, view(&world, "key:t:*").await.held), (KEYS, 300));
+    put(&world, "key:t:*", at_once(2)).await;
+    let at_once = world.claim(server, 1_000, 0).await.len();
+    // A call may have been repeated, and so the step.
+    assert!(at_once <= 200, "{at_once} were let go in the step that put it");
+    let mut later = 0;
+    for _ in 0..20 {
+        world.promote().await;
+        later += world.claim(server, 1_000, 0).await.len();
+    }
+    assert_eq!(at_once + later, KEYS);
+    // Removed, it lets go of all of them too.
+    let jobs = (0..KEYS).map(|number| keyed(&format!("t:{number}"))).collect::<Vec<_>>();
+    world.storage.enqueue(jobs, "ann").await.unwrap();
+    assert!(world.claim(server, 1_000, 0).await.is_empty());
+    assert!(world.storage.remove_limit(&target("key:t:*")).await.unwrap());
+    // The lines that let jobs go above may rest for a second.
+    world.clock.advance_ms(1_000);
+    let mut last = 0;
+    for _ in 0..20 {
+        world.promote().await;
+        last += world.claim(server, 1_000, 0).await.len();
+    }
+    assert_eq!(last, KEYS);
 }
 
 pub async fn a_limit_that_is_put_counts_what_runs_already(world: World) {

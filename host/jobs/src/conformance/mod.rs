@@ -287,6 +287,9 @@ macro_rules! conformance_suite {
                 every_limit_that_applies_must_have_room,
                 the_longest_start_of_a_key_is_its_limit,
                 no_more_start_in_a_period_than_a_rate_allows,
+                jobs_that_were_moved_back_are_followed_by_others_when_they_were_taken,
+                a_job_that_meets_another_limit_makes_way_for_the_next_at_once,
+                a_limit_on_very_many_keys_changes_in_bounded_steps,
                 a_limit_that_is_put_counts_what_runs_already,
                 a_limit_that_is_raised_or_removed_lets_go_of_what_it_held,
                 jobs_behind_a_full_limit_hold_up_no_others,
@@ -300,6 +303,7 @@ macro_rules! conformance_suite {
                 a_cursor_that_is_none_of_the_audit_log_is_refused,
                 old_entries_are_pruned,
                 the_audit_log_is_moved_where_there_is_none_yet,
+                entries_that_are_alike_stay_as_many_however_they_are_moved,
             }
             draining {
                 whatever_is_done_no_job_is_left_behind_and_no_limit_exceeded,

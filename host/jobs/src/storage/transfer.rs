@@ -30,9 +30,19 @@ pub enum Record {
     /// What happened in a span.
     Counter(CounterRecord),
     /// An entry of the audit log.
-    Audit(AuditEntry),
+    Audit(AuditRecord),
     /// A job.
     Job(Box<JobRecord>),
+}
+
+/// An entry of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRecord {
+    /// Its number in the log that it was made in, from 1: two that are alike are two by it, and one that comes again is one.
+    pub number: u64,
+    /// The entry.
+    #[serde(flatten)]
+    pub entry: AuditEntry,
 }
 
 /// A version of a module with its component.

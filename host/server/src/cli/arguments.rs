@@ -5,8 +5,8 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    check::Check, completions::Completions, deploy::Deploy, documentation, enqueue::Enqueue, jobs, limits, modules,
-    queues, recurring, run::Run, serve::Serve, storage, token,
+    audit::Audit, check::Check, completions::Completions, deploy::Deploy, documentation, enqueue::Enqueue, jobs,
+    limits, modules, queues, recurring, run::Run, serve::Serve, storage, token,
 };
 
 /// A background-job runner whose job handlers are WebAssembly components.
@@ -99,6 +99,7 @@ pub(super) enum Command {
     },
     /// List the host processes that take jobs.
     Servers,
+    Audit(Audit),
     /// Make a token for a host that asks for them.
     Token {
         #[command(subcommand)]

@@ -1,7 +1,7 @@
 //! `windlass limits`: how many jobs may run at once, and how many may start in a span of time.
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::RangedI64ValueParser, value_parser};
 use windlass_api::{LimitRule, LimitTarget, LimitView, Rate};
 
 use super::{Exit, Global, format, output::say, table};
@@ -37,10 +37,10 @@ pub(super) enum Command {
 #[group(required = true, multiple = true)]
 pub(super) struct Rule {
     /// How many jobs may run at once, 1 to 1000000.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = concurrency())]
     pub(super) concurrency: Option<u32>,
     /// How many jobs may start in a span of time, such as 100/1m: 1 to 1000000, in 1s to 31d.
-    #[arg(long, value_name = "N/SPAN", value_parser = rate)]
+    #[arg(long, value_name = "N/SPAN", allow_hyphen_values = true, value_parser = rate)]
     pub(super) rate: Option<Rate>,
 }
 
@@ -50,12 +50,21 @@ impl From<Rule> for LimitRule {
     }
 }
 
+/// Reads how many may run at once.
+pub(super) fn concurrency() -> RangedI64ValueParser<u32> {
+    value_parser!(u32).range(1..=LimitRule::MAX_COUNT.into())
+}
+
 /// Reads `N/SPAN`.
 pub(super) fn rate(text: &str) -> Result<Rate, String> {
     let (count, period) = text.split_once('/').ok_or("expected N/SPAN, such as 100/1m")?;
-    let count = count.parse().map_err(|_| format!("`{count}` is not a number of jobs"))?;
+    let fine = 1..=LimitRule::MAX_COUNT;
+    let count = count.parse().ok().filter(|count| fine.contains(count));
+    let count = count.ok_or_else(|| format!("expected {} to {} jobs before the `/`", fine.start(), fine.end()))?;
     let period = period.parse::<Span>().map_err(|error| error.to_string())?;
-    Ok(Rate { count, period_ms: period.as_ms() })
+    let rate = Rate { count, period_ms: period.as_ms() };
+    let rule = LimitRule { concurrency: None, rate: Some(rate) };
+    rule.check().map(|()| rate).map_err(|_| "expected 1s to 31d after the `/`".to_owned())
 }
 
 pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exit> {
@@ -110,8 +119,14 @@ mod tests {
     #[test]
     fn a_rate_is_a_number_in_a_span() {
         assert_eq!(rate("100/1m"), Ok(Rate { count: 100, period_ms: 60_000 }));
-        for bad in ["100", "x/1m", "5/later", "-1/1s"] {
+        for bad in ["100", "5/later"] {
             assert!(rate(bad).is_err(), "{bad}");
+        }
+        for bad in ["x/1m", "-1/1s", "0/1s", "1000001/1s"] {
+            assert_eq!(rate(bad).unwrap_err(), "expected 1 to 1000000 jobs before the `/`", "{bad}");
+        }
+        for bad in ["1/0s", "1/999ms", "1/32d"] {
+            assert_eq!(rate(bad).unwrap_err(), "expected 1s to 31d after the `/`", "{bad}");
         }
     }
 }

@@ -5,6 +5,7 @@
 //! for wrongly, 3 where it was done in part and what was left out is said.
 
 mod arguments;
+mod audit;
 mod check;
 mod compile_component;
 mod completions;
@@ -84,6 +85,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Limits { command } => limits::run(command.unwrap_or_default(), &global).await,
         Command::Recurring { command } => recurring::run(command.unwrap_or_default(), &global).await,
         Command::Servers => servers::run(&global).await,
+        Command::Audit(command) => audit::run(command, &global).await,
         Command::Token { command } => token::run(command, &global),
         Command::Check(command) => check::run(command, &global).await,
         Command::Storage { command } => storage::run(command, &global).await,

@@ -36,10 +36,10 @@ pub(super) enum Command {
 #[group(required = true, multiple = true)]
 pub(super) struct Allowed {
     /// How many jobs may run at once, 1 to 1000000.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = limits::concurrency())]
     concurrency: Option<u32>,
     /// How many jobs may start in a span of time, such as 100/1m: 1 to 1000000, in 1s to 31d.
-    #[arg(long, value_name = "N/SPAN", value_parser = limits::rate)]
+    #[arg(long, value_name = "N/SPAN", allow_hyphen_values = true, value_parser = limits::rate)]
     rate: Option<Rate>,
     /// Remove the limit.
     #[arg(long, conflicts_with_all = ["concurrency", "rate"])]

@@ -25,6 +25,9 @@ pub(super) struct Serve {
     /// Serve on an address that others can reach, although nobody is asked who they are.
     #[arg(long)]
     insecure_listen: bool,
+    /// Change nothing through the API; jobs are run all the same.
+    #[arg(long)]
+    read_only: bool,
     /// The queues to take from with their weights, such as `a,b:3` [default: all].
     #[arg(long)]
     queues: Option<String>,
@@ -70,6 +73,7 @@ impl Serve {
             .with("storage", self.storage)
             .with("listen", self.listen)
             .with("insecure_listen", self.insecure_listen.then_some(true))
+            .with_in("access", "read_only", self.read_only.then_some(true))
             .with("queues", self.queues)
             .with("sync_slots", self.sync_slots)
             .with("async_slots", self.async_slots)

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 use windlass_api::{Digest, Role, Timestamp};
 
+use super::ProxySettings;
+
 /// `[access]`: who may use the API. Where there is a token, everybody needs one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, expecting = "a table of access settings")]
@@ -15,6 +17,10 @@ pub struct AccessSettings {
     /// Whether the host starts only with a token, on loopback too: for one behind a proxy, so that taking the last token away does
     /// not open it. Default: false.
     pub required: bool,
+    /// Whether the API only tells and changes nothing; jobs are run all the same. Default: no.
+    pub read_only: bool,
+    /// A proxy that signs people in. Default: none.
+    pub proxy: Option<ProxySettings>,
 }
 
 /// `[[access.tokens]]`: one token. The token itself stands nowhere.
@@ -40,8 +46,15 @@ pub struct TokenSettings {
 const MAX_NAME_BYTES: usize = 100;
 
 impl AccessSettings {
+    /// Whether everybody is asked who they are.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        !self.tokens.is_empty() || self.proxy.is_some()
+    }
+
     /// Checks what no single key shows.
     pub(super) fn check(&self) -> Result<(), String> {
+        self.proxy.as_ref().map_or(Ok(()), ProxySettings::check)?;
         for (at, token) in self.tokens.iter().enumerate() {
             check_name(&token.name).map_err(|problem| format!("in [[access.tokens]], `name`: {problem}"))?;
             for earlier in self.tokens.iter().take(at) {
@@ -97,12 +110,13 @@ mod tests {
     }
 
     fn refusal(tokens: Vec<TokenSettings>) -> String {
-        AccessSettings { tokens, required: false }.check().unwrap_err()
+        AccessSettings { tokens, ..AccessSettings::default() }.check().unwrap_err()
     }
 
     #[test]
     fn tokens_that_cannot_be_told_apart_are_refused() {
-        assert_eq!(AccessSettings { tokens: vec![token("a", 1), token("b", 2)], required: true }.check(), Ok(()));
+        let tokens = vec![token("a", 1), token("b", 2)];
+        assert_eq!(AccessSettings { tokens, required: true, ..AccessSettings::default() }.check(), Ok(()));
         assert!(refusal(vec![token("a", 1), token("a", 2)]).contains("two are named `a`"));
         assert!(refusal(vec![token("a", 1), token("b", 1)]).contains("`a` and `b` are the same token"));
         assert!(refusal(vec![token("", 1)]).contains("expected 1 to 100 bytes"));

@@ -40,6 +40,16 @@ impl Overrides {
         }
         self
     }
+
+    /// Adds a setting of a table where it is given.
+    #[must_use]
+    pub fn with_in(mut self, table: &str, key: &str, value: Option<impl Into<Value>>) -> Self {
+        let Some(value) = value else { return self };
+        if let Value::Table(table) = self.0.entry(table).or_insert_with(|| Value::Table(Table::new())) {
+            table.insert(key.to_owned(), value.into());
+        }
+        self
+    }
 }
 
 /// Reads the settings. Without a file, `windlass.toml` is read if it is there.

@@ -10,12 +10,14 @@ mod limits;
 mod load;
 mod meant;
 mod paths;
+mod proxy;
 mod queues;
 mod retention;
 mod sandboxes;
 mod settings;
 mod sources;
 mod sqlite;
+mod tls;
 mod values;
 
 pub(crate) use self::{access::check_name, keys::schema, sources::variable};
@@ -25,9 +27,11 @@ pub use self::{
     grants::{DirectorySettings, ModuleSettings, SecretSource},
     limits::{Bounded, LimitSettings, MaxLimitSettings, RunBounds},
     load::{ConfigError, Overrides, load, unknown_variables},
+    proxy::{Network, ProxySettings},
     retention::RetentionSettings,
     sandboxes::{Sandbox, Sandboxes},
     settings::{ConcurrencyMode, Settings},
     sqlite::{SqliteSettings, Synchronous},
+    tls::TlsSettings,
     values::{Size, Span},
 };

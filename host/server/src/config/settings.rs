@@ -17,7 +17,7 @@ use windlass_jobs::storage::StorageUrl;
 
 use super::{
     AccessSettings, CompileSettings, LimitSettings, ModuleSettings, RetentionSettings, RunBounds, Span, SqliteSettings,
-    paths, queues,
+    TlsSettings, paths, queues,
 };
 use crate::worker::WeightedQueue;
 
@@ -70,6 +70,8 @@ pub struct Settings {
     pub wasi_p3: bool,
     /// Who may use the API.
     pub access: AccessSettings,
+    /// The certificate that the API is served with. Default: none, so without TLS.
+    pub tls: Option<TlsSettings>,
     /// How long ended jobs and logs are kept.
     pub retention: RetentionSettings,
     /// Settings of the SQLite storage.
@@ -114,6 +116,7 @@ impl Default for Settings {
             lost_after: Duration::from_secs(20),
             wasi_p3: true,
             access: AccessSettings::default(),
+            tls: None,
             retention: RetentionSettings::default(),
             sqlite: SqliteSettings::default(),
             compile: CompileSettings::default(),
@@ -178,10 +181,10 @@ impl Settings {
             ));
         }
         self.access.check()?;
-        if self.insecure_listen && !self.access.tokens.is_empty() {
+        if self.insecure_listen && self.access.asks() {
             return Err(
-                "`insecure_listen` lets everybody in, and [[access.tokens]] only those with a token: leave one of \
-                 them out"
+                "`insecure_listen` lets everybody in, and [[access.tokens]] and [access.proxy] only those who are known: \
+                 leave one of them out"
                     .to_owned(),
             );
         }

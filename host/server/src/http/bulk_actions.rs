@@ -20,6 +20,16 @@ use super::{
 
 type Id = Result<Path<BulkActionId>, PathRejection>;
 
+/// Begins a bulk action.
+#[utoipa::path(
+    post,
+    path = "/api/v1/jobs/bulk-actions",
+    request_body = BulkActionRequest,
+    responses(
+        (status = 202, description = "It goes on.", body = BulkAction),
+        (status = 422, description = "A field, the handler or the payload is not as it must be."),
+    )
+)]
 pub(super) async fn start(
     State(api): State<Api>,
     caller: Caller,
@@ -59,15 +69,43 @@ fn checked(mut request: BulkActionRequest) -> ApiResult<BulkActionRequest> {
     Ok(request)
 }
 
+/// The bulk actions of this host that go on, and the last ones that have ended.
+#[utoipa::path(
+    get,
+    path = "/api/v1/bulk-actions",
+    responses(
+        (status = 200, description = "As asked for.", body = Vec<BulkAction>),
+    )
+)]
 pub(super) async fn list(State(api): State<Api>) -> Json<Vec<BulkAction>> {
     Json(api.bulk_actions.list())
 }
 
+/// A bulk action.
+#[utoipa::path(
+    get,
+    path = "/api/v1/bulk-actions/{id}",
+    params(("id" = BulkActionId, Path, description = "The bulk action.")),
+    responses(
+        (status = 200, description = "As asked for.", body = BulkAction),
+        (status = 404, description = "There is none of this name or id."),
+    )
+)]
 pub(super) async fn show(State(api): State<Api>, id: Id) -> ApiResult<Json<BulkAction>> {
     let id = id?.0;
     api.bulk_actions.get(id).map(Json).ok_or_else(|| not_found(id))
 }
 
+/// Stops a bulk action after the jobs that it is at.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/bulk-actions/{id}",
+    params(("id" = BulkActionId, Path, description = "The bulk action.")),
+    responses(
+        (status = 200, description = "As asked for.", body = BulkAction),
+        (status = 404, description = "There is none of this name or id."),
+    )
+)]
 pub(super) async fn stop(State(api): State<Api>, id: Id) -> ApiResult<Json<BulkAction>> {
     let id = id?.0;
     api.bulk_actions.stop(id).map(Json).ok_or_else(|| not_found(id))

@@ -51,6 +51,16 @@ impl Coding {
 }
 
 /// `/assets/…`: files whose names tell their content.
+#[utoipa::path(
+    get,
+    path = "/assets/{name}",
+    params(("name" = String, Path, description = "The file.")),
+    responses(
+        (status = 200, description = "The file."),
+        (status = 304, description = "It is as it was."),
+        (status = 404, description = "There is none of this name or id."),
+    )
+)]
 pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
     let wanted = format!("assets/{name}");
     let Some(file) = FILES.iter().find(|file| file.name == wanted) else {

@@ -10,6 +10,7 @@ use windlass_api::{Problem, ProblemCode};
 use windlass_jobs::{ClientError, admission::AdmissionError, storage::StorageError};
 use windlass_wasm::Refusal;
 
+use super::{access, bounds::TooSlow};
 use crate::modules::DeployError;
 
 /// An error on its way out.
@@ -39,6 +40,8 @@ impl IntoResponse for ApiError {
         match code {
             ProblemCode::Unauthenticated => add(header::WWW_AUTHENTICATE, "Bearer realm=\"windlass\""),
             ProblemCode::TooManyAttempts => add(header::RETRY_AFTER, "60"),
+            // What is left of the body is not waited for.
+            ProblemCode::TooSlow => add(header::CONNECTION, "close"),
             _ => None,
         };
         response
@@ -96,18 +99,35 @@ macro_rules! unreadable {
     ($($rejection:ident),*) => {
         $(impl From<$rejection> for ApiError {
             fn from(rejection: $rejection) -> Self {
+                if TooSlow::is_in(&rejection) {
+                    return Self::new(ProblemCode::TooSlow, TooSlow.to_string());
+                }
                 let code = match rejection.status() {
                     StatusCode::PAYLOAD_TOO_LARGE => ProblemCode::TooLarge,
                     StatusCode::UNPROCESSABLE_ENTITY => ProblemCode::InvalidField,
                     _ => ProblemCode::BadRequest,
                 };
-                Self::new(code, rejection.body_text())
+                Self::new(code, plain(&rejection.body_text()))
             }
         })*
     };
 }
 
 unreadable!(BytesRejection, JsonRejection, PathRejection);
+
+/// The framework's text, without words about how a body is read, and with numbers as people call them.
+fn plain(text: &str) -> String {
+    let text = text.strip_prefix("Failed to deserialize the JSON body into the target type: ").unwrap_or(text);
+    let mut told = text.to_owned();
+    for (name, words) in [
+        ("u8", "a whole number, 0 to 255"),
+        ("u32", "a whole number, 0 to 4294967295"),
+        ("u64", "a whole number that is not below 0"),
+    ] {
+        told = told.replace(&format!(", expected {name} at line "), &format!(", expected {words}, at line "));
+    }
+    told
+}
 
 impl From<QueryRejection> for ApiError {
     fn from(rejection: QueryRejection) -> Self {
@@ -122,13 +142,14 @@ pub(super) async fn no_such_route(uri: Uri) -> ApiError {
     ApiError::new(ProblemCode::NotFound, format!("there is nothing at {}", uri.path()))
 }
 
-pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Response {
-    wrong_method(&method, &uri)
-}
-
-pub(super) fn wrong_method(method: &Method, uri: &Uri) -> Response {
-    let problem = ApiError::new(ProblemCode::BadRequest, format!("{} does not take {method}", uri.path()));
-    let mut response = problem.into_response();
+/// A path that there is, by a method that it does not take; `route` is what the router has matched.
+pub(super) fn wrong_method(method: &Method, uri: &Uri, route: &str) -> Response {
+    let allowed = access::methods(route);
+    let detail = format!("{} takes {allowed}, not {method}", uri.path());
+    let mut response = ApiError::new(ProblemCode::BadRequest, detail).into_response();
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    if let Ok(allowed) = HeaderValue::from_str(&allowed) {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
     response
 }

@@ -31,6 +31,18 @@ const LONGEST: Duration = Duration::from_secs(3_600);
 /// How soon a browser comes back.
 const RETRY: Duration = Duration::from_secs(2);
 
+/// That something changed, as server-sent events.
+#[utoipa::path(
+    get,
+    path = "/api/v1/events",
+    params(
+        ("job" = Option<Vec<JobId>>, Query, description = "Up to 8 jobs to be told of."),
+        ("Last-Event-ID" = Option<String>, Header, description = "The last event that was heard."),
+    ),
+    responses(
+        (status = 200, description = "Events, until the session ends or an hour has passed.", body = String, content_type = "text/event-stream"),
+    )
+)]
 pub(super) async fn follow(
     State(api): State<Api>,
     caller: Caller,

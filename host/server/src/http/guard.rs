@@ -31,6 +31,13 @@ pub(crate) enum Guard {
     Tokens(Arc<Access>),
 }
 
+/// What stands at the door: who is served, and whether anything may be changed.
+#[derive(Clone, Debug)]
+pub(super) struct Doorkeeper {
+    pub(super) guard: Guard,
+    pub(super) read_only: bool,
+}
+
 /// What a proxy adds.
 const FORWARDING: [&str; 9] = [
     "forwarded",
@@ -45,14 +52,14 @@ const FORWARDING: [&str; 9] = [
 ];
 
 /// Refuses what is not to be served, and tells the handlers who calls.
-pub(super) async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    match admit(&guard, &request) {
+pub(super) async fn check(State(door): State<Doorkeeper>, mut request: Request, next: Next) -> Response {
+    match admit(&door, &request) {
         Ok(caller) => {
-            if let Some(caller) = caller {
+            if let Some(caller) = caller.clone() {
                 request.extensions_mut().insert(caller);
             }
             let is_data = request.uri().path().starts_with("/api/");
-            let mut response = next.run(request).await;
+            let mut response = known_as(caller, next.run(request).await);
             if is_data {
                 // With a cookie instead of `Authorization`, caches that others share would keep what was told to one.
                 let no_store = HeaderValue::from_static("no-store");
@@ -64,8 +71,17 @@ pub(super) async fn check(State(guard): State<Guard>, mut request: Request, next
     }
 }
 
+/// An answer that tells those who note what was done (`audit.rs`) who was answered.
+fn known_as(caller: Option<Caller>, mut response: Response) -> Response {
+    if let Some(caller) = caller {
+        response.extensions_mut().insert(caller);
+    }
+    response
+}
+
 /// The caller, where one is known; else why not.
-fn admit(guard: &Guard, request: &Request) -> Result<Option<Caller>, Box<Response>> {
+fn admit(door: &Doorkeeper, request: &Request) -> Result<Option<Caller>, Box<Response>> {
+    let guard = &door.guard;
     let reason = match guard {
         Guard::LoopbackOnly => foreign(request),
         Guard::Open | Guard::Tokens(_) => cross_site(request.method(), request.headers()),
@@ -78,13 +94,29 @@ fn admit(guard: &Guard, request: &Request) -> Result<Option<Caller>, Box<Respons
     let need = match path.map(|path| rule(request.method().as_str(), path)) {
         None => Need::Nothing,
         Some(Rule::Needs(need)) => need,
-        Some(Rule::OtherMethod) => return Err(Box::new(error::wrong_method(request.method(), request.uri()))),
+        Some(Rule::OtherMethod) => {
+            let route = path.unwrap_or_default();
+            return Err(Box::new(error::wrong_method(request.method(), request.uri(), route)));
+        }
         Some(Rule::Unknown) => {
             tracing::error!(path, "this route is not in the table of roles");
             let detail = "no rule of this host says who may do this, so nobody may";
             return Err(Box::new(ApiError::new(ProblemCode::Forbidden, detail).into_response()));
         }
     };
+    let caller = known(guard, need, request)?;
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    // Signing in and out changes nothing that is kept.
+    if door.read_only && !is_read && need != Need::Nothing {
+        let detail = "this host is only to be read: it was started with `read_only`; ask a host that is not";
+        let refusal = ApiError::new(ProblemCode::ReadOnly, detail).into_response();
+        return Err(Box::new(known_as(caller, refusal)));
+    }
+    Ok(caller)
+}
+
+/// The caller, where they may do what they ask for.
+fn known(guard: &Guard, need: Need, request: &Request) -> Result<Option<Caller>, Box<Response>> {
     let Guard::Tokens(access) = guard else { return Ok(Some(Caller::anybody())) };
     let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
     let caller = match access.caller(request.headers(), from) {
@@ -96,13 +128,13 @@ fn admit(guard: &Guard, request: &Request) -> Result<Option<Caller>, Box<Respons
     if need.admits(caller.as_ref().map(Caller::role)) {
         return Ok(caller);
     }
-    let refusal = match (caller, need) {
+    let refusal = match (&caller, need) {
         (Some(caller), Need::Role(needed)) => ApiError::new(
             ProblemCode::RoleTooLow,
             format!(
-                "the token `{}` has the role {}, and this takes {needed}: use a token of that role, or have one made with \
-                 `windlass token new --role {needed}`",
-                caller.name(),
+                "{} has the role {}, and this takes {needed}: come with that role, or have a token made with `windlass token \
+                 new --role {needed}`",
+                caller.by(),
                 caller.role()
             ),
         ),
@@ -112,7 +144,7 @@ fn admit(guard: &Guard, request: &Request) -> Result<Option<Caller>, Box<Respons
              WINDLASS_TOKEN), or sign in with it in the dashboard",
         ),
     };
-    Err(Box::new(refusal.into_response()))
+    Err(Box::new(known_as(caller, refusal.into_response())))
 }
 
 const OTHER_SITE: &str = "this host does not answer requests from other web sites; where there is a proxy before it, let that pass \

@@ -33,11 +33,25 @@ impl Health {
 const STORAGE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The process answers.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    responses(
+        (status = 200, description = "It lives.", body = String, content_type = "text/plain"),
+    )
+)]
 pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
 /// The host takes jobs and its storage answers.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    responses(
+        (status = 200, description = "It is ready.", body = String, content_type = "text/plain"),
+    )
+)]
 pub(super) async fn ready(State(api): State<Api>) -> ApiResult<&'static str> {
     if api.health.draining.load(Ordering::Acquire) {
         return Err(ApiError::new(ProblemCode::Busy, "the host is being shut down"));

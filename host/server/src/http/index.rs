@@ -15,6 +15,7 @@ pub(super) async fn index() -> &'static str {
         "/api/v1/recurring  recurring jobs\n",
         "/api/v1/servers  servers and their slots\n",
         "/api/v1/events   that something changed, as server-sent events\n",
+        "/api/v1/openapi.json  all of it, described for programs\n",
         "/metrics         for Prometheus\n",
         "/healthz         whether the host lives\n",
         "/readyz          whether it is ready\n\n",

@@ -19,10 +19,27 @@ use crate::events::Hint;
 
 type Target = Result<Path<LimitTarget>, PathRejection>;
 
+/// Limits, with what they hold at the moment.
+#[utoipa::path(
+    get,
+    path = "/api/v1/limits",
+    responses((status = 200, description = "As asked for.", body = Vec<LimitView>))
+)]
 pub(super) async fn list(State(api): State<Api>) -> ApiResult<Json<Vec<LimitView>>> {
     Ok(Json(api.client.limits().await?))
 }
 
+/// Puts a limit in place or changes it.
+#[utoipa::path(
+    put,
+    path = "/api/v1/limits/{target}",
+    params(("target" = LimitTarget, Path, description = "What the limit is on.")),
+    request_body = LimitRule,
+    responses(
+        (status = 200, description = "As asked for.", body = LimitView),
+        (status = 422, description = "A field is not as it must be."),
+    )
+)]
 pub(super) async fn put(
     State(api): State<Api>,
     caller: Caller,
@@ -38,6 +55,16 @@ pub(super) async fn put(
     Ok(Json(view.unwrap_or(LimitView { target, rule, running: 0, held: 0, keys: None })))
 }
 
+/// Removes a limit.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/limits/{target}",
+    params(("target" = LimitTarget, Path, description = "What the limit is on.")),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 404, description = "There is none on this."),
+    )
+)]
 pub(super) async fn remove(State(api): State<Api>, caller: Caller, target: Target) -> ApiResult<StatusCode> {
     let target = target?.0;
     if !api.client.remove_limit(&target).await? {

@@ -1,6 +1,8 @@
 //! The HTTP API and the dashboard. The router is the table of contents.
 
 mod access;
+mod audit;
+mod bounds;
 mod bulk_actions;
 mod dashboard;
 mod door;
@@ -8,16 +10,23 @@ mod error;
 mod events;
 mod guard;
 mod health;
+mod idempotency;
 mod index;
 mod jobs;
 mod limits;
+mod listener;
 mod metrics;
 mod modules;
+mod openapi;
 mod queues;
 mod recurring;
+mod redact;
 mod servers;
 mod session;
 mod stats;
+mod tags;
+mod tls;
+pub(crate) mod trace;
 
 use std::sync::Arc;
 
@@ -27,13 +36,18 @@ use axum::{
     middleware,
     routing::{get, post, put},
 };
+use tower_http::compression::CompressionLayer;
 use windlass_api::ProblemCode;
 use windlass_jobs::Client;
 
-pub(crate) use self::{access::Access, door::Door, guard::Guard, health::Health};
+pub(crate) use self::{
+    access::Access, audit::Audit, door::Door, guard::Guard, health::Health, listener::serve, redact::Redaction,
+    tls::Tls,
+};
 use self::{
     access::Caller,
     error::{ApiError, ApiResult},
+    guard::Doorkeeper,
 };
 use crate::{bulk::BulkActions, events::Events, metrics::Scrape, modules::Modules};
 
@@ -58,8 +72,12 @@ pub(crate) struct Api {
     pub(crate) bulk_actions: BulkActions,
     pub(crate) events: Events,
     pub(crate) metrics: Arc<Scrape>,
+    pub(crate) audit: Audit,
+    pub(crate) redaction: Redaction,
     /// Who is served.
     pub(crate) guard: Guard,
+    /// Whether nothing may be changed.
+    pub(crate) read_only: bool,
     /// No component is longer.
     pub(crate) max_component_bytes: u64,
 }
@@ -74,6 +92,7 @@ impl Api {
 /// All routes. Each stands in the table of roles too (`access/table.rs`), or is refused to everybody.
 pub(crate) fn router(api: Api) -> Router {
     let max_upload = usize::try_from(api.max_component_bytes).unwrap_or(usize::MAX).saturating_add(1);
+    let door = Doorkeeper { guard: api.guard.clone(), read_only: api.read_only };
     Router::new()
         .route("/api/v1/jobs", get(jobs::list).post(jobs::enqueue))
         .route("/api/v1/jobs/count", get(jobs::count))
@@ -111,14 +130,20 @@ pub(crate) fn router(api: Api) -> Router {
                 .delete(session::sign_out)
                 .layer(DefaultBodyLimit::max(MAX_SIGN_IN_BYTES)),
         )
+        .route("/api/v1/audit", get(audit::list))
+        .route("/api/v1/openapi.json", get(openapi::show))
         .route("/metrics", get(metrics::scrape))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/assets/{name}", get(dashboard::asset))
         .fallback(dashboard::page)
-        .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn_with_state(api.guard.clone(), guard::check))
+        .layer(middleware::from_fn(bounds::within))
+        .layer(middleware::from_fn(tags::tag))
+        .layer(middleware::from_fn_with_state(door, guard::check))
+        .layer(middleware::from_fn_with_state(api.clone(), audit::record))
+        // Neither streams of events nor what is compressed already; pictures there are none.
+        .layer(CompressionLayer::new())
         .with_state(api)
 }
 
@@ -156,6 +181,7 @@ mod tests {
         let compiler = Compiler::new(Engine::new(&options).unwrap(), compiler).unwrap();
         let events = Events::new(storage.clone());
         let scrape = Scrape::new(storage.clone(), Arc::new(Metrics::default()), Box::new(Vec::new), events.clone());
+        let audit = Audit::start(client.clone());
         Api {
             client,
             modules: Arc::new(Modules::new(storage, compiler)),
@@ -163,7 +189,10 @@ mod tests {
             bulk_actions: BulkActions::default(),
             events,
             metrics: Arc::new(scrape),
+            audit,
+            redaction: Redaction::default(),
             guard,
+            read_only: false,
             max_component_bytes: 1 << 20,
         }
     }

@@ -19,29 +19,61 @@ use super::{
 };
 use crate::{events::Hint, modules::Activation};
 
-pub(super) async fn list(State(api): State<Api>) -> ApiResult<Json<Vec<ModuleView>>> {
-    Ok(Json(api.client.modules().await?))
+/// Modules, their versions and handlers.
+#[utoipa::path(
+    get,
+    path = "/api/v1/modules",
+    responses(
+        (status = 200, description = "As asked for.", body = Vec<ModuleView>),
+    )
+)]
+pub(super) async fn list(State(api): State<Api>, caller: Caller) -> ApiResult<Json<Vec<ModuleView>>> {
+    Ok(Json(shown(&api, &caller).await?))
 }
 
+/// All modules, as this caller may see them.
+async fn shown(api: &Api, caller: &Caller) -> ApiResult<Vec<ModuleView>> {
+    let mut modules = api.client.modules().await?;
+    if let Some(rules) = api.redaction.for_caller(&api.client, caller).await? {
+        modules.iter_mut().for_each(|module| rules.module(module));
+    }
+    Ok(modules)
+}
+
+/// A module.
+#[utoipa::path(
+    get,
+    path = "/api/v1/modules/{name}",
+    params(("name" = ModuleName, Path, description = "The module.")),
+    responses(
+        (status = 200, description = "As asked for.", body = ModuleView),
+        (status = 404, description = "There is none of this name or id."),
+    )
+)]
 pub(super) async fn show(
     State(api): State<Api>,
+    caller: Caller,
     name: Result<Path<ModuleName>, PathRejection>,
 ) -> ApiResult<Json<ModuleView>> {
-    find(&api, &name?.0).await
+    find(&api, &caller, &name?.0).await
 }
 
-async fn find(api: &Api, name: &ModuleName) -> ApiResult<Json<ModuleView>> {
-    let module = api.client.modules().await?.into_iter().find(|module| module.name == *name);
+async fn find(api: &Api, caller: &Caller, name: &ModuleName) -> ApiResult<Json<ModuleView>> {
+    let module = shown(api, caller).await?.into_iter().find(|module| module.name == *name);
     module.map(Json).ok_or_else(|| {
         ApiError::new(ProblemCode::NotFound, format!("there is no module `{name}`; `windlass modules list` shows all"))
     })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DeployQuery {
+    /// The module's name; the one that the component gives itself where absent.
     name: Option<ModuleName>,
+    /// Whether new jobs go to it from now on; true where absent.
     #[serde(default = "yes")]
+    #[param(required = false)]
     activate: bool,
 }
 
@@ -49,6 +81,18 @@ fn yes() -> bool {
     true
 }
 
+/// Deploys the component that is the body.
+#[utoipa::path(
+    post,
+    path = "/api/v1/modules",
+    params(DeployQuery),
+    request_body(content = String, content_type = "application/wasm", description = "The component."),
+    responses(
+        (status = 201, description = "The version is there.", body = Deployed),
+        (status = 413, description = "Over a limit."),
+        (status = 422, description = "The component was refused."),
+    )
+)]
 pub(super) async fn deploy(
     State(api): State<Api>,
     caller: Caller,
@@ -66,11 +110,22 @@ pub(super) async fn deploy(
     let activation = if activate { Activation::Always } else { Activation::Never };
     let deployed = api.modules.deploy(name, body.into(), activation).await?;
     tracing::info!(by = caller.by(), module = %deployed.module, version = %deployed.version.digest.short(), activate, "deployed on request");
-    api.client.admission().invalidate();
-    api.events.tell(Hint::Modules);
+    changed(&api);
     Ok((StatusCode::CREATED, Json(deployed)))
 }
 
+/// Makes a version the one that new jobs go to.
+#[utoipa::path(
+    post,
+    path = "/api/v1/modules/{name}/activate",
+    params(("name" = ModuleName, Path, description = "The module.")),
+    request_body = ActivateRequest,
+    responses(
+        (status = 200, description = "As asked for.", body = ModuleView),
+        (status = 404, description = "There is none of this name or id."),
+        (status = 422, description = "A field is not as it must be."),
+    )
+)]
 pub(super) async fn activate(
     State(api): State<Api>,
     caller: Caller,
@@ -79,12 +134,18 @@ pub(super) async fn activate(
 ) -> ApiResult<Json<ModuleView>> {
     let (Path(name), Json(ActivateRequest { digest })) = (name?, body?);
     let known = api.modules.activate(&name, digest).await;
-    api.client.admission().invalidate();
-    api.events.tell(Hint::Modules);
+    changed(&api);
     if !known? {
         let detail = format!("module `{name}` has no version {digest}; `windlass modules show {name}` shows all");
         return Err(ApiError::new(ProblemCode::NotFound, detail));
     }
     tracing::info!(by = caller.by(), module = %name, version = %digest.short(), "activated on request");
-    find(&api, &name).await
+    find(&api, &caller, &name).await
+}
+
+/// What is remembered of modules is not true any more.
+fn changed(api: &Api) {
+    api.client.admission().invalidate();
+    api.redaction.forget();
+    api.events.tell(Hint::Modules);
 }

@@ -11,14 +11,40 @@ use crate::events::Hint;
 
 type Name = Result<Path<QueueName>, PathRejection>;
 
+/// Queues that hold jobs or are paused.
+#[utoipa::path(
+    get,
+    path = "/api/v1/queues",
+    responses(
+        (status = 200, description = "As asked for.", body = Vec<QueueView>),
+    )
+)]
 pub(super) async fn list(State(api): State<Api>) -> ApiResult<Json<Vec<QueueView>>> {
     Ok(Json(api.client.queues().await?))
 }
 
+/// Stops taking jobs from a queue.
+#[utoipa::path(
+    post,
+    path = "/api/v1/queues/{name}/pause",
+    params(("name" = QueueName, Path, description = "The queue.")),
+    responses(
+        (status = 200, description = "As asked for.", body = QueueView),
+    )
+)]
 pub(super) async fn pause(State(api): State<Api>, caller: Caller, name: Name) -> ApiResult<Json<QueueView>> {
     set_paused(&api, &caller, name?.0, true).await
 }
 
+/// Takes jobs from a queue again.
+#[utoipa::path(
+    post,
+    path = "/api/v1/queues/{name}/resume",
+    params(("name" = QueueName, Path, description = "The queue.")),
+    responses(
+        (status = 200, description = "As asked for.", body = QueueView),
+    )
+)]
 pub(super) async fn resume(State(api): State<Api>, caller: Caller, name: Name) -> ApiResult<Json<QueueView>> {
     set_paused(&api, &caller, name?.0, false).await
 }

@@ -20,26 +20,70 @@ use super::{
 
 type Name = Result<Path<RecurringName>, PathRejection>;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
+    /// The `next` of the page before.
     cursor: Option<String>,
+    /// How long the page is: 50 where absent.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
+/// A page of recurring jobs, by name.
+#[utoipa::path(
+    get,
+    path = "/api/v1/recurring",
+    params(ListQuery),
+    responses(
+        (status = 200, description = "As asked for.", body = Page<RecurringJob>),
+    )
+)]
 pub(super) async fn list(
     State(api): State<Api>,
+    caller: Caller,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> ApiResult<Json<Page<RecurringJob>>> {
     let Query(ListQuery { cursor, limit }) = query?;
-    Ok(Json(api.client.recurring_jobs(cursor.as_deref(), page_limit(limit)?).await?))
+    let mut page = api.client.recurring_jobs(cursor.as_deref(), page_limit(limit)?).await?;
+    if let Some(rules) = api.redaction.for_caller(&api.client, &caller).await? {
+        page.items.iter_mut().for_each(|entry| rules.recurring(entry));
+    }
+    Ok(Json(page))
 }
 
-pub(super) async fn show(State(api): State<Api>, name: Name) -> ApiResult<Json<RecurringJob>> {
+/// A recurring job.
+#[utoipa::path(
+    get,
+    path = "/api/v1/recurring/{name}",
+    params(("name" = RecurringName, Path, description = "The recurring job.")),
+    responses(
+        (status = 200, description = "As asked for.", body = RecurringJob),
+        (status = 404, description = "There is none of this name or id."),
+    )
+)]
+pub(super) async fn show(State(api): State<Api>, caller: Caller, name: Name) -> ApiResult<Json<RecurringJob>> {
     let name = name?.0;
-    found(&name, api.client.recurring(&name).await?)
+    let Json(mut entry) = found(&name, api.client.recurring(&name).await?)?;
+    if let Some(rules) = api.redaction.for_caller(&api.client, &caller).await? {
+        rules.recurring(&mut entry);
+    }
+    Ok(Json(entry))
 }
 
+/// Puts a recurring job in place or changes it.
+#[utoipa::path(
+    put,
+    path = "/api/v1/recurring/{name}",
+    params(("name" = RecurringName, Path, description = "The recurring job.")),
+    request_body = RecurringRequest,
+    responses(
+        (status = 200, description = "As asked for.", body = RecurringJob),
+        (status = 413, description = "Over a limit."),
+        (status = 422, description = "A field, the handler or the payload is not as it must be."),
+    )
+)]
 pub(super) async fn put(
     State(api): State<Api>,
     caller: Caller,
@@ -52,6 +96,16 @@ pub(super) async fn put(
     Ok(Json(put))
 }
 
+/// Removes a recurring job; the jobs that it made stay.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/recurring/{name}",
+    params(("name" = RecurringName, Path, description = "The recurring job.")),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 404, description = "There is none of this name or id."),
+    )
+)]
 pub(super) async fn remove(State(api): State<Api>, caller: Caller, name: Name) -> ApiResult<StatusCode> {
     let name = name?.0;
     if !api.client.remove_recurring(&name).await? {
@@ -61,6 +115,16 @@ pub(super) async fn remove(State(api): State<Api>, caller: Caller, name: Name) -
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Passes a recurring job over.
+#[utoipa::path(
+    post,
+    path = "/api/v1/recurring/{name}/pause",
+    params(("name" = RecurringName, Path, description = "The recurring job.")),
+    responses(
+        (status = 200, description = "As asked for.", body = RecurringJob),
+        (status = 404, description = "There is none of this name or id."),
+    )
+)]
 pub(super) async fn pause(State(api): State<Api>, caller: Caller, name: Name) -> ApiResult<Json<RecurringJob>> {
     let name = name?.0;
     let paused = found(&name, api.client.pause_recurring(&name).await?)?;
@@ -68,6 +132,16 @@ pub(super) async fn pause(State(api): State<Api>, caller: Caller, name: Name) ->
     Ok(paused)
 }
 
+/// Goes on with the next instant of a recurring job.
+#[utoipa::path(
+    post,
+    path = "/api/v1/recurring/{name}/resume",
+    params(("name" = RecurringName, Path, description = "The recurring job.")),
+    responses(
+        (status = 200, description = "As asked for.", body = RecurringJob),
+        (status = 404, description = "There is none of this name or id."),
+    )
+)]
 pub(super) async fn resume(State(api): State<Api>, caller: Caller, name: Name) -> ApiResult<Json<RecurringJob>> {
     let name = name?.0;
     let resumed = found(&name, api.client.resume_recurring(&name).await?)?;
@@ -75,6 +149,18 @@ pub(super) async fn resume(State(api): State<Api>, caller: Caller, name: Name) -
     Ok(resumed)
 }
 
+/// Enqueues the job of a recurring job now.
+#[utoipa::path(
+    post,
+    path = "/api/v1/recurring/{name}/trigger",
+    params(("name" = RecurringName, Path, description = "The recurring job.")),
+    responses(
+        (status = 201, description = "The job is there.", body = Enqueued),
+        (status = 404, description = "There is none of this name or id."),
+        (status = 409, description = "Another job is there that it must not stand beside."),
+        (status = 422, description = "A field, the handler or the payload is not as it must be."),
+    )
+)]
 pub(super) async fn trigger(
     State(api): State<Api>,
     caller: Caller,

@@ -20,11 +20,30 @@ use super::{
 type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
 
 /// Who the caller is taken for.
+#[utoipa::path(
+    get,
+    path = "/api/v1/session",
+    responses(
+        (status = 200, description = "As asked for.", body = SessionView),
+    )
+)]
 pub(super) async fn show(State(api): State<Api>, caller: Option<Extension<Caller>>) -> Response {
-    let view = view(matches!(api.guard, Guard::Tokens(_)), caller.as_ref().map(|caller| &caller.0));
+    let view = view(&api, caller.as_ref().map(|caller| &caller.0));
     (uncached(), Json(view)).into_response()
 }
 
+/// Signs a browser in: sets a cookie.
+#[utoipa::path(
+    post,
+    path = "/api/v1/session",
+    request_body = SessionRequest,
+    responses(
+        (status = 200, description = "Signed in.", body = SessionView),
+        (status = 401, description = "The token is not known or no longer good."),
+        (status = 409, description = "Nobody is asked for a token here."),
+        (status = 422, description = "A field is not as it must be."),
+    )
+)]
 pub(super) async fn sign_in(
     State(api): State<Api>,
     from: Peer,
@@ -38,9 +57,17 @@ pub(super) async fn sign_in(
     let from = from.map(|Extension(ConnectInfo(address))| address.ip());
     let (value, caller) = access.sign_in(body?.0.token.trim(), from)?;
     let cookie = cookie(&value, SESSION.as_secs(), &headers)?;
-    Ok((uncached(), AppendHeaders([(header::SET_COOKIE, cookie)]), Json(view(true, Some(&caller)))).into_response())
+    Ok((uncached(), AppendHeaders([(header::SET_COOKIE, cookie)]), Json(view(&api, Some(&caller)))).into_response())
 }
 
+/// Ends the session of a browser.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/session",
+    responses(
+        (status = 204, description = "Signed out."),
+    )
+)]
 pub(super) async fn sign_out(State(api): State<Api>, headers: HeaderMap) -> ApiResult<Response> {
     if let Guard::Tokens(access) = &api.guard {
         access.sign_out(&headers);
@@ -49,9 +76,10 @@ pub(super) async fn sign_out(State(api): State<Api>, headers: HeaderMap) -> ApiR
     Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, cookie)])).into_response())
 }
 
-fn view(required: bool, caller: Option<&Caller>) -> SessionView {
+fn view(api: &Api, caller: Option<&Caller>) -> SessionView {
     SessionView {
-        required,
+        required: matches!(api.guard, Guard::Tokens(_)),
+        read_only: api.read_only,
         role: caller.map(Caller::role),
         name: caller.map(|caller| caller.name().to_owned()).filter(|name| !name.is_empty()),
         expires_at: caller.and_then(Caller::expires_at),

@@ -21,16 +21,31 @@ const fn usual_ms(grain: Grain) -> i64 {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CountersQuery {
+    /// In spans of this length; by the minute where absent.
     grain: Option<Grain>,
+    /// From the span that this instant lies in.
     from: Option<Timestamp>,
+    /// Up to this instant; up to now where absent.
     before: Option<Timestamp>,
+    /// Of this module.
     module: Option<ModuleName>,
+    /// Of this handler.
     handler: Option<HandlerName>,
 }
 
+/// What happened, by span and handler.
+#[utoipa::path(
+    get,
+    path = "/api/v1/stats/counters",
+    params(CountersQuery),
+    responses(
+        (status = 200, description = "As asked for.", body = Vec<CounterRow>),
+    )
+)]
 pub(super) async fn counters(
     State(api): State<Api>,
     query: Result<Query<CountersQuery>, QueryRejection>,

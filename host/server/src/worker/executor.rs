@@ -14,7 +14,7 @@ use super::{
     slots::Slots,
     verdict,
 };
-use crate::modules::Resolved;
+use crate::{http::trace, modules::Resolved};
 
 /// Runs jobs.
 pub(super) struct Executor {
@@ -95,7 +95,9 @@ impl Executor {
         let sandbox = self.parts.sandboxes.of(&job.module);
         let limits = sandbox.limits_for(spec, job.timeout_ms);
         let _ = entry.cancel_grace.set(sandbox.cancel_grace(spec));
-        let host = Arc::new(JobHost::new(self.parts.clone(), job.module.clone(), job.parents.clone(), entry.clone()));
+        let trace = trace::of(&job.headers);
+        let host =
+            Arc::new(JobHost::new(self.parts.clone(), job.module.clone(), job.parents.clone(), entry.clone(), trace));
         let request = RunRequest {
             mode: match job.mode {
                 Mode::Sync => windlass_wasm::Mode::Sync,

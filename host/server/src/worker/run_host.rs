@@ -1,6 +1,6 @@
 //! What a running guest reaches of its job: its log, progress, checkpoints and follow-up jobs.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
@@ -16,7 +16,7 @@ use windlass_wasm::{
 };
 
 use super::{Parts, running::Entry};
-use crate::modules::manifest;
+use crate::{http::trace, modules::manifest};
 
 /// The host of one run.
 pub(super) struct JobHost {
@@ -25,11 +25,19 @@ pub(super) struct JobHost {
     /// The jobs that it continues, and may ask about.
     parents: Vec<JobId>,
     entry: Arc<Entry>,
+    /// The headers of the job that say which trace it belongs to.
+    trace: BTreeMap<String, String>,
 }
 
 impl JobHost {
-    pub(super) fn new(parts: Parts, module: ModuleName, parents: Vec<JobId>, entry: Arc<Entry>) -> Self {
-        Self { parts, module, parents, entry }
+    pub(super) fn new(
+        parts: Parts,
+        module: ModuleName,
+        parents: Vec<JobId>,
+        entry: Arc<Entry>,
+        trace: BTreeMap<String, String>,
+    ) -> Self {
+        Self { parts, module, parents, entry, trace }
     }
 
     fn not_kept(error: &StorageError) -> CheckpointError {
@@ -93,7 +101,8 @@ impl RunHost for JobHost {
     }
 
     async fn enqueue(&self, request: contract::Request) -> Result<String, EnqueueError> {
-        let request = to_request(request, &self.module)?;
+        let mut request = to_request(request, &self.module)?;
+        trace::continue_in(&mut request.headers, &self.trace);
         let job = self.parts.admission.admit(request).await.map_err(|error| refused(&error))?;
         let id = job.id;
         self.entry.written().follow_ups.push(job);

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::Request;
+use http::{HeaderName, HeaderValue, Request};
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
@@ -21,6 +21,9 @@ use crate::{Grants, Limits, PrivateNetworks};
 /// How much of a request's body the host takes from the guest at once, in bytes. Up to two of them lie on the host's
 /// heap for each request, also for one that is never sent; wasmtime's own default is 16 times as much.
 const CHUNK_BYTES: usize = 64 << 10;
+
+/// The headers that carry a trace on; the second means nothing without the first.
+const TRACE: [&str; 2] = ["traceparent", "tracestate"];
 
 /// What outbound requests of one run share.
 pub(crate) struct Egress {
@@ -54,6 +57,7 @@ pub(crate) struct EgressHooks {
     tls: Arc<rustls::ClientConfig>,
     limits: HttpLimits,
     deadline: Option<Instant>,
+    trace: Vec<(HeaderName, HeaderValue)>,
     egress: Option<Arc<Egress>>,
 }
 
@@ -77,7 +81,24 @@ impl EgressHooks {
             sent_bytes: limits.http_sent_bytes,
             received_bytes: limits.http_received_bytes,
         };
-        Self { grants, tls, limits, deadline, egress: None }
+        Self { grants, tls, limits, deadline, trace: Vec::new(), egress: None }
+    }
+
+    /// Says with each request what it belongs to, as the job's headers say it (W3C Trace Context).
+    pub(crate) fn tracing(self, headers: &[(String, String)]) -> Self {
+        let of_trace = headers.iter().filter_map(|(name, value)| {
+            let name = TRACE.into_iter().find(|known| known == name)?;
+            Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
+        });
+        Self { trace: of_trace.collect(), ..self }
+    }
+
+    /// A guest that traces by itself is left to it.
+    fn traced(&self, mut request: Request<WasiBody>) -> Request<WasiBody> {
+        if !request.headers().contains_key(TRACE[0]) {
+            request.headers_mut().extend(self.trace.iter().cloned());
+        }
+        request
     }
 
     /// Bytes of bodies sent and received so far.
@@ -137,6 +158,7 @@ impl WasiHttpHooks for EgressHooks {
         _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<Sending> {
         let admitted = self.admit(&request);
+        let request = self.traced(request);
         Box::new(async move {
             let (egress, destination) = admitted?;
             connect::send(egress, destination, request, options).await

@@ -7,9 +7,9 @@ use super::{
     fault::Fault,
     search::page_size,
     tx::Tx,
-    words::{amount, plain},
+    words::{amount, plain, signed},
 };
-use crate::storage::{MAX_AUDIT_ENTRIES, StorageError};
+use crate::storage::{AuditRecord, MAX_AUDIT_ENTRIES, StorageError};
 
 /// How many old entries one step removes.
 const MOST_REMOVED: u64 = 10_000;
@@ -17,8 +17,8 @@ const MOST_REMOVED: u64 = 10_000;
 pub(super) async fn record(tx: &mut Tx<'_>, entries: &[AuditEntry]) -> Result<(), Fault> {
     let query = tx
         .query(
-            "INSERT INTO @audit (at, imported, entry)
-             SELECT e.at, false, e.entry FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS e (at, entry, place)
+            "INSERT INTO @audit (at, entry)
+             SELECT e.at, e.entry FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS e (at, entry, place)
              ORDER BY e.place",
         )
         .bind(entries.iter().map(|entry| entry.at.0).collect::<Vec<_>>())
@@ -65,15 +65,16 @@ pub(super) async fn page(tx: &mut Tx<'_>, cursor: Option<&str>, limit: usize) ->
 
 /// Takes an entry of another storage's log, unless this one has a log of its own or the entry is there. What came by imports
 /// alone is no log of its own, so that the parts of one import, and a repeated one, come together.
-pub(super) async fn import(tx: &mut Tx<'_>, entry: &AuditEntry) -> Result<bool, Fault> {
+pub(super) async fn import(tx: &mut Tx<'_>, record: &AuditRecord) -> Result<bool, Fault> {
     let query = tx
         .query(
-            "INSERT INTO @audit (at, imported, entry) SELECT $1, true, $2
-             WHERE NOT EXISTS (SELECT 1 FROM @audit WHERE NOT imported LIMIT 1)
-                 AND NOT EXISTS (SELECT 1 FROM @audit WHERE at = $1 AND entry = $2 LIMIT 1)",
+            "INSERT INTO @audit (at, entry, imported) SELECT $1, $2, $3
+             WHERE NOT EXISTS (SELECT 1 FROM @audit WHERE imported = 0 LIMIT 1)
+                 AND NOT EXISTS (SELECT 1 FROM @audit WHERE at = $1 AND entry = $2 AND imported = $3 LIMIT 1)",
         )
-        .bind(entry.at.0)
-        .bind(text(entry)?);
+        .bind(record.entry.at.0)
+        .bind(text(&record.entry)?)
+        .bind(signed(record.number.max(1)));
     Ok(tx.run(query).await? > 0)
 }
 

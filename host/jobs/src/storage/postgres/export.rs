@@ -12,9 +12,9 @@ use super::{
     queues::{COUNTER, read_counter},
     schedule, show,
     tx::Tx,
-    words::{self, Word, amount, count},
+    words::{self, Word, amount, count, unsigned},
 };
-use crate::storage::{CounterRecord, JobRecord, LimitRecord, QueueRecord, Record, VersionRecord};
+use crate::storage::{AuditRecord, CounterRecord, JobRecord, LimitRecord, QueueRecord, Record, VersionRecord};
 
 /// No part of an export carries more, in bytes of what is large in it, except for a single record that does.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -221,10 +221,16 @@ async fn limits(tx: &mut Tx<'_>, after: &str, part: &mut Part) -> Result<Option<
 }
 
 async fn audit(tx: &mut Tx<'_>, after: i64, part: &mut Part) -> Result<Option<Position>, Fault> {
-    let query = tx.query("SELECT n, entry FROM @audit WHERE n > $1 ORDER BY n LIMIT $2").bind(after).bind(part.room());
+    let query = tx
+        .query(
+            "SELECT n, entry, CASE WHEN imported > 0 THEN imported ELSE n END FROM @audit a WHERE n > $1 ORDER BY a.n LIMIT $2",
+        )
+        .bind(after)
+        .bind(part.room());
     for row in tx.all(query).await? {
         let (n, text) = (row.try_get::<i64, _>(0)?, row.try_get::<&str, _>(1)?);
-        part.add(Record::Audit(audit::read(n, text)?), text.len());
+        let number = unsigned(row.try_get(2)?);
+        part.add(Record::Audit(AuditRecord { number, entry: audit::read(n, text)? }), text.len());
         if part.is_full() {
             return Ok(Some(Position::Audit(n)));
         }

@@ -88,6 +88,8 @@ struct Tally {
 struct Round {
     taken: Vec<(Uuid, Vec<i32>)>,
     parked: Vec<(Uuid, i32)>,
+    /// The other lines that these are under.
+    elsewhere: Vec<i32>,
 }
 
 /// The same as a claim where there are limits; nothing where there are none.
@@ -121,6 +123,9 @@ pub(super) async fn claim(
         open(tx, &mut tally, &candidates).await?;
         let round = decide(&mut tally, &candidates, &rules, tx.now(), !catch.claimed.is_empty());
         park(tx, &round.parked).await?;
+        if !round.elsewhere.is_empty() {
+            rooms::end_rest(tx, &round.elsewhere).await?;
+        }
         if !round.taken.is_empty() {
             let caught = take(tx, request, under_way, &round.taken).await?;
             catch.claimed.extend(caught.claimed);
@@ -224,6 +229,8 @@ fn decide(tally: &mut Tally, candidates: &[Candidate], rules: &Rules, now: Times
             if tally.parked < PARKED_PER_CLAIM {
                 tally.parked += 1;
                 round.parked.push((candidate.id, line));
+                let others = candidate.things.iter().filter_map(|thing| lines.get(thing)).map(|line| line.n);
+                round.elsewhere.extend(others.filter(|other| *other != line));
             }
             continue;
         }

@@ -85,7 +85,7 @@ pub(super) async fn stop_claims(tx: &mut Tx<'_>) -> Result<(), Fault> {
 pub(super) async fn put(tx: &mut Tx<'_>, target: &LimitTarget, rule: LimitRule) -> Result<(), Fault> {
     if keep(tx, target, rule, true).await? {
         count_running(tx, target).await?;
-        rooms::let_go(tx, rooms::AT_ONCE).await?;
+        changed(tx, target).await?;
     }
     Ok(())
 }
@@ -135,8 +135,18 @@ pub(super) async fn remove(tx: &mut Tx<'_>, target: &LimitTarget) -> Result<bool
     if tx.run(query).await? == 0 {
         return Ok(false);
     }
-    rooms::let_go(tx, rooms::AT_ONCE).await?;
+    changed(tx, target).await?;
     Ok(true)
+}
+
+/// Lets jobs go that a limit holds no longer.
+async fn changed(tx: &mut Tx<'_>, target: &LimitTarget) -> Result<(), Fault> {
+    // The lines of keys end their rests by themselves, which are short.
+    if !matches!(target, LimitTarget::Keys(_)) {
+        let query = tx.query("UPDATE @limited SET rests_until = 0 WHERE thing = $1").bind(target.to_string());
+        tx.run(query).await?;
+    }
+    rooms::let_go(tx, rooms::AT_ONCE).await.map(drop)
 }
 
 /// Counts the runs that are under a limit already, and gives each a place in its line.

@@ -4,7 +4,7 @@
 //! others hold: who takes jobs under limits, who ends runs that have places, and who lets jobs go come one after the other.
 //! Whoever has nothing to do with limits never asks for it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
@@ -22,13 +22,19 @@ use crate::storage::MAX_LINES_LOOKED_AT;
 /// How many jobs a step lets go that ends runs, or changes a limit.
 pub(super) const AT_ONCE: usize = 100;
 
+/// How long a line rests from which as many jobs were let go as there is room for, in milliseconds: they are there to be taken, and
+/// where nobody has a free slot for them, more of them would be of no use.
+const REST_MS: u64 = 1_000;
+
 /// How long until the next look where there are more lines than one looks at, in milliseconds.
 const MORE_LINES_MS: u64 = 100;
 
 /// What came of letting jobs go.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct LetGo {
     pub(super) moved: usize,
+    /// The lines that let as many go as there is room for.
+    emptied: Vec<i32>,
     /// How long until there is room in a line by time alone, in milliseconds.
     pub(super) next_in_ms: Option<u64>,
 }
@@ -149,18 +155,60 @@ pub(super) async fn let_go(tx: &mut Tx<'_>, limit: usize) -> Result<LetGo, Fault
         let last = last_line(tx).await?;
         let from = i32::try_from(chance % u64::try_from(last.max(1)).unwrap_or(1)).unwrap_or(0);
         lines = [held_lines(tx, from).await?, lines].concat();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         lines.retain(|line| seen.insert(*line));
         lines.truncate(MAX_LINES_LOOKED_AT);
     }
     lock(tx).await?;
     let rules = Rules::read(tx).await?;
+    let rested_at = leave_resting(tx, &mut lines).await?;
     let held = looked_at(tx, &lines).await?;
     let mut let_go = from_lines(tx, held, &rules, limit).await?;
+    let rests = (!let_go.emptied.is_empty()).then_some(REST_MS);
+    if rests.is_some() {
+        put_rest(tx, &let_go.emptied, tx.now().plus_ms(REST_MS)).await?;
+    }
+    let rested = rested_at.map(|at| at.ms_since(tx.now()));
+    let_go.next_in_ms = [let_go.next_in_ms, rests, rested].into_iter().flatten().min();
     if has_more {
         let_go.next_in_ms = Some(let_go.next_in_ms.map_or(MORE_LINES_MS, |next| next.min(MORE_LINES_MS)));
     }
     Ok(let_go)
+}
+
+/// Leaves lines out that rest, and gives when the first of them has rested.
+async fn leave_resting(tx: &mut Tx<'_>, lines: &mut Vec<i32>) -> Result<Option<Timestamp>, Fault> {
+    let query = tx
+        .query("SELECT n, rests_until FROM @limited WHERE n = ANY($1::integer[]) AND rests_until > $2")
+        .bind(lines.clone())
+        .bind(tx.now().0);
+    let (mut resting, mut first) = (HashSet::new(), None::<i64>);
+    for row in tx.all(query).await? {
+        resting.insert(row.try_get::<i32, _>(0)?);
+        let until = row.try_get::<i64, _>(1)?;
+        first = Some(first.map_or(until, |first| first.min(until)));
+    }
+    lines.retain(|line| !resting.contains(line));
+    Ok(first.map(Timestamp))
+}
+
+async fn put_rest(tx: &mut Tx<'_>, lines: &[i32], until: Timestamp) -> Result<(), Fault> {
+    let query = tx
+        .query("UPDATE @limited SET rests_until = $2 WHERE n = ANY($1::integer[])")
+        .bind(lines.to_vec())
+        .bind(until.0);
+    tx.run(query).await?;
+    Ok(())
+}
+
+/// Lets lines go on that rest: one of those that they let go has met another limit, or theirs has changed.
+pub(super) async fn end_rest(tx: &mut Tx<'_>, lines: &[i32]) -> Result<(), Fault> {
+    let query = tx
+        .query("UPDATE @limited SET rests_until = 0 WHERE n = ANY($1::integer[]) AND rests_until > $2")
+        .bind(lines.to_vec())
+        .bind(tx.now().0);
+    tx.told.work |= tx.run(query).await? > 0;
+    Ok(())
 }
 
 /// The lines in which jobs wait, from a number on: one more than are looked at, if there are as many.
@@ -203,6 +251,9 @@ async fn from_lines(tx: &mut Tx<'_>, lines: Vec<(String, Line)>, rules: &Rules, 
         }
         let moved = from_line(tx, line.n, most).await?;
         let_go.moved += moved;
+        if moved > 0 && room == most {
+            let_go.emptied.push(line.n);
+        }
         if room > most && moved == most {
             // There may be more for which there is room.
             next_at = Some(now);

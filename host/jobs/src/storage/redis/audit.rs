@@ -15,23 +15,32 @@ pub(super) fn encode(entry: &AuditEntry) -> Result<String, StorageError> {
     serde_json::to_string(entry).map_err(|error| damaged("an entry of the audit log", error))
 }
 
-/// An entry by its number, or why it cannot be read.
-pub(super) type Kept = (u64, Result<AuditEntry, StorageError>);
+/// An entry, or why it cannot be read.
+pub(super) struct Kept {
+    /// Its number here.
+    pub(super) number: u64,
+    /// Its number in the log that it was made in, where that is another storage's.
+    pub(super) origin: Option<u64>,
+    pub(super) entry: Result<AuditEntry, StorageError>,
+}
 
 fn read(mut entry: List) -> Result<Kept, StorageError> {
     let id = entry.text()?;
     let number = id.split_once('-').and_then(|(number, _)| number.parse().ok());
     let number = number.ok_or_else(|| damaged("the audit log", format_args!("an entry has the id `{id}`")))?;
     let mut fields = List::of(entry.next()?)?;
-    let mut kept = Vec::new();
+    let (mut kept, mut origin) = (Vec::new(), None);
     while !fields.is_empty() {
         let (name, value) = (fields.text()?, fields.bytes()?);
-        if name == "e" {
-            kept = value;
+        match name.as_str() {
+            "e" => kept = value,
+            "n" => origin = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok()),
+            _ => {}
         }
     }
     let entry = serde_json::from_slice(&kept);
-    Ok((number, entry.map_err(|error| damaged(format_args!("entry {number} of the audit log"), error))))
+    let entry = entry.map_err(|error| damaged(format_args!("entry {number} of the audit log"), error));
+    Ok(Kept { number, origin, entry })
 }
 
 impl RedisStorage {
@@ -77,9 +86,9 @@ impl AuditStore for RedisStorage {
         let mut kept = self.audit_range("XREVRANGE", &from, "-", limit + 1).await?;
         let more = kept.len() > limit;
         kept.truncate(limit);
-        let next = kept.last().filter(|_| more).map(|(number, _)| number.to_string());
+        let next = kept.last().filter(|_| more).map(|kept| kept.number.to_string());
         let mut entries = Vec::new();
-        for (number, entry) in kept {
+        for Kept { number, entry, .. } in kept {
             match entry {
                 Ok(entry) => entries.push(entry),
                 // One that cannot be read hides no other.

@@ -6,6 +6,7 @@ use windlass_api::{Digest, Grain, JobFilter, JobId, Json, Page, State, Timestamp
 
 use super::{
     RedisStorage, answer,
+    audit::Kept,
     fault::damaged,
     history::PARENTS,
     list::{Cursor, Search},
@@ -16,7 +17,8 @@ use super::{
 use crate::{
     Start,
     storage::{
-        CounterRecord, ExportPart, JobRecord, LimitRecord, QueueRecord, Record as Exported, StorageError, VersionRecord,
+        AuditRecord, CounterRecord, ExportPart, JobRecord, LimitRecord, QueueRecord, Record as Exported, StorageError,
+        VersionRecord,
     },
 };
 
@@ -225,9 +227,9 @@ impl RedisStorage {
             let Some(entries) = part.add(entries, "the audit log")?.filter(|entries| !entries.is_empty()) else {
                 return Ok(Place::Jobs(None));
             };
-            for (number, entry) in entries {
+            for Kept { number, origin, entry } in entries {
                 if let Some(entry) = part.add(entry, "")? {
-                    part.push(Exported::Audit(entry), 0);
+                    part.push(Exported::Audit(AuditRecord { number: origin.unwrap_or(number), entry }), 0);
                 }
                 after = number;
             }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     Start,
-    storage::{CounterRecord, JobRecord, MAX_LIMITS, Record as Exported, Signal, StorageError},
+    storage::{AuditRecord, CounterRecord, JobRecord, MAX_LIMITS, Record as Exported, Signal, StorageError},
 };
 
 impl RedisStorage {
@@ -89,8 +89,8 @@ fn put_record(command: &mut Cmd, record: &Exported, now: Timestamp) -> Result<()
             }
             command.arg(MAX_LIMITS);
         }
-        Exported::Audit(entry) => {
-            command.arg("A").arg(entry.at.0).arg(audit::encode(entry)?);
+        Exported::Audit(AuditRecord { number, entry }) => {
+            command.arg("A").arg(entry.at.0).arg(audit::encode(entry)?).arg(*number);
         }
         Exported::Job(job) => put_job_record(command, job, now)?,
     }

@@ -1,7 +1,5 @@
 //! The audit log.
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use rusqlite::{Connection, Row};
 use windlass_api::{AuditEntry, Json, Page, Timestamp};
@@ -12,26 +10,23 @@ use super::{
     list::{numbered, page_size},
     operation::Durability,
     tx::Tx,
+    words::{signed, unsigned},
 };
-use crate::storage::{AuditStore, MAX_AUDIT_ENTRIES, StorageError};
+use crate::storage::{AuditRecord, AuditStore, MAX_AUDIT_ENTRIES, StorageError};
 
 /// How many entries one step removes at most: writing waits for it.
 const OLD_ENTRIES: i64 = 1_000;
 
 fn record(tx: &Tx<'_>, entries: &[AuditEntry]) -> Result<(), Fault> {
-    entries.iter().try_for_each(|entry| insert(tx, entry.at, &text(entry)?, false))
+    entries.iter().try_for_each(|entry| insert(tx, entry.at, &text(entry)?))
 }
 
 fn text(entry: &AuditEntry) -> Result<Json, Fault> {
     Json::write(entry).map_err(|error| Fault::damaged("an entry of the audit log", error))
 }
 
-fn insert(tx: &Tx<'_>, at: Timestamp, text: &Json, imported: bool) -> Result<(), Fault> {
-    tx.db.prepare_cached("INSERT INTO audit (at, entry, imported) VALUES (?1, ?2, ?3)")?.execute((
-        at.0,
-        text.as_str(),
-        imported,
-    ))?;
+fn insert(tx: &Tx<'_>, at: Timestamp, text: &Json) -> Result<(), Fault> {
+    tx.db.prepare_cached("INSERT INTO audit (at, entry) VALUES (?1, ?2)")?.execute((at.0, text.as_str()))?;
     Ok(())
 }
 
@@ -46,10 +41,12 @@ pub(super) fn name(n: i64) -> String {
     format!("entry number {n} of the audit log")
 }
 
-/// An entry by its number.
-pub(super) fn by_number(db: &Connection, n: i64) -> Result<Option<AuditEntry>, Fault> {
-    let mut query = db.prepare_cached("SELECT n, entry FROM audit WHERE n = ?1")?;
-    query.query([n])?.next()?.map(read).transpose()
+/// An entry by its number here, with that of the log that it was made in.
+pub(super) fn by_number(db: &Connection, n: i64) -> Result<Option<AuditRecord>, Fault> {
+    let mut query = db.prepare_cached("SELECT n, entry, iif(imported > 0, imported, n) FROM audit WHERE n = ?1")?;
+    let mut rows = query.query([n])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(AuditRecord { number: unsigned(row.get(2)?), entry: read(row)? }))
 }
 
 /// Entries, the last one first, without those that cannot be read.
@@ -108,39 +105,20 @@ fn too_many(tx: &Tx<'_>) -> Result<i64, Fault> {
     Ok((count - most).max(0))
 }
 
-/// Takes entries of another storage's log where this one has none of its own. An entry that came with an earlier import is not
-/// taken again, unless it is there less often than it comes. Gives how many were taken.
-pub(super) fn import<'a>(tx: &Tx<'_>, entries: impl Iterator<Item = &'a AuditEntry>) -> Result<usize, Fault> {
-    let mut has_own = None;
-    // How many that are alike were there before, and have come so far.
-    let mut alike = HashMap::<String, (i64, i64)>::new();
-    let mut taken = 0;
-    for entry in entries {
-        let own = match has_own {
-            Some(own) => own,
-            None => tx.db.prepare_cached("SELECT 1 FROM audit WHERE NOT imported")?.exists([])?,
-        };
-        has_own = Some(own);
-        if own {
-            break;
-        }
-        let text = text(entry)?;
-        let (there, come) = match alike.get(text.as_str()) {
-            Some(counted) => *counted,
-            None => {
-                let mut query = tx.db.prepare_cached(
-                    "SELECT count(*) FROM audit INDEXED BY audit_by_time WHERE at = ?1 AND entry = ?2",
-                )?;
-                (query.query_row((entry.at.0, text.as_str()), |row| row.get(0))?, 0)
-            }
-        };
-        alike.insert(text.as_str().to_owned(), (there, come + 1));
-        if come >= there {
-            insert(tx, entry.at, &text, true)?;
-            taken += 1;
-        }
+/// Takes an entry of another storage's log where this one has none of its own, unless it came with an earlier import. Gives
+/// whether it was taken.
+pub(super) fn import(tx: &Tx<'_>, record: &AuditRecord) -> Result<bool, Fault> {
+    if tx.db.prepare_cached("SELECT 1 FROM audit INDEXED BY audit_own WHERE imported = 0")?.exists([])? {
+        return Ok(false);
     }
-    Ok(taken)
+    let taken = tx
+        .db
+        .prepare_cached(
+            "INSERT INTO audit (at, entry, imported) SELECT ?1, ?2, ?3 WHERE NOT EXISTS (
+                 SELECT 1 FROM audit INDEXED BY audit_by_time WHERE at = ?1 AND entry = ?2 AND imported = ?3)",
+        )?
+        .execute((record.entry.at.0, text(&record.entry)?.as_str(), signed(record.number.max(1))))?;
+    Ok(taken > 0)
 }
 
 #[async_trait]

@@ -33,11 +33,7 @@ const IMPORTED: &str = "imported";
 
 /// Takes records; gives how many were new.
 pub(super) fn import(tx: &mut Tx<'_>, records: &[Record]) -> Result<usize, Fault> {
-    let entries = records.iter().filter_map(|record| match record {
-        Record::Audit(entry) => Some(entry),
-        _ => None,
-    });
-    let mut new = audit::import(tx, entries)?;
+    let mut new = 0;
     for record in records {
         let is_new = match record {
             Record::Version(version) => import_version(tx, version)?,
@@ -49,8 +45,7 @@ pub(super) fn import(tx: &mut Tx<'_>, records: &[Record]) -> Result<usize, Fault
                 let handler = tx.handler(&path)?;
                 counters::import(tx.db, counter.grain, handler, &counter.row)?
             }
-            // All of them together, before.
-            Record::Audit(_) => false,
+            Record::Audit(entry) => audit::import(tx, entry)?,
             Record::Job(job) => import_job(tx, job)?,
         };
         new += usize::from(is_new);

@@ -13,11 +13,11 @@ use super::{
     tx::Tx,
     words::{signed, unsigned},
 };
-use crate::storage::{LimitRecord, LimitStore, MAX_LIMITS, MAX_LINES_LOOKED_AT, StorageError};
+use crate::storage::{LimitRecord, LimitStore, MAX_LIMITS, MAX_LINES_LOOKED_AT, Signal, StorageError};
 
 /// How many lines of keys are told at once that their limit has changed, with jobs to go back in the same step; the others are left to
 /// the promotions.
-const LINES_AT_ONCE: i64 = 100;
+const LINES_AT_ONCE: usize = 100;
 
 /// The limit on a target, which may be none that can be read.
 pub(super) fn by_target(db: &Connection, target: &str) -> Result<Option<Limit>, Fault> {
@@ -113,14 +113,13 @@ fn changed(tx: &mut Tx<'_>, target: &LimitTarget, is_there: bool) -> Result<(), 
 /// The lines of the keys that start so are looked at by the promotions; some of them at once.
 fn keys_changed(tx: &mut Tx<'_>, start: &str) -> Result<(), Fault> {
     let (from, before) = span(start);
-    tx.db
-        .prepare_cached("UPDATE limit_lines SET room_at = ?3 WHERE target >= ?1 AND target < ?2 AND held > 0")?
-        .execute((&from, &before, tx.now.0))?;
-    let mut query = tx
-        .db
-        .prepare_cached("SELECT target FROM limit_lines WHERE target >= ?1 AND target < ?2 AND held > 0 LIMIT ?3")?;
-    let lines = query.query_map((&from, &before, LINES_AT_ONCE), |row| row.get::<_, String>(0))?;
-    let lines = lines.collect::<Result<Vec<_>, _>>()?;
+    // What is left to do for an earlier change is begun anew.
+    tx.db.prepare_cached("DELETE FROM changed_keys WHERE before = ?1")?.execute([&before])?;
+    tx.db.prepare_cached("INSERT INTO changed_keys (target, before) VALUES (?1, ?2)")?.execute((&from, &before))?;
+    let lines = lines::tell_of_change(tx, LINES_AT_ONCE)?;
+    if !lines.is_empty() {
+        tx.signal(Signal::Work);
+    }
     lines.into_iter().for_each(|line| tx.effects.consequences.room(line));
     Ok(())
 }

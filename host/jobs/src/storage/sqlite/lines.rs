@@ -33,6 +33,13 @@ fn of(tx: &mut Tx<'_>, rules: &Rules, queue: i64, handler: i64, key: Option<&str
     Ok(lines)
 }
 
+/// How long a line rests from which as many jobs were moved back as there is room for, in milliseconds: they are there to be
+/// taken, and where nobody has a free slot for them, more of them would be of no use.
+const REST_MS: u64 = 1_000;
+
+/// How many lines are told by one step that their limit has changed.
+const LINES_TOLD: usize = 1_000;
+
 /// How many more may start under a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Room {
@@ -151,10 +158,14 @@ pub(super) fn ran(tx: &mut Tx<'_>, queue: i64, handler: i64, key: Option<&str>, 
             )?
             .query_row((&line, change), |row| row.get::<_, i64>(0))?;
         if held > 0 {
-            let room_at = look_for_room(tx, &line)?;
+            let before = if change > 0 { room_at(tx, &line)? } else { None };
+            let at = look_for_room(tx, &line)?;
             if change < 0 {
                 tx.effects.consequences.room(line);
-            } else if room_at.is_some() {
+            } else if let Some(rests_until) = before.filter(|before| *before > tx.now && at == Some(tx.now)) {
+                // What has begun is one of those that were moved back, or has taken the room of one.
+                put_room_at(tx, &line, Some(rests_until))?;
+            } else if at.is_some() {
                 tx.signal(Signal::Work);
             }
         } else if change < 0 {
@@ -179,14 +190,36 @@ pub(super) fn look_for_room(tx: &mut Tx<'_>, line: &str) -> Result<Option<Timest
     } else {
         None
     };
+    put_room_at(tx, line, at)?;
+    Ok(at)
+}
+
+/// From when on there is room in a line, as was worked out last; while it rests, when that is over.
+fn room_at(tx: &Tx<'_>, line: &str) -> Result<Option<Timestamp>, Fault> {
+    let at = tx
+        .db
+        .prepare_cached("SELECT room_at FROM limit_lines WHERE target = ?1")?
+        .query_row([line], |row| row.get::<_, Option<i64>>(0))
+        .optional()?;
+    Ok(at.flatten().map(Timestamp))
+}
+
+fn put_room_at(tx: &Tx<'_>, line: &str, at: Option<Timestamp>) -> Result<(), Fault> {
     tx.db
         .prepare_cached("UPDATE limit_lines SET room_at = ?2 WHERE target = ?1 AND room_at IS NOT ?2")?
         .execute((line, at.map(|at| at.0)))?;
-    Ok(at)
+    Ok(())
 }
 
 /// Moves a job that is ready from its own line to that of a limit.
 pub(super) fn park(tx: &mut Tx<'_>, mut job: Job, line: String) -> Result<(), Fault> {
+    let rules = tx.rules()?;
+    for other in of_job(tx, &rules, &job)? {
+        // It may have come from there, and the next one may have more luck.
+        if other != line && counted(tx, &other)?.held > 0 && look_for_room(tx, &other)?.is_some() {
+            tx.signal(Signal::Work);
+        }
+    }
     let before = job.place();
     job.held = Some(line);
     job.save(tx, &before)
@@ -301,6 +334,46 @@ fn look_again(tx: &mut Tx<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Lets lines of keys know that their limit has changed, at most so many, and gives them.
+pub(super) fn tell_of_change(tx: &mut Tx<'_>, most: usize) -> Result<Vec<String>, Fault> {
+    if most == 0 {
+        return Ok(Vec::new());
+    }
+    let changed = tx
+        .db
+        .prepare_cached("SELECT n, target, before FROM changed_keys ORDER BY n LIMIT 1")?
+        .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)))
+        .optional()?;
+    let Some((n, from, before)) = changed else { return Ok(Vec::new()) };
+    let lines = {
+        let mut query = tx.db.prepare_cached(
+            "SELECT target FROM limit_lines WHERE target >= ?1 AND target < ?2 AND held > 0 ORDER BY target LIMIT ?3",
+        )?;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let lines = query.query_map((&from, &before, most), |row| row.get::<_, String>(0))?;
+        lines.collect::<Result<Vec<_>, _>>()?
+    };
+    for line in &lines {
+        look_for_room(tx, line)?;
+    }
+    match lines.last() {
+        // No key has the lowest character, so that this is the next text after that key.
+        Some(last) if lines.len() == most => {
+            let next = format!("{last}\0");
+            tx.db.prepare_cached("UPDATE changed_keys SET target = ?2 WHERE n = ?1")?.execute((n, next))?;
+        }
+        _ => {
+            tx.db.prepare_cached("DELETE FROM changed_keys WHERE n = ?1")?.execute([n])?;
+        }
+    }
+    Ok(lines)
+}
+
+/// Whether there are lines that do not know yet that their limit has changed.
+fn are_untold(tx: &Tx<'_>) -> Result<bool, Fault> {
+    Ok(tx.db.prepare_cached("SELECT 1 FROM changed_keys")?.exists([])?)
+}
+
 /// What came of moving jobs back from all lines that have room.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Returned {
@@ -312,6 +385,7 @@ pub(super) struct Returned {
 /// Moves jobs back from the lines in which there is room, no more than `limit`, and looks at no more lines.
 pub(super) fn return_held(tx: &mut Tx<'_>, limit: usize, suspect: &Suspect) -> Result<Returned, Fault> {
     look_again(tx)?;
+    tell_of_change(tx, limit.min(LINES_TOLD))?;
     let lines = {
         let mut query = tx.db.prepare_cached(
             "SELECT target FROM limit_lines INDEXED BY limit_lines_with_room
@@ -332,7 +406,11 @@ pub(super) fn return_held(tx: &mut Tx<'_>, limit: usize, suspect: &Suspect) -> R
         let moved = move_back(tx, line, left, suspect)?;
         returned.jobs += moved.jobs;
         returned.is_cut |= !moved.is_all;
+        if moved.is_all && room_at(tx, line)?.is_some_and(|at| at <= tx.now) {
+            put_room_at(tx, line, Some(tx.now.plus_ms(REST_MS)))?;
+        }
     }
+    returned.is_cut |= are_untold(tx)?;
     Ok(returned)
 }
 

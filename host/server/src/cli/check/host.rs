@@ -7,18 +7,21 @@ use std::{
 };
 
 use super::{super::format, folders, report::Report};
-use crate::config::Settings;
+use crate::{config::Settings, http::Tls};
 
 pub(super) fn look(settings: &Settings, report: &mut Report) {
     listen(settings, report);
     tokens(settings, report);
+    certificate(settings, report);
     compiler(settings, report);
 }
 
 fn listen(settings: &Settings, report: &mut Report) {
     let (about, address) = ("listen", settings.listen);
     if !address.ip().is_loopback() {
-        if !settings.access.tokens.is_empty() {
+        if settings.access.asks() && settings.tls.is_some() {
+            report.ok(about, format!("{address} speaks TLS, and everybody is asked who they are"));
+        } else if settings.access.asks() {
             let what = format!("tokens for {address} travel as they are unless something adds TLS");
             report.note(about, what, "put a proxy with TLS before it where the network is not your own");
         } else if settings.insecure_listen {
@@ -55,6 +58,14 @@ fn tokens(settings: &Settings, report: &mut Report) {
                 "make another with `windlass token new`, or remove it from [[access.tokens]]",
             );
         }
+    }
+}
+
+fn certificate(settings: &Settings, report: &mut Report) {
+    let Some(tls) = &settings.tls else { return };
+    match Tls::load(tls) {
+        Ok(_) => report.ok("tls", format!("{} can be shown", tls.certificate.display())),
+        Err(error) => report.error("tls", format!("{error:#}"), "correct `certificate` and `key` in [tls]"),
     }
 }
 

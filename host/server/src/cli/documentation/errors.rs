@@ -8,12 +8,14 @@ use windlass_api::{Cause, Problem, ProblemCode};
 use super::markdown::GENERATED;
 
 /// In the order in which the API declares them.
-const PROBLEMS: [ProblemCode; 16] = [
+const PROBLEMS: [ProblemCode; 20] = [
     ProblemCode::BadRequest,
     ProblemCode::InvalidField,
     ProblemCode::UnknownHandler,
     ProblemCode::PayloadMismatch,
+    ProblemCode::KeyReused,
     ProblemCode::TooLarge,
+    ProblemCode::TooSlow,
     ProblemCode::NotFound,
     ProblemCode::Conflict,
     ProblemCode::NotUnique,
@@ -22,6 +24,8 @@ const PROBLEMS: [ProblemCode; 16] = [
     ProblemCode::Unauthenticated,
     ProblemCode::RoleTooLow,
     ProblemCode::TooManyAttempts,
+    ProblemCode::ReadOnly,
+    ProblemCode::TimedOut,
     ProblemCode::StorageUnavailable,
     ProblemCode::Busy,
     ProblemCode::Internal,
@@ -67,9 +71,13 @@ fn after_problem(code: ProblemCode) -> &'static str {
             "deploy the module first, correct the name (`windlass modules`), or let the job wait with `wait_for_handler`"
         }
         ProblemCode::PayloadMismatch => "correct the payload; `windlass modules show MODULE` has the handler's schema",
+        ProblemCode::KeyReused => {
+            "give each request an `Idempotency-Key` of its own; repeat one with the very same body"
+        }
         ProblemCode::TooLarge => {
             "send less at once, or a reference to what is large; a component's limit is `[compile] component`"
         }
+        ProblemCode::TooSlow => "send the body without long pauses; where the network is that slow, send less at once",
         ProblemCode::NotFound => "check the id or name; jobs that have ended are removed after their `[retention]`",
         ProblemCode::Conflict => "read the thing again and decide anew",
         ProblemCode::NotUnique => {
@@ -82,6 +90,8 @@ fn after_problem(code: ProblemCode) -> &'static str {
         ProblemCode::Unauthenticated => "send a token that the host knows and that has not expired",
         ProblemCode::RoleTooLow => "use a token of the role that `detail` names",
         ProblemCode::TooManyAttempts => "wait as long as `Retry-After` says; then send a right token",
+        ProblemCode::ReadOnly => "ask another host of the same storage, or start this one without `read_only`",
+        ProblemCode::TimedOut => "look whether it was done before you repeat it, or repeat it with the same id or key",
         ProblemCode::StorageUnavailable => {
             "ask again in a moment; where it goes on, look after the storage (`windlass check`)"
         }

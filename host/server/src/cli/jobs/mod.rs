@@ -1,11 +1,14 @@
 //! `windlass jobs`: what there is, and what may be done with it.
 
 mod bulk;
+mod chosen;
 mod commands;
 mod filter;
 mod list;
 mod logs;
+mod question;
 mod show;
+mod summary;
 
 use clap::Subcommand;
 use windlass_api::JobId;
@@ -37,12 +40,13 @@ pub(super) enum Command {
     },
     Logs(logs::Logs),
     /// Cancel jobs: one that waits is deleted, one that runs is stopped first.
-    #[command(after_help = bulk::HELP)]
-    Cancel(bulk::Chosen),
+    #[command(after_help = chosen::HELP)]
+    Cancel(chosen::Chosen),
+    #[command(visible_alias = "retry")]
     Requeue(commands::Requeue),
     /// Delete jobs, whether they have ended or not; one that runs is stopped first.
-    #[command(after_help = bulk::HELP)]
-    Delete(bulk::Chosen),
+    #[command(after_help = chosen::HELP)]
+    Delete(chosen::Chosen),
 }
 
 pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exit> {

@@ -29,6 +29,11 @@ impl Caller {
         Self { role, name: Some(name.to_owned()), by: format!("token {name}"), expires_at, session: None }
     }
 
+    /// Somebody whom a trusted proxy names.
+    pub(super) fn from_proxy(role: Role, name: &str) -> Self {
+        Self { role, name: Some(name.to_owned()), by: format!("proxy {name}"), expires_at: None, session: None }
+    }
+
     /// The same, known until then at most.
     pub(super) fn until(mut self, end: Timestamp) -> Self {
         self.expires_at = Some(self.expires_at.map_or(end, |expires_at| expires_at.min(end)));
@@ -46,12 +51,12 @@ impl Caller {
         self.role
     }
 
-    /// The name of their token; empty where there is none.
+    /// The name of their token, or theirs as the proxy says it; empty where there is none.
     pub(in super::super) fn name(&self) -> &str {
         self.name.as_deref().unwrap_or_default()
     }
 
-    /// How they stand in the history of a job: `api`, or `token NAME`.
+    /// How they stand in the history of a job: `api`, `token NAME`, or `proxy NAME`.
     pub(in super::super) fn by(&self) -> &str {
         &self.by
     }

@@ -4,6 +4,7 @@ mod caller;
 #[cfg(test)]
 mod documented;
 mod failures;
+mod proxy;
 mod sessions;
 mod table;
 mod tokens;
@@ -16,10 +17,11 @@ use windlass_jobs::{Clock as _, SystemClock};
 
 pub(super) use self::{
     caller::Caller,
-    table::{Need, Rule, rule},
+    table::{Need, Rule, TABLE, methods, rule},
 };
 use self::{
     failures::Failures,
+    proxy::Proxy,
     sessions::{SessionEnd, Sessions},
     tokens::Tokens,
 };
@@ -38,16 +40,28 @@ pub(crate) struct Access {
     tokens: Tokens,
     sessions: Sessions,
     failures: Failures,
+    proxy: Option<Proxy>,
 }
 
 impl Access {
     pub(crate) fn new(settings: &AccessSettings) -> Self {
-        Self { tokens: Tokens::new(settings), sessions: Sessions::default(), failures: Failures::default() }
+        Self {
+            tokens: Tokens::new(settings),
+            sessions: Sessions::default(),
+            failures: Failures::default(),
+            proxy: settings.proxy.as_ref().and_then(Proxy::new),
+        }
     }
 
     /// Whom the headers name: nobody, somebody, or an error where they name somebody who is not known.
     pub(super) fn caller(&self, headers: &HeaderMap, from: Option<IpAddr>) -> Result<Option<Caller>, ApiError> {
         let now = SystemClock.now();
+        // Before all else: what else such a request shows may be meant for the proxy.
+        if let Some(proxy) = &self.proxy
+            && let Some(caller) = proxy.caller(headers, from)?
+        {
+            return Ok(Some(caller));
+        }
         // What is no bearer's is for somebody else, such as a proxy that asks for a password of its own.
         let authorization = headers.get(header::AUTHORIZATION).and_then(|authorization| authorization.to_str().ok());
         if let Some(token) = authorization.and_then(bearer) {

@@ -27,9 +27,10 @@ use Need::Nothing;
 const VIEWER: Need = Need::Role(Role::Viewer);
 const OPERATOR: Need = Need::Role(Role::Operator);
 const DEPLOYER: Need = Need::Role(Role::Deployer);
+const ADMIN: Need = Need::Role(Role::Admin);
 
 /// Method, path, need; in the order of the router. `HEAD` is as `GET`.
-pub(super) const TABLE: &[(&str, &str, Need)] = &[
+pub(in super::super) const TABLE: &[(&str, &str, Need)] = &[
     ("GET", "/api/v1/jobs", VIEWER),
     ("POST", "/api/v1/jobs", OPERATOR),
     ("GET", "/api/v1/jobs/count", VIEWER),
@@ -69,11 +70,22 @@ pub(super) const TABLE: &[(&str, &str, Need)] = &[
     ("GET", "/api/v1/session", Nothing),
     ("POST", "/api/v1/session", Nothing),
     ("DELETE", "/api/v1/session", Nothing),
+    ("GET", "/api/v1/audit", ADMIN),
+    ("GET", "/api/v1/openapi.json", Nothing),
     ("GET", "/metrics", VIEWER),
     ("GET", "/healthz", Nothing),
     ("GET", "/readyz", Nothing),
     ("GET", "/assets/{name}", Nothing),
 ];
+
+/// The methods that a path takes, as `Allow` names them.
+pub(in super::super) fn methods(path: &str) -> String {
+    let of_path = TABLE.iter().filter(|(_, known, _)| *known == path).map(|(method, _, _)| *method);
+    of_path
+        .flat_map(|method| if method == "GET" { vec!["GET", "HEAD"] } else { vec![method] })
+        .collect::<Vec<_>>()
+        .join(", ")
+}
 
 /// What is asked for a request that the router has matched to a path.
 pub(in super::super) fn rule(method: &str, path: &str) -> Rule {

@@ -25,7 +25,7 @@ fn settings(role: Role, expires: Option<Timestamp>) -> TokenSettings {
 fn access() -> Access {
     Access::new(&AccessSettings {
         tokens: Role::ALL.iter().map(|&role| settings(role, None)).collect(),
-        required: false,
+        ..AccessSettings::default()
     })
 }
 
@@ -49,8 +49,8 @@ fn a_token_is_known_by_its_digest_until_it_expires() {
     }
     let basic = headers(header::AUTHORIZATION, "Basic wl_operator");
     assert_eq!(access.caller(&basic, None).unwrap(), None);
-    let expired =
-        Access::new(&AccessSettings { tokens: vec![settings(Role::Admin, Some(Timestamp(1)))], required: false });
+    let tokens = vec![settings(Role::Admin, Some(Timestamp(1)))];
+    let expired = Access::new(&AccessSettings { tokens, ..AccessSettings::default() });
     assert!(expired.caller(&bearer_of("wl_admin"), None).is_err());
 }
 
@@ -105,7 +105,7 @@ fn an_address_that_tries_too_often_is_told_so_and_a_good_token_gets_in() {
 fn every_route_of_the_router_is_in_the_table_and_every_one_of_the_table_in_the_router() {
     let source = include_str!("../mod.rs");
     let in_router: BTreeSet<&str> = source.split(".route(").skip(1).filter_map(|rest| rest.split('"').nth(1)).collect();
-    let in_table: BTreeSet<&str> = table::TABLE.iter().map(|(_, path, _)| *path).collect();
+    let in_table: BTreeSet<&str> = TABLE.iter().map(|(_, path, _)| *path).collect();
     assert!(in_router.len() > 20, "the router is no longer found in its source: {in_router:?}");
     assert_eq!(in_router, in_table);
 }
@@ -115,9 +115,7 @@ async fn every_route_lets_in_the_roles_of_the_table_and_nobody_else() {
     let api = super::super::tests::api(Guard::Tokens(Arc::new(access())));
     let router = super::super::router(api);
     let callers = [None].into_iter().chain(Role::ALL.iter().copied().map(Some));
-    for (caller, (method, path, need)) in
-        callers.flat_map(|caller| table::TABLE.iter().map(move |route| (caller, route)))
-    {
+    for (caller, (method, path, need)) in callers.flat_map(|caller| TABLE.iter().map(move |route| (caller, route))) {
         let uri = path.replace("{id}", "0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55").replace("{name}", "none");
         let mut request = Request::builder().method(*method).uri(&uri).header("content-type", "application/json");
         if let Some(role) = caller {
@@ -159,9 +157,10 @@ async fn signing_in_reads_no_more_than_a_token() {
 async fn a_route_without_a_rule_is_refused_to_everybody() {
     use axum::{Router, middleware, routing::get};
     for guard in [Guard::Open, Guard::Tokens(Arc::new(access()))] {
+        let door = super::super::guard::Doorkeeper { guard, read_only: false };
         let router: Router = Router::new()
             .route("/forgotten", get(|| async { "told" }))
-            .layer(middleware::from_fn_with_state(guard, super::super::guard::check));
+            .layer(middleware::from_fn_with_state(door, super::super::guard::check));
         let request = Request::builder().uri("/forgotten").header("authorization", "Bearer wl_admin");
         let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(response.status(), StatusCode::FORBIDDEN);

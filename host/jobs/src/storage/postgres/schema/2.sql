@@ -83,7 +83,8 @@ CREATE TABLE @limits (
 );
 
 -- The line of one limited thing: a queue, a handler or a key, written as a limit's target. Starts are counted by parts of a
--- period that are `part_ms` long, and none of them counts beyond `counts_until`.
+-- period that are `part_ms` long, and none of them counts beyond `counts_until`. Where jobs were let go for which there is room,
+-- no others are until `rests_until`.
 CREATE TABLE @limited (
     n integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     thing text COLLATE "C" NOT NULL UNIQUE,
@@ -91,18 +92,19 @@ CREATE TABLE @limited (
     part_ms bigint NOT NULL DEFAULT 0,
     parts bigint[] NOT NULL DEFAULT '{}',
     starts bigint[] NOT NULL DEFAULT '{}',
-    counts_until bigint NOT NULL DEFAULT 0
+    counts_until bigint NOT NULL DEFAULT 0,
+    rests_until bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 
 CREATE INDEX limited_idle ON @limited (counts_until) WHERE running <= 0;
 
--- `imported` tells an entry that came from another storage from one that was made here.
+-- `imported` is the number of an entry in the log that it was made in, where that is another storage's, and 0 otherwise.
 CREATE TABLE @audit (
     n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at bigint NOT NULL,
-    imported boolean NOT NULL,
+    imported bigint NOT NULL DEFAULT 0,
     entry text NOT NULL
 );
 
 CREATE INDEX audit_at ON @audit (at);
-CREATE INDEX audit_own ON @audit (n) WHERE NOT imported;
+CREATE INDEX audit_own ON @audit (n) WHERE imported = 0;

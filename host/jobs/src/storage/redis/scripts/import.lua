@@ -7,14 +7,14 @@
 --   R  name, what is kept with its revision, when it is due or nothing
 --   N  `m` or `h`, the span's beginning, `MODULE/HANDLER`, how many, pairs of what happened and how often
 --   L  target, how many at once, how many starts (0 for any), in which period, the most limits
---   A  instant, the entry as JSON
+--   A  instant, the entry as JSON, its number where it was made
 --   J  id, record, what never changes, history, whether there is a result (1 or 0), the result, progress or nothing,
 --      what it continues as flow.lua keeps it or nothing, whether it holds its key (1 or 0), how many checkpoints, pairs of key and value, how many log lines, the lines
 -- Result    how many were new, the number of this activation, and the handlers for which jobs may wait, for `rehome`
 local at, new, logged, made, checkpoints = 4, 0, {}, {}, {}
 local counted, activated, modes = {}, {}, {}
 local numbering, rehoming, number = {}, {}, next_rehoming()
-local audited, takes_audit, times_seen = {}, nil, {}
+local audited, takes_audit = {}, nil
 
 -- What a job continues that waits for it or once did. A parent that is not here can end no more.
 local function continue_here(job, raw)
@@ -126,19 +126,18 @@ for _ = 1, tonumber(ARGV[3]) do
     end
     at = at + 6
   elseif kind == 'A' then
-    -- It is taken where all that is here was imported too, and as often as it comes in one call.
+    -- It is taken where all that is here was imported too. Those that are alike differ in the number that they have where they
+    -- were made.
     if takes_audit == nil then
       takes_audit = redis.call('XLEN', P .. 'audit') == 0 or redis.call('EXISTS', P .. 'audit:imported') == 1
     end
-    local hash = redis.sha1hex(ARGV[at + 2])
-    times_seen[hash] = (times_seen[hash] or 0) + 1
-    local name = hash .. ' ' .. times_seen[hash]
-    if takes_audit and redis.call('SISMEMBER', P .. 'audit:imported', name) == 0 then
-      new = new + 1
+    local name = redis.sha1hex(ARGV[at + 2]) .. ' ' .. ARGV[at + 3]
+    if takes_audit and not made['A' .. name] and redis.call('SISMEMBER', P .. 'audit:imported', name) == 0 then
+      new, made['A' .. name] = new + 1, true
       into(sadds, P .. 'audit:imported', name)
-      audited[#audited + 1] = { ARGV[at + 1], ARGV[at + 2] }
+      audited[#audited + 1] = { ARGV[at + 1], ARGV[at + 2], ARGV[at + 3] }
     end
-    at = at + 3
+    at = at + 4
   else
     local id, wide = ARGV[at + 1], ARGV[at + 3]
     local keys = tonumber(ARGV[at + 10])
@@ -218,6 +217,6 @@ if #logged > 0 then
 end
 for _, entry in ipairs(audited) do
   local at = redis.call('HINCRBY', P .. 'meta', 'audit', 1)
-  redis.call('XADD', P .. 'audit', digits(at) .. '-0', 'a', entry[1], 'e', entry[2])
+  redis.call('XADD', P .. 'audit', digits(at) .. '-0', 'a', entry[1], 'e', entry[2], 'n', entry[3])
 end
 return { new, number, unpack(rehoming) }

@@ -8,6 +8,10 @@ local HELD_IN_STEP = 100
 -- One look goes to so many limits.
 local LINES = 100
 
+-- So long rests a limit from which as many jobs were moved back as there is room for, in milliseconds: they are there to be
+-- taken, and where nobody has a free slot for them, more of them would be of no use.
+local REST = 1000
+
 local rules
 local function load_rules()
   if rules ~= nil then return rules end
@@ -127,6 +131,13 @@ local limits = lazily(function()
         save(job)
         -- Whoever promotes may have to do so earlier now.
         if at then work = true end
+        -- It may have come from the line of another, and the next one there may have more luck.
+        for _, other in ipairs(limits_of(job)) do
+          if other[1] ~= one[1] and redis.call('ZSCORE', P .. 'held', other[1]) then
+            touch(other[1], now)
+            work = true
+          end
+        end
         return true
       end
     end
@@ -170,7 +181,7 @@ local limits = lazily(function()
       end
     end
     -- Where more could be moved than may be now, that is done next; otherwise something has to start, to end or to pass.
-    touch(limit, room > most and now or at or FAR)
+    touch(limit, room > most and now or at or (room > 0 and now + REST) or FAR)
     return #ids
   end
 

@@ -53,7 +53,6 @@ end
 -- Limits where time has made room, those that were changed, and some others, so that no job waits for ever at a limit whose
 -- room nobody has told of.
 local SOME = 20
-local before = left
 if redis.call('EXISTS', P .. 'held') == 1 then
   local seen = {}
   local function look_at(some)
@@ -69,7 +68,12 @@ if redis.call('EXISTS', P .. 'held') == 1 then
   if from and left > 0 then
     left = left - limits.look_around(from, left)
   else
-    look_at(left > 0 and redis.call('ZRANDMEMBER', P .. 'held', SOME) or {})
+    -- A limit that has an instant is looked at then.
+    local some, far = left > 0 and redis.call('ZRANDMEMBER', P .. 'held', SOME, 'WITHSCORES') or {}, {}
+    for at = 1, #some, 2 do
+      if tonumber(some[at + 1]) >= FAR then far[#far + 1] = some[at] end
+    end
+    look_at(far)
   end
 elseif redis.call('EXISTS', P .. 'relook') == 1 then
   dels[#dels + 1] = P .. 'relook'
@@ -86,8 +90,6 @@ for _, key in ipairs({ 'd', 'x', 'held' }) do
     next_in = math.min(next_in or FAR, math.max(at - now, 0))
   end
 end
--- Those that were moved back may come to another limit whose instant is not known yet.
-if left < before then next_in = math.min(next_in or 1, 1) end
 if redis.call('EXISTS', P .. 'ripples', P .. 'relook') > 0 then next_in = 0 end
 local answer = { moved, next_in and digits(next_in) or '', table.concat(broken), work and 1 or 0, table.concat(ends) }
 -- Whoever activated it may do so just now, and then both go on together; or it was cut short, and nobody else would.

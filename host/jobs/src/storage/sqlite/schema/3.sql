@@ -72,6 +72,13 @@ CREATE TABLE limit_lines (
 CREATE INDEX limit_lines_with_room ON limit_lines (room_at, target) WHERE room_at IS NOT NULL;
 CREATE INDEX limit_lines_without_room ON limit_lines (target) WHERE held > 0 AND room_at IS NULL;
 
+-- Limits on keys of a start that have changed, and whose lines do not all know it yet: those from `target` on and before `before`.
+CREATE TABLE changed_keys (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    target TEXT NOT NULL,
+    before TEXT NOT NULL
+) STRICT;
+
 -- The jobs that wait at a limit, in the order in which they go back to their own lines.
 CREATE TABLE held (
     target TEXT NOT NULL,
@@ -92,7 +99,8 @@ CREATE TABLE starts (
 
 CREATE INDEX starts_by_time ON starts (free_at);
 
--- Who did what. An entry's number is never used again: a reader's cursor is one.
+-- Who did what. An entry's number is never used again: a reader's cursor is one. `imported` is the number that it has in the log
+-- that it was made in, where that is another storage's.
 CREATE TABLE audit (
     n INTEGER PRIMARY KEY AUTOINCREMENT,
     at INTEGER NOT NULL,
@@ -101,3 +109,4 @@ CREATE TABLE audit (
 ) STRICT;
 
 CREATE INDEX audit_by_time ON audit (at);
+CREATE INDEX audit_own ON audit (n) WHERE imported = 0;

@@ -1,0 +1,145 @@
+// A handler's view of its job and its host.
+
+import { Cancelled } from "./errors.js";
+
+/** What a handler may ask about its job, and what it may tell the host meanwhile. */
+export class Context {
+  #job;
+  #host;
+
+  constructor(job, host) {
+    this.#job = job;
+    this.#host = host;
+  }
+
+  /** The job's id, a UUID: the same for every attempt. */
+  get id() {
+    return this.#job.id;
+  }
+
+  /** The handler's name within its module. */
+  get handler() {
+    return this.#job.handler;
+  }
+
+  /** The queue that the job was taken from. */
+  get queue() {
+    return this.#job.queue;
+  }
+
+  /** The number of this claim of the job: strictly increasing, never given back. */
+  get run() {
+    return this.#job.run;
+  }
+
+  /** The counted try, from 1. */
+  get attempt() {
+    return this.#job.attempt;
+  }
+
+  /** How many attempts the job has in all. */
+  get maxAttempts() {
+    return this.#job.maxAttempts;
+  }
+
+  /** What the application attached to the job, by name. */
+  get headers() {
+    return Object.fromEntries(this.#job.headers);
+  }
+
+  /** The jobs that this one continues. */
+  get parents() {
+    return this.#job.parents;
+  }
+
+  /** How much of the run's time is left, in seconds; `null` where it has no limit. */
+  remaining() {
+    return this.#host.remaining();
+  }
+
+  /** Whether somebody asked for the job to be cancelled; only told to handlers with a `cancelGrace`. */
+  cancelled() {
+    return this.#host.cancelled();
+  }
+
+  /** Ends the run where somebody asked for that, by throwing `Cancelled`. */
+  checkCancelled() {
+    if (this.cancelled()) throw new Cancelled();
+  }
+
+  /** Says how far the run is, 0 to 100. */
+  progress(percent, note = null) {
+    this.#host.progress(percent, note);
+  }
+
+  /** Logs every step, for the author alone. */
+  trace(message, fields) {
+    this.#log("trace", message, fields);
+  }
+
+  /** Logs what helps to understand a failure. */
+  debug(message, fields) {
+    this.#log("debug", message, fields);
+  }
+
+  /** Logs what normally happens. */
+  info(message, fields) {
+    this.#log("info", message, fields);
+  }
+
+  /** Logs what should not happen and was dealt with. */
+  warn(message, fields) {
+    this.#log("warn", message, fields);
+  }
+
+  /** Logs what failed. */
+  error(message, fields) {
+    this.#log("error", message, fields);
+  }
+
+  /** Gives what this attempt or an earlier one put under the key; `undefined` where none did. Throws `CheckpointError`. */
+  checkpoint(key) {
+    const kept = this.#host.getCheckpoint(key);
+    return kept == null ? undefined : JSON.parse(kept);
+  }
+
+  /** Keeps a value under a key (1 to 200 bytes) for this attempt and all later ones. When it returns, the value survives the host.
+   * Throws `CheckpointError`. */
+  putCheckpoint(key, value) {
+    this.#host.putCheckpoint(key, written(value));
+  }
+
+  /** Gives a setting of the module; `null` where the operator set none. */
+  config(key) {
+    return this.#host.config(key);
+  }
+
+  /** Gives a secret that is granted to the module; `null` where none is. Do not log it. */
+  secret(key) {
+    return this.#host.secret(key);
+  }
+
+  /**
+   * Asks for a job and gives its id. It is enqueued when this handler succeeds, in the same step. Throws `EnqueueError`.
+   *
+   * @param {string} handler `module/handler`, or the name of a handler of the same module.
+   * @param {unknown} [payload] What it is to work on.
+   * @param {{queue?: string, priority?: number, delay?: number, maxAttempts?: number, timeout?: number, tags?: string[],
+   *   headers?: Record<string, string>}} [options] `delay` counts from the handler's success; it and `timeout` are in seconds.
+   * @returns {string}
+   */
+  enqueue(handler, payload = null, options = {}) {
+    return this.#host.enqueue({ handler, payload: written(payload), ...options });
+  }
+
+  #log(level, message, fields) {
+    this.#host.log(level, String(message), fields === undefined ? null : written(fields));
+  }
+}
+
+/** A value as JSON text. */
+export function written(value) {
+  const text = JSON.stringify(value);
+  if (text === undefined) throw new TypeError(`a ${typeof value} is not JSON`);
+  return text;
+}
