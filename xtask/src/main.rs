@@ -63,11 +63,14 @@ enum Command {
         #[arg(last = true)]
         more: Vec<String>,
     },
-    /// Writes the generated pages and builds the documentation as a site, in target/site
+    /// Writes the generated pages and builds the documentation as a site, in target/site, with that of the crates
     Docs {
         /// Show it in a browser
         #[arg(long)]
         open: bool,
+        /// Take its pictures of the dashboard anew
+        #[arg(long)]
+        pictures: bool,
     },
     /// Builds what is handed out, in target/dist: the release build, man pages, completions, checksums
     Dist,
@@ -90,7 +93,7 @@ fn main() -> anyhow::Result<()> {
         Command::Demo { exit } => demo::run(&workspace, exit),
         Command::Test { suite } => test::run(&workspace, suite),
         Command::Bench { what, json, more } => bench::run(&workspace, what, json.as_deref(), &more),
-        Command::Docs { open } => docs::run(&workspace, open),
+        Command::Docs { open, pictures } => docs::run(&workspace, open, pictures),
         Command::Dist => dist::run(&workspace),
         Command::Lint => lint::run(&workspace),
     }

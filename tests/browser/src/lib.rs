@@ -4,10 +4,12 @@
 mod browser;
 mod checks;
 mod driver;
+mod palette;
 mod proxy;
 mod tokens;
 
 pub use browser::{Browser, Look};
 pub use checks::accessibility;
+pub use palette::with_palette;
 pub use proxy::Proxy;
 pub use tokens::Tokens;

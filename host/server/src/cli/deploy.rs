@@ -1,12 +1,12 @@
 //! `windlass deploy`: a component, handed to a host.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
 use windlass_api::{Deployed, ModuleName};
 
-use super::{Exit, Global, format, modules, output::say};
+use super::{Exit, Global, files, format, modules, output::say};
 
 /// Deploy a component to a running host.
 ///
@@ -26,7 +26,7 @@ pub(super) struct Deploy {
 
 pub(super) async fn run(command: Deploy, global: &Global) -> anyhow::Result<Exit> {
     let file = command.file.display();
-    let bytes = fs::read(&command.file).with_context(|| format!("failed to read the component {file}"))?;
+    let bytes = files::read(&command.file, "the component", "build it first")?;
     let deployed = global.remote()?.deploy(bytes, command.name.as_ref(), !command.no_activate).await;
     let deployed = deployed.with_context(|| format!("failed to deploy {file}"))?;
     global.output().show(&deployed, describe)?;

@@ -13,6 +13,7 @@ mod deploy;
 mod documentation;
 mod enqueue;
 mod exit;
+mod files;
 mod format;
 mod instant;
 mod jobs;

@@ -1,14 +1,14 @@
 //! The payload of a job: said on the command line, in a file, or on standard input.
 
 use std::{
-    fs,
     io::{self, Read as _},
+    path::Path,
 };
 
 use anyhow::Context as _;
 use windlass_api::Json;
 
-use super::exit::Usage;
+use super::{exit::Usage, files};
 
 /// More than any payload may have, so that a wrong file is not read whole.
 const LONGEST_BYTES: u64 = 32 << 20;
@@ -20,7 +20,7 @@ pub(super) fn read(argument: Option<&str>) -> anyhow::Result<Json> {
         Some("-") => (limited(io::stdin().lock(), "standard input")?, "standard input".to_owned()),
         Some(argument) => match argument.strip_prefix('@') {
             Some(path) => {
-                let file = fs::File::open(path).with_context(|| format!("failed to read the payload in {path}"))?;
+                let file = files::open(Path::new(path), "the payload in", "write the payload there as JSON")?;
                 (limited(file, path)?, path.to_owned())
             }
             None => (argument.to_owned(), "the command line".to_owned()),
@@ -41,6 +41,8 @@ fn limited(from: impl io::Read, place: &str) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -94,10 +94,21 @@ impl DirectorySettings {
 impl SecretSource {
     fn read(&self) -> anyhow::Result<String> {
         match self {
-            Self::Env(name) => env::var(name).with_context(|| format!("the environment variable `{name}`")),
+            Self::Env(name) => env::var(name).map_err(|error| match error {
+                env::VarError::NotPresent => anyhow::anyhow!(
+                    "the environment variable `{name}` is not set: set it where the host is started, or correct `secrets`"
+                ),
+                env::VarError::NotUnicode(_) => anyhow::anyhow!("the environment variable `{name}` is not UTF-8"),
+            }),
             Self::File(path) => {
                 let shown = path.display();
-                let length = fs::metadata(path).with_context(|| format!("the file `{shown}`"))?.len();
+                let length = match fs::metadata(path) {
+                    Ok(metadata) => metadata.len(),
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                        bail!("there is no file `{shown}`: put the secret there, or correct `secrets`")
+                    }
+                    Err(error) => return Err(error).with_context(|| format!("the file `{shown}`")),
+                };
                 if length > MAX_SECRET_BYTES {
                     bail!("the file `{shown}` has {length} bytes, more than {MAX_SECRET_BYTES}");
                 }
@@ -129,8 +140,8 @@ mod tests {
         let error = ModuleSettings { secrets, ..ModuleSettings::default() }.grants().unwrap_err();
         assert_eq!(
             format!("{error:#}"),
-            "failed to read the secret `KEY`: the environment variable `WINDLASS_TEST_NOT_SET`: environment variable \
-             not found"
+            "failed to read the secret `KEY`: the environment variable `WINDLASS_TEST_NOT_SET` is not set: set it where \
+             the host is started, or correct `secrets`"
         );
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -81,8 +81,16 @@ pub fn unknown_variables() -> Vec<String> {
 }
 
 fn read(path: &Path) -> Result<(PathBuf, String), ConfigError> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| ConfigError(format!("failed to read the settings in {}: {error}", path.display())))?;
+    let text = fs::read_to_string(path).map_err(|error| {
+        let path = path.display();
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => {
+                "there is no such file: make it, or correct --config or WINDLASS_CONFIG".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        ConfigError(format!("failed to read the settings in {path}: {why}"))
+    })?;
     Ok((path.to_owned(), text))
 }
 

@@ -27,7 +27,11 @@ pub(super) async fn look(settings: &Settings, report: &mut Report) {
         Ok(Err(error)) if matches!(error.downcast_ref(), Some(StorageError::Absent(_))) => {
             return report.note(ABOUT, format!("nothing is there yet; `windlass serve` will make it: {url}"), "");
         }
-        Ok(Err(error)) => return report.error(ABOUT, format!("{error:#}"), ""),
+        Ok(Err(error)) => {
+            let away = matches!(error.downcast_ref(), Some(StorageError::Unavailable(_)));
+            let mend = if away { "start its server, or correct address, user and password in `storage`" } else { "" };
+            return report.error(ABOUT, format!("{error:#}"), mend);
+        }
         Err(_) => {
             return report.error(
                 ABOUT,

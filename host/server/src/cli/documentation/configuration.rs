@@ -85,11 +85,11 @@ fn table<'a>(path: &[String], about: &'a str, value: &'a Value, fixed: bool) -> 
 }
 
 fn row(key: &str, path: &[String], about: &str, value: &Value, fixed: bool, rows: &mut String) {
-    let (about, default) = match about.split_once("Default: ") {
-        Some((about, default)) => (about, default.trim_end().trim_end_matches('.')),
-        None => (about, ""),
-    };
-    let mut about = cell(about);
+    // A description breaks its lines anywhere.
+    let about = cell(about);
+    let (about, default) = about.split_once("Default: ").unwrap_or((&about, ""));
+    let default = default.trim_end_matches('.');
+    let mut about = about.trim_end().to_owned();
     for (word, means) in words(value) {
         let _ = write!(about, "<br>{}: {}", code(word), cell(means));
     }
@@ -97,7 +97,7 @@ fn row(key: &str, path: &[String], about: &str, value: &Value, fixed: bool, rows
     if is_variable {
         let _ = write!(about, "<br>{}", code(&variable(path)));
     }
-    let _ = writeln!(rows, "| {} | {} | {} | {about} |", code(key), kind(value), cell(default));
+    let _ = writeln!(rows, "| {} | {} | {default} | {about} |", code(key), kind(value));
 }
 
 /// What a value is, in a word or two.
@@ -161,6 +161,8 @@ mod tests {
             "| `listen` | text | `127.0.0.1:7878` | The address that the API is served on.<br>`WINDLASS_LISTEN` |",
             "| `sync_slots` | number | one per core | How many sync handlers run at once.<br>`WINDLASS_SYNC_SLOTS` |",
             "| `memory` | size | 128 MiB | Memory, summed over all of the run's memories.<br>`WINDLASS_LIMITS_MEMORY` |",
+            "| `wasi_p3` | `true` or `false` | yes | Whether async handlers are offered WASI 0.3, which lies outside the engine's \
+             promise of security fixes.<br>`WINDLASS_WASI_P3` |",
             "| `failed` | span | 30 days | From the end of a job that failed.<br>`WINDLASS_RETENTION_FAILED` |",
         ] {
             assert!(page.contains(line), "{line}\n{page}");

@@ -1,7 +1,6 @@
 //! Many jobs, from JSON lines, in batches that are each stored wholly or not at all.
 
 use std::{
-    fs::File,
     io::{self, BufRead, BufReader, Read as _},
     path::Path,
     time::Instant,
@@ -12,7 +11,7 @@ use indicatif::ProgressBar;
 use uuid::Uuid;
 use windlass_api::{Enqueued, JobId, JobRequest};
 
-use super::super::{Exit, Global, exit::Usage, format, output::say, progress};
+use super::super::{Exit, Global, exit::Usage, files, format, output::say, progress};
 use crate::remote::RemoteError;
 
 /// A batch is small enough that one refused job takes few others along, and big enough that the network matters little.
@@ -49,7 +48,7 @@ fn open(path: &Path) -> anyhow::Result<(Lines<Box<dyn BufRead>>, ProgressBar)> {
         return Ok((Lines::new("standard input", Box::new(BufReader::new(io::stdin()))), progress::bar(None)));
     }
     let name = path.display().to_string();
-    let file = File::open(path).with_context(|| format!("failed to read the jobs in {name}"))?;
+    let file = files::open(path, "the jobs in", "write one job as JSON into each of its lines")?;
     // What is no plain file, such as a named pipe, has no length that tells anything.
     let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
     Ok((Lines::new(&name, Box::new(BufReader::with_capacity(1 << 20, file))), progress::bar(length)))

@@ -2,7 +2,7 @@
 
 mod guest_host;
 
-use std::{fs, path::PathBuf, sync::Arc, thread};
+use std::{path::PathBuf, sync::Arc, thread};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -14,7 +14,7 @@ use windlass_jobs::{Verdict, admission};
 use windlass_wasm::{Compiler, Component, Engine, EngineOptions, Limits, RunReport, RunRequest, Stop, contract};
 
 use self::guest_host::TerminalHost;
-use super::{Exit, Global, arguments::Config, exit::Usage as WrongUsage, format, output::say, payload};
+use super::{Exit, Global, arguments::Config, exit::Usage as WrongUsage, files, format, output::say, payload};
 use crate::{
     config::{self, Overrides, Sandbox, Settings},
     modules::manifest,
@@ -58,7 +58,7 @@ pub(super) async fn run(command: Run, global: &Global) -> anyhow::Result<Exit> {
     let file = command.file.display().to_string();
     let settings = config::load(command.config.config.as_deref(), Overrides::default())?;
     let payload = payload::read(command.payload.as_deref())?;
-    let bytes = fs::read(&command.file).with_context(|| format!("failed to read the component {file}"))?;
+    let bytes = files::read(&command.file, "the component", "build it first")?;
     let component = load(&settings, bytes).await.with_context(|| format!("failed to load {file}"))?;
     let description = component.describe().await.with_context(|| format!("failed to load {file}"))?;
     let described = manifest::read(description).map_err(|error| anyhow::anyhow!("failed to load {file}: {error}"))?;

@@ -1,7 +1,6 @@
 //! `windlass storage import`
 
 use std::{
-    fs::File,
     io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
     time::Instant,
@@ -14,7 +13,7 @@ use serde::Serialize;
 use windlass_jobs::storage::{Record, Storage, StorageUrl};
 
 use super::{
-    super::{Exit, Global, format, output::say, progress, settings::StorageArguments},
+    super::{Exit, Global, files, format, output::say, progress, settings::StorageArguments},
     lines::{Line, Lines},
     totals::Totals,
 };
@@ -110,7 +109,7 @@ fn open(file: &Path) -> anyhow::Result<(String, Box<dyn BufRead>, ProgressBar)> 
         return Ok(("standard input".to_owned(), Box::new(BufReader::new(io::stdin())), progress::bar(None)));
     }
     let name = file.display().to_string();
-    let opened = File::open(file).with_context(|| format!("failed to read the export {name}"))?;
+    let opened = files::open(file, "the export", "make it with `windlass storage export`")?;
     let length = opened.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
     Ok((name, Box::new(BufReader::with_capacity(1 << 20, opened)), progress::bar(length)))
 }
