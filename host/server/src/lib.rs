@@ -10,7 +10,6 @@ mod events;
 mod http;
 mod metrics;
 pub mod modules;
-mod remote;
 mod secret;
 mod serve;
 mod signals;
@@ -18,3 +17,8 @@ mod storage;
 pub mod worker;
 
 pub use serve::serve;
+
+/// A host, spoken to over HTTP: what the commands of the command line are made of.
+mod remote {
+    pub(crate) use windlass_http_client::{Client as Remote, Error as RemoteError};
+}
