@@ -35,12 +35,13 @@ impl std::fmt::Debug for SessionRequest {
 /// Who the host takes the caller for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionView {
-    /// Whether this host asks for tokens at all. Where it does not, everybody has the role `admin`.
+    /// Whether this host asks for tokens at all. Where it does not, everybody has the role `admin`, or, in an application, the one
+    /// that the application gives them.
     pub required: bool,
     /// What the caller may do; absent where nobody is signed in.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub role: Option<Role>,
-    /// The name of the token.
+    /// The name of the token, or theirs as the application says it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
     /// When the session or the token ends, whichever comes first.

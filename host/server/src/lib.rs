@@ -1,12 +1,14 @@
 //! Windlass as a program and as a library: the only room where jobs meet WebAssembly.
 //!
-//! Start reading at [`serve`], which puts a host together; then [`worker`] for how jobs are taken and run, [`modules`]
-//! for how components come in, `http` for what the outside sees.
+//! Start reading at `host.rs`, which puts a host together: [`serve`] as a program of its own, [`embed`] within another one.
+//! Then [`worker`] for how jobs are taken and run, [`modules`] for how components come in, `http` for what the outside sees.
 
 mod bulk;
 pub mod cli;
 pub mod config;
+pub mod embed;
 mod events;
+mod host;
 mod http;
 mod metrics;
 pub mod modules;
