@@ -3,6 +3,7 @@
 //!
 //! The tests need the host and the components built: `cargo xtask test e2e` builds them first.
 
+mod application;
 mod built;
 pub mod chaos;
 mod cli;
@@ -11,7 +12,8 @@ mod host;
 mod http;
 mod jobs;
 
-pub use built::{axe, component, guest, guest_names, pictures, windlass};
+pub use application::Application;
+pub use built::{application, axe, component, guest, guest_names, pictures, windlass};
 pub use cli::{Answer, run};
 pub use effects::{Effect, Effects};
 pub use host::{Host, Launch, Site};
