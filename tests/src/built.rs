@@ -15,6 +15,14 @@ pub fn windlass() -> Result<PathBuf> {
     there(target()?.join("debug").join(format!("windlass{}", env::consts::EXE_SUFFIX)))
 }
 
+/// An application of `examples/`.
+///
+/// # Errors
+/// Where it has not been built.
+pub fn application(name: &str) -> Result<PathBuf> {
+    there(target()?.join("debug").join(format!("{name}{}", env::consts::EXE_SUFFIX)))
+}
+
 /// The component of an example.
 ///
 /// # Errors

@@ -123,6 +123,12 @@ pub(crate) fn bare_through(wrapper: &[String]) -> Result<Command> {
             command
         }
     };
+    set_apart(&mut command)?;
+    Ok(command)
+}
+
+/// Keeps what is the user's own out of a program that is tested.
+pub(crate) fn set_apart(command: &mut Command) -> Result<()> {
     // Compiled components are kept between tests, but apart from the user's own.
     command.env("XDG_CACHE_HOME", target()?.join("e2e-cache"));
     for (name, _) in std::env::vars_os() {
@@ -130,5 +136,5 @@ pub(crate) fn bare_through(wrapper: &[String]) -> Result<Command> {
             command.env_remove(name);
         }
     }
-    Ok(command)
+    Ok(())
 }

@@ -18,10 +18,10 @@ use tempfile::TempDir;
 use crate::{Answer, cli};
 
 /// How long anything that should take a moment may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often something is looked at that cannot be waited for.
-const LOOK: Duration = Duration::from_millis(10);
+pub(crate) const LOOK: Duration = Duration::from_millis(10);
 
 /// A folder with a storage in it, which outlives the hosts that use it.
 #[derive(Debug)]
@@ -315,7 +315,7 @@ impl Drop for Host<'_> {
 
 /// A port that nobody uses now. Somebody might take it before the host does; the kernel hands them out at random, so
 /// that is not worth more than a failed test's clear message.
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     ensure!(port != 0, "no free port");
     Ok(port)

@@ -78,6 +78,14 @@ impl EventStream {
         }
     }
 
+    /// Reads on until the stream ends.
+    ///
+    /// # Errors
+    /// Where it does not end within a minute.
+    pub fn until_its_end(mut self) -> Result<()> {
+        self.0.read_to_end(&mut Vec::new()).context("waiting for the stream to end").map(drop)
+    }
+
     /// Reads on until an event comes that is looked for.
     ///
     /// # Errors
@@ -101,10 +109,7 @@ impl Host<'_> {
     /// # Errors
     /// Where no answer comes.
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<HttpAnswer> {
-        let mut stream = self.send(method, path, headers, body)?;
-        let mut head = read_head(&mut stream)?;
-        stream.read_to_string(&mut head.body)?;
-        Ok(head)
+        ask(&self.address(), method, path, headers, body.as_bytes())
     }
 
     /// Follows its events.
@@ -112,12 +117,7 @@ impl Host<'_> {
     /// # Errors
     /// Where it does not let one follow; the error holds its answer.
     pub fn follow(&self, query: &str, headers: &[(&str, &str)]) -> Result<EventStream> {
-        let mut stream = self.send("GET", &format!("/api/v1/events{query}"), headers, "")?;
-        let head = read_head(&mut stream)?;
-        if head.status != 200 {
-            bail!("it answers {head:?}");
-        }
-        Ok(EventStream(stream))
+        follow(&self.address(), &format!("/api/v1/events{query}"), headers)
     }
 
     /// Sends these very bytes and gives all that comes until the host closes the connection; what cannot be sent any more because
@@ -136,21 +136,52 @@ impl Host<'_> {
             _ => Ok(answer),
         }
     }
+}
 
-    /// As HTTP 1.0, whose answers come without chunks.
-    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<BufReader<TcpStream>> {
-        let mut stream = TcpStream::connect(self.address())?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let mut request = format!("{method} {path} HTTP/1.0\r\nHost: {}\r\n", self.address());
-        for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
-        }
-        if !body.is_empty() {
-            request += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
-        }
-        write!(stream, "{request}\r\n{body}")?;
-        Ok(BufReader::new(stream))
+/// Sends a request to whoever listens there.
+pub(crate) fn ask(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<HttpAnswer> {
+    let mut stream = send(address, method, path, headers, body)?;
+    let mut head = read_head(&mut stream)?;
+    stream.read_to_string(&mut head.body)?;
+    Ok(head)
+}
+
+/// Follows events.
+pub(crate) fn follow(address: &str, path: &str, headers: &[(&str, &str)]) -> Result<EventStream> {
+    let mut stream = send(address, "GET", path, headers, b"")?;
+    let head = read_head(&mut stream)?;
+    if head.status != 200 {
+        bail!("it answers {head:?}");
     }
+    Ok(EventStream(stream))
+}
+
+/// As HTTP 1.0, whose answers come without chunks.
+fn send(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<BufReader<TcpStream>> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut request = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\n");
+    for (name, value) in headers {
+        request += &format!("{name}: {value}\r\n");
+    }
+    if !body.is_empty() {
+        request += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    }
+    stream.write_all(format!("{request}\r\n").as_bytes())?;
+    stream.write_all(body)?;
+    Ok(BufReader::new(stream))
 }
 
 fn read_head(stream: &mut BufReader<TcpStream>) -> Result<HttpAnswer> {

@@ -3,6 +3,7 @@
 //!
 //! The tests need the host and the components built: `cargo xtask test e2e` builds them first.
 
+mod application;
 mod built;
 pub mod chaos;
 mod cli;
@@ -13,7 +14,8 @@ mod http;
 mod jobs;
 mod tls;
 
-pub use built::{axe, component, guest, guest_names, pictures, windlass};
+pub use application::Application;
+pub use built::{application, axe, component, guest, guest_names, pictures, windlass};
 pub use cli::{Answer, run};
 pub use collector::{Collected, Collector};
 pub use effects::{Effect, Effects};

@@ -21,10 +21,14 @@ const PROFILE: &str = "guest";
 /// The packages of `examples/` that are components.
 pub(crate) const EXAMPLES: [&str; 5] = ["images", "links", "reports", "orders", "faults"];
 
+/// The applications of `examples/` that are written in Rust.
+const APPLICATIONS: [&str; 1] = ["axum-app"];
+
 /// The dashboard, the host, the examples and the test guests.
 pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
     dashboard::build(workspace)?;
     host(workspace)?;
+    applications(workspace)?;
     examples(workspace)?;
     without_sdk(workspace)?;
     guests(workspace)
@@ -50,6 +54,16 @@ pub(crate) fn host(workspace: &Workspace) -> Result<()> {
     let selection =
         ["build", "--workspace", "--bin", "windlass", "--example", "make_pictures", "--example", "make_sales"];
     step("building the host (from nothing this takes some minutes)", cargo(workspace).args(selection))
+}
+
+/// The applications, which have the host in them; of the whole workspace as [`host`] is.
+fn applications(workspace: &Workspace) -> Result<()> {
+    let mut command = cargo(workspace);
+    command.args(["build", "--workspace"]);
+    for application in APPLICATIONS {
+        command.args(["--bin", application]);
+    }
+    step("building the example applications", &mut command)
 }
 
 /// The components of `examples/`.

@@ -19,6 +19,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut clippy = cargo(workspace);
     clippy.args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]);
     step("linting", &mut clippy)?;
+    step("linting what applications enqueue with", &mut clippy_for_applications(workspace))?;
     step("linting what runs in the sandbox", &mut clippy_for_wasm(workspace))?;
     let mut clippy = cargo(workspace);
     clippy.args([
@@ -36,6 +37,17 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     doc.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings");
     step("checking the documentation", &mut doc)?;
     unused_dependencies(workspace)
+}
+
+/// With the rest of the workspace they are built with a host in them; by themselves, as most applications have them, they are not.
+fn clippy_for_applications(workspace: &Workspace) -> Command {
+    let mut command = cargo(workspace);
+    command.args(["clippy", "--lib", "--no-default-features"]);
+    for package in ["windlass-axum", "windlass-web"] {
+        command.args(["--package", package]);
+    }
+    command.args(["--", "--deny", "warnings"]);
+    command
 }
 
 /// Parts of the guest SDK exist for WebAssembly only.

@@ -34,6 +34,8 @@ pub struct Viewer {
     pub role: Role,
     /// When the session ends.
     pub expires_at: Option<Timestamp>,
+    /// Whether it was a token that they signed in with; else the application says who they are that the dashboard is a part of.
+    pub by_token: bool,
 }
 
 /// Why nobody is signed in.
@@ -96,9 +98,9 @@ impl Access {
 pub fn update(event: Event, access: &mut Access) -> bool {
     match event {
         Event::NotOffered => *access = Access::Open,
-        Event::Told(SessionView { required: false, .. }) => *access = Access::Open,
-        Event::Told(SessionView { role: Some(role), name, expires_at, .. }) => {
-            let viewer = Viewer { name: name.unwrap_or_default(), role, expires_at };
+        Event::Told(SessionView { required: false, name: None, .. }) => *access = Access::Open,
+        Event::Told(SessionView { required, role: Some(role), name, expires_at }) => {
+            let viewer = Viewer { name: name.unwrap_or_default(), role, expires_at, by_token: required };
             let is_other = access.viewer().is_some_and(|before| before.name != viewer.name);
             *access = Access::In(viewer);
             return is_other;
@@ -166,6 +168,16 @@ mod tests {
             &mut access,
         );
         assert!(access.may(Role::Admin));
+    }
+
+    #[test]
+    fn whom_an_application_lets_in_is_offered_what_it_gives_them_and_no_way_out() {
+        let mut access = Access::default();
+        let name = Some("anna".to_owned());
+        let told = SessionView { required: false, role: Some(Role::Viewer), name, expires_at: None };
+        update(Event::Told(told), &mut access);
+        assert!(access.may(Role::Viewer) && !access.may(Role::Operator));
+        assert!(access.viewer().is_some_and(|viewer| viewer.name == "anna" && !viewer.by_token));
     }
 
     #[test]

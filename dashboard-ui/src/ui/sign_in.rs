@@ -113,7 +113,9 @@ pub(super) fn SignedIn() -> impl IntoView {
                 <div class="signed-in">
                     <span class="signed-in-name" title=viewer.name.clone()>{viewer.name.clone()}</span>
                     <span class="quiet">{viewer.role.to_string()}</span>
-                    <button class="button quiet small" on:click=move |_| sign_out(shared)>"Sign out"</button>
+                    {viewer.by_token.then(|| view! {
+                        <button class="button quiet small" on:click=move |_| sign_out(shared)>"Sign out"</button>
+                    })}
                 </div>
             }
         })

@@ -37,7 +37,8 @@ impl std::fmt::Debug for SessionRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionView {
-    /// Whether this host asks for tokens at all. Where it does not, everybody has the role `admin`.
+    /// Whether this host asks for tokens at all. Where it does not, everybody has the role `admin`, or, in an application, the one
+    /// that the application gives them.
     pub required: bool,
     /// Whether this host changes nothing, whoever asks.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
@@ -45,7 +46,7 @@ pub struct SessionView {
     /// What the caller may do; absent where nobody is signed in.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub role: Option<Role>,
-    /// The name of the token.
+    /// The name of the token, or theirs as the application says it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
     /// When the session or the token ends, whichever comes first.

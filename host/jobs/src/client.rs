@@ -8,8 +8,8 @@ use tokio::{
 };
 use windlass_api::{
     After, ContinueOn, CounterQuery, CounterRow, Counts, Enqueued, FilteredCount, JobDetail, JobFilter, JobId,
-    JobRequest, JobSummary, LimitRule, LimitTarget, LimitView, LogLine, ModuleView, Page, QueueName, QueueView,
-    Relations, RequeueRequest, ServerView, Timestamp,
+    JobRequest, JobSummary, LimitRule, LimitTarget, LimitView, LogLine, ModuleView, Page, Problem, ProblemCode,
+    QueueName, QueueView, Relations, RequeueRequest, ServerView, Timestamp,
 };
 
 use crate::{
@@ -38,6 +38,21 @@ impl From<AdmissionError> for ClientError {
         match error {
             AdmissionError::Storage(error) => Self::Storage(error),
             error => Self::Admission(error),
+        }
+    }
+}
+
+impl ClientError {
+    /// What an application answers whoever asked for it: what is wrong with a job is said as it is; of a storage only whether it
+    /// may be tried again, since its words are for those who run it.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::Admission(error) => Problem { job: error.holder(), ..Problem::new(error.code(), error.to_string()) },
+            Self::Storage(StorageError::Unavailable(_)) => {
+                Problem::new(ProblemCode::StorageUnavailable, "the job cannot be kept now: try again")
+            }
+            Self::Storage(_) => Problem::new(ProblemCode::Internal, "the job cannot be kept; the log tells why"),
         }
     }
 }

@@ -82,6 +82,11 @@ pub trait Storage:
         None
     }
 
+    /// Whether it was opened so that jobs may be taken from it; an SQLite file that was opened to enqueue into it was not.
+    fn is_for_host(&self) -> bool {
+        true
+    }
+
     /// The PostgreSQL storage itself, where it is one: for enqueueing within a transaction of the application's.
     #[cfg(feature = "postgres")]
     #[doc(hidden)]

@@ -12,6 +12,8 @@ pages! {
     flow: "flow.md";
     handlers: "handlers.md";
     index: "index.md";
+    integrations_axum: "integrations/axum.md";
+    integrations_rust_client: "integrations/rust-client.md";
     quick_start: "quick-start.md";
     recurring: "recurring.md";
     rust: "rust.md";

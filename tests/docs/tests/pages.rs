@@ -96,7 +96,7 @@ fn the_code_of_every_page_is_compiled() -> Result<()> {
     let mut faults = Vec::new();
     for page in pages()? {
         let has_code = blocks(&page.text).iter().any(|block| block.language == "rust" && block.noted("file").is_none());
-        let name = page.path.file_name().unwrap_or_default().to_string_lossy();
+        let name = page.name.trim_start_matches("docs/src/");
         if has_code && !compiled.contains(&format!("\"{name}\"")) {
             faults.push(format!("{} has code and is not named in tests/docs/src/pages.rs", page.name));
         }

@@ -49,11 +49,13 @@ pub(in crate::ui) fn Settings() -> impl IntoView {
             <section class="card">
                 <h2>"Session"</h2>
                 <dl class="facts">
-                    <Fact name="Token"><Name text=viewer.name /></Fact>
+                    <Fact name={if viewer.by_token { "Token" } else { "Name" }}><Name text=viewer.name /></Fact>
                     <Fact name="Role">{viewer.role.to_string()}</Fact>
                     {viewer.expires_at.map(|at| view! { <Fact name="Ends"><Instant at=at /></Fact> })}
                 </dl>
-                <button class="button" on:click=move |_| sign_in::sign_out(shared)>"Sign out"</button>
+                {viewer.by_token.then(|| view! {
+                    <button class="button" on:click=move |_| sign_in::sign_out(shared)>"Sign out"</button>
+                })}
             </section>
         }),
         _ => None,

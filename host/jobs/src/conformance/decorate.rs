@@ -78,6 +78,10 @@ macro_rules! decorate {
                 self.inner.wake()
             }
 
+            fn is_for_host(&self) -> bool {
+                self.inner.is_for_host()
+            }
+
             async fn close(&self) {
                 self.inner.close().await;
             }

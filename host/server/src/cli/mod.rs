@@ -34,7 +34,7 @@ mod storage;
 mod table;
 mod token;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 
@@ -98,7 +98,8 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
 
 impl Global {
     fn remote(&self) -> Result<Remote, RemoteError> {
-        Ok(Remote::new(&self.url)?.with_token(self.token.as_deref()))
+        // Whoever waits at a terminal is told at once that nobody answers.
+        Ok(Remote::new(&self.url)?.with_token(self.token.as_deref())?.with_patience(Duration::ZERO))
     }
 
     fn output(&self) -> Output {

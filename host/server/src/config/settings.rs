@@ -162,7 +162,7 @@ impl Settings {
     }
 
     /// Applies the concurrency mode and checks what no single key shows.
-    pub(super) fn settle(mut self) -> Result<Self, String> {
+    pub(crate) fn settle(mut self) -> Result<Self, String> {
         match self.concurrency_mode {
             ConcurrencyMode::Threaded => self.async_slots = 0,
             ConcurrencyMode::Async => self.sync_slots = 0,

@@ -19,6 +19,7 @@ use super::{
     access::{Access, Caller, Need, Rule, rule},
     error::{self, ApiError},
 };
+use crate::embed::Visitor;
 
 /// Whether requests are looked at.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub(crate) enum Guard {
     Open,
     /// Whoever has a token may do what its role allows.
     Tokens(Arc<Access>),
+    /// Within an application, which says with each request who calls.
+    Application,
 }
 
 /// What stands at the door: who is served, and whether anything may be changed.
@@ -84,7 +87,7 @@ fn admit(door: &Doorkeeper, request: &Request) -> Result<Option<Caller>, Box<Res
     let guard = &door.guard;
     let reason = match guard {
         Guard::LoopbackOnly => foreign(request),
-        Guard::Open | Guard::Tokens(_) => cross_site(request.method(), request.headers()),
+        Guard::Open | Guard::Tokens(_) | Guard::Application => cross_site(request.method(), request.headers()),
     };
     if let Some(reason) = reason {
         return Err(Box::new(ApiError::new(ProblemCode::Forbidden, reason).into_response()));
@@ -117,6 +120,9 @@ fn admit(door: &Doorkeeper, request: &Request) -> Result<Option<Caller>, Box<Res
 
 /// The caller, where they may do what they ask for.
 fn known(guard: &Guard, need: Need, request: &Request) -> Result<Option<Caller>, Box<Response>> {
+    if let Guard::Application = guard {
+        return visitor(request, need).map(Some).map_err(|refusal| Box::new(refusal.into_response()));
+    }
     let Guard::Tokens(access) = guard else { return Ok(Some(Caller::anybody())) };
     let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
     let caller = match access.caller(request.headers(), from) {
@@ -145,6 +151,25 @@ fn known(guard: &Guard, need: Need, request: &Request) -> Result<Option<Caller>,
         ),
     };
     Err(Box::new(known_as(caller, refusal.into_response())))
+}
+
+/// Whom the application has let in.
+fn visitor(request: &Request, need: Need) -> Result<Caller, ApiError> {
+    let Some(visitor) = request.extensions().get::<Visitor>() else {
+        let detail = "the application that this dashboard is a part of did not say who calls";
+        return Err(ApiError::new(ProblemCode::Forbidden, detail));
+    };
+    let caller = Caller::of_application(visitor);
+    match need {
+        Need::Role(needed) if !need.admits(Some(caller.role())) => {
+            let (name, role) = (caller.name(), caller.role());
+            let detail = format!(
+                "`{name}` has the role {role} here, and this takes {needed}: the application decides who has which"
+            );
+            Err(ApiError::new(ProblemCode::RoleTooLow, detail))
+        }
+        _ => Ok(caller),
+    }
 }
 
 const OTHER_SITE: &str = "this host does not answer requests from other web sites; where there is a proxy before it, let that pass \

@@ -50,6 +50,10 @@ pub(super) async fn sign_in(
     headers: HeaderMap,
     body: Result<Json<SessionRequest>, JsonRejection>,
 ) -> ApiResult<Response> {
+    if let Guard::Application = &api.guard {
+        let detail = "signing in and out is up to the application that this dashboard is a part of";
+        return Err(ApiError::new(ProblemCode::Conflict, detail));
+    }
     let Guard::Tokens(access) = &api.guard else {
         let detail = "this host asks nobody for a token: there is nothing to sign in to";
         return Err(ApiError::new(ProblemCode::Conflict, detail));

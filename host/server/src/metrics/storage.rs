@@ -133,6 +133,10 @@ impl Storage for Measured {
         self.inner.wake()
     }
 
+    fn is_for_host(&self) -> bool {
+        self.inner.is_for_host()
+    }
+
     fn as_postgres(&self) -> Option<&PostgresStorage> {
         self.inner.as_postgres()
     }

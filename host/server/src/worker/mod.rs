@@ -130,18 +130,29 @@ impl Worker {
         })
     }
 
+    /// Stops taking jobs; those that run go on for the grace period.
+    pub fn drain(&self) {
+        self.stop.send_if_modified(|stage| {
+            let begins = *stage == Stage::Working;
+            if begins {
+                *stage = Stage::Draining;
+            }
+            begins
+        });
+    }
+
     /// Stops taking jobs, lets those that run go on for the grace period, stops the rest and gives their attempts back.
     /// Returns when everything is settled.
     ///
     /// # Errors
     /// Where the worker had failed.
     pub async fn shut_down(self) -> anyhow::Result<()> {
-        self.stop.send_replace(Stage::Draining);
+        self.drain();
         self.ended.await.context("the worker panicked")?
     }
 
     /// Cuts the grace period of a shutdown short.
-    pub fn hurry(&self) -> impl Fn() + use<> {
+    pub fn hurry(&self) -> impl Fn() + Send + use<> {
         let stop = self.stop.clone();
         move || {
             stop.send_replace(Stage::Stopping);

@@ -147,6 +147,7 @@ impl SqliteStorage {
             retention,
             clock: options.clock,
             synchronous: options.synchronous,
+            role,
             path,
             stuck: Arc::default(),
             room: Semaphore::new(MAX_QUEUED),

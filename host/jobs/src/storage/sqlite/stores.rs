@@ -28,7 +28,7 @@ use super::{
     hub::Hub,
     import, list, modules, notes,
     operation::{Durability, Fold, Step},
-    options::Synchronous,
+    options::{Role, Synchronous},
     pen::Pen,
     promote::{self, Removed},
     queues,
@@ -63,6 +63,7 @@ pub struct SqliteStorage {
     pub(super) retention: Retention,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) synchronous: Synchronous,
+    pub(super) role: Role,
     /// Where the file is; absent for a database in memory.
     pub(super) path: Option<PathBuf>,
     /// The jobs that cannot be removed, or deleted as expired, when their time is over. Held only while a step of removing works, so that
@@ -182,6 +183,10 @@ impl Storage for SqliteStorage {
 
     fn wake(&self) -> Option<&dyn Wake> {
         Some(self.hub.as_ref())
+    }
+
+    fn is_for_host(&self) -> bool {
+        self.role == Role::Host
     }
 
     /// Folds the log into the database file, once everything that queued up before is committed.

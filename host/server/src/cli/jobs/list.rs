@@ -38,7 +38,7 @@ pub(super) async fn run(command: List, global: &Global) -> anyhow::Result<Exit> 
         global.output().show(&remote.count(&filter).await?, counted)?;
         return Ok(Exit::Fine);
     }
-    let page = remote.jobs(&filter, cursor.as_deref(), limit).await?;
+    let page = remote.list(&filter, cursor.as_deref(), limit).await?;
     global.output().show(&page, |page| list(page, format::now()))?;
     if let Some(more) = more(&page).filter(|_| !global.json) {
         say(&format!("\n{more}"));

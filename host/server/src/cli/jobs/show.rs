@@ -13,7 +13,7 @@ const MOST_CHILDREN: u32 = 20;
 
 pub(super) async fn run(id: JobId, global: &Global) -> anyhow::Result<Exit> {
     let remote = global.remote()?;
-    let detail = remote.job(id).await.with_context(|| format!("failed to show job {id}"))?;
+    let detail = remote.get(id).await.with_context(|| format!("failed to show job {id}"))?;
     if global.json {
         global.output().show(&detail, |_| String::new())?;
         return Ok(Exit::Fine);

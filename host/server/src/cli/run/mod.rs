@@ -17,8 +17,8 @@ use self::guest_host::TerminalHost;
 use super::{Exit, Global, arguments::Config, exit::Usage as WrongUsage, files, format, output::say, payload};
 use crate::{
     config::{self, Overrides, Sandbox, Settings},
+    host::compiler_options,
     modules::manifest,
-    serve::compiler_options,
     worker::verdict,
 };
 

@@ -6,6 +6,7 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use windlass_api::{ProblemCode, Role, Timestamp};
 
 use super::{super::error::ApiError, SessionEnd};
+use crate::embed::Visitor;
 
 /// Who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,12 @@ impl Caller {
         Self { role, name: Some(name.to_owned()), by: format!("proxy {name}"), expires_at: None, session: None }
     }
 
+    /// Somebody whom the application has let in that this host is a part of.
+    pub(in super::super) fn of_application(visitor: &Visitor) -> Self {
+        let (role, name) = (visitor.role(), visitor.name().to_owned());
+        Self { role, by: format!("user {name}"), name: Some(name), expires_at: None, session: None }
+    }
+
     /// The same, known until then at most.
     pub(super) fn until(mut self, end: Timestamp) -> Self {
         self.expires_at = Some(self.expires_at.map_or(end, |expires_at| expires_at.min(end)));
@@ -56,7 +63,7 @@ impl Caller {
         self.name.as_deref().unwrap_or_default()
     }
 
-    /// How they stand in the history of a job: `api`, `token NAME`, or `proxy NAME`.
+    /// How they stand in the history of a job: `api`, `token NAME`, `proxy NAME`, or `user NAME` in an application.
     pub(in super::super) fn by(&self) -> &str {
         &self.by
     }
