@@ -1,4 +1,4 @@
-//! The application of `examples/` in axum: a route enqueues, a handler runs in the process, the dashboard is under
+//! The applications of `examples/` in axum and actix-web: a route enqueues, a handler runs in the process, the dashboard is under
 //! its prefix, and all of it stops with the server.
 
 use std::fs;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use windlass_api::{JobDetail, JobId, Problem, ProblemCode, State};
 use windlass_tests::{Application, Site, component};
 
-const APPLICATIONS: [&str; 1] = ["axum-app"];
+const APPLICATIONS: [&str; 2] = ["axum-app", "actix-app"];
 
 const TABLE: &str = "date,region,product,quantity,unit_price_cents\n2026-01-05,north,bolt,2,150\n";
 

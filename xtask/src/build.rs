@@ -22,7 +22,7 @@ const PROFILE: &str = "guest";
 pub(crate) const EXAMPLES: [&str; 5] = ["images", "links", "reports", "orders", "faults"];
 
 /// The applications of `examples/` that are written in Rust.
-const APPLICATIONS: [&str; 1] = ["axum-app"];
+const APPLICATIONS: [&str; 2] = ["axum-app", "actix-app"];
 
 /// The dashboard, the host, the examples and the test guests.
 pub(crate) fn everything(workspace: &Workspace) -> Result<()> {

@@ -43,7 +43,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 fn clippy_for_applications(workspace: &Workspace) -> Command {
     let mut command = cargo(workspace);
     command.args(["clippy", "--lib", "--no-default-features"]);
-    for package in ["windlass-axum", "windlass-web"] {
+    for package in ["windlass-axum", "windlass-actix", "windlass-web"] {
         command.args(["--package", package]);
     }
     command.args(["--", "--deny", "warnings"]);

@@ -22,7 +22,7 @@ fn has_engine(tree: &str) -> bool {
 
 #[test]
 fn only_with_a_dashboard_or_a_worker_is_an_engine_compiled() -> Result<()> {
-    for package in ["windlass-axum"] {
+    for package in ["windlass-axum", "windlass-actix"] {
         let enqueues = compiled(package, &["sqlite", "postgres", "redis"])?;
         ensure!(enqueues.contains("windlass-jobs "), "{enqueues}");
         ensure!(!has_engine(&enqueues), "{package} compiles an engine to enqueue:\n{enqueues}");

@@ -1,5 +1,5 @@
 //! What Windlass's plugins for the web frameworks of Rust share: a client for as long as the application is there, and, with the
-//! feature `host`, a host within it. Applications use the crate for their framework, such as `windlass-axum`.
+//! feature `host`, a host within it. Applications use the crate for their framework, `windlass-axum` or `windlass-actix`.
 
 mod not_here;
 mod plugin;

@@ -1,4 +1,4 @@
-//! The dashboard as a part of an application in axum, behind their own password.
+//! The dashboard as a part of applications in axum and actix-web, behind their own password.
 
 use std::fs;
 
@@ -54,6 +54,11 @@ async fn retries_a_failed_job(name: &str, behind: Option<&'static str>) -> Resul
 #[tokio::test]
 async fn an_application_in_axum_has_a_failed_job_retried() -> Result<()> {
     retries_a_failed_job("axum-app", None).await
+}
+
+#[tokio::test]
+async fn an_application_in_actix_web_has_a_failed_job_retried() -> Result<()> {
+    retries_a_failed_job("actix-app", None).await
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ pages! {
     flow: "flow.md";
     handlers: "handlers.md";
     index: "index.md";
+    integrations_actix: "integrations/actix.md";
     integrations_axum: "integrations/axum.md";
     integrations_rust_client: "integrations/rust-client.md";
     quick_start: "quick-start.md";
