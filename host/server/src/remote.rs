@@ -173,15 +173,22 @@ impl Remote {
         self.ask(self.request(Method::GET, &["modules", name.as_str()])?).await
     }
 
-    pub(crate) async fn deploy(&self, bytes: Vec<u8>, name: Option<&ModuleName>, activate: bool) -> Answer<Deployed> {
+    pub(crate) async fn deploy(
+        &self,
+        bytes: Vec<u8>,
+        name: Option<&ModuleName>,
+        activate: bool,
+        force: bool,
+    ) -> Answer<Deployed> {
         let request = self.request(Method::POST, &["modules"])?.query(&[("name", name)]);
-        let request = request.query(&[("activate", activate)]).header("content-type", "application/wasm");
+        let request = request.query(&[("activate", activate)]).query(&[("force", force.then_some(true))]);
+        let request = request.header("content-type", "application/wasm");
         self.ask(request.timeout(DEPLOY_TIMEOUT).body(bytes)).await
     }
 
-    pub(crate) async fn activate(&self, name: &ModuleName, digest: Digest) -> Answer<ModuleView> {
+    pub(crate) async fn activate(&self, name: &ModuleName, digest: Digest, force: bool) -> Answer<ModuleView> {
         let request = self.request(Method::POST, &["modules", name.as_str(), "activate"])?;
-        self.ask(request.json(&ActivateRequest { digest })).await
+        self.ask(request.json(&ActivateRequest { digest, force })).await
     }
 
     pub(crate) async fn queues(&self) -> Answer<Vec<QueueView>> {

@@ -11,7 +11,8 @@ use super::{Exit, Global, format, modules, output::say};
 /// Deploy a component to a running host.
 ///
 /// The host checks and compiles it, asks it for its handlers, keeps it under the digest of its bytes and, unless told
-/// otherwise, sends new jobs to it. Whatever the host does not accept it refuses with the reason, and nothing changes.
+/// otherwise, sends new jobs to it. Whatever the host does not accept it refuses with the reason, and nothing changes; so it
+/// does where something would break that goes on with the version before.
 #[derive(Args, Debug)]
 pub(super) struct Deploy {
     /// The component, a .wasm file.
@@ -22,12 +23,15 @@ pub(super) struct Deploy {
     /// Keep the version without sending new jobs to it.
     #[arg(long)]
     no_activate: bool,
+    /// Send new jobs to it whatever breaks: handlers that are gone while jobs wait for them, payloads that are not taken any more.
+    #[arg(long, conflicts_with = "no_activate")]
+    force: bool,
 }
 
 pub(super) async fn run(command: Deploy, global: &Global) -> anyhow::Result<Exit> {
     let file = command.file.display();
     let bytes = fs::read(&command.file).with_context(|| format!("failed to read the component {file}"))?;
-    let deployed = global.remote()?.deploy(bytes, command.name.as_ref(), !command.no_activate).await;
+    let deployed = global.remote()?.deploy(bytes, command.name.as_ref(), !command.no_activate, command.force).await;
     let deployed = deployed.with_context(|| format!("failed to deploy {file}"))?;
     global.output().show(&deployed, describe)?;
     if let Some(warning) = warning(&deployed) {

@@ -75,6 +75,10 @@ pub(super) struct DeployQuery {
     #[serde(default = "yes")]
     #[param(required = false)]
     activate: bool,
+    /// Whether new jobs go to it whatever breaks; false where absent.
+    #[serde(default)]
+    #[param(required = false)]
+    force: bool,
 }
 
 fn yes() -> bool {
@@ -89,6 +93,7 @@ fn yes() -> bool {
     request_body(content = String, content_type = "application/wasm", description = "The component."),
     responses(
         (status = 201, description = "The version is there.", body = Deployed),
+        (status = 409, description = "Something would break if new jobs went to it."),
         (status = 413, description = "Over a limit."),
         (status = 422, description = "The component was refused."),
     )
@@ -99,7 +104,7 @@ pub(super) async fn deploy(
     query: Result<Query<DeployQuery>, QueryRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> ApiResult<(StatusCode, Json<Deployed>)> {
-    let Query(DeployQuery { name, activate }) = query?;
+    let Query(DeployQuery { name, activate, force }) = query?;
     let body = body.map_err(|rejection| match ApiError::from(rejection) {
         error if error.code() == ProblemCode::TooLarge => ApiError::new(
             ProblemCode::TooLarge,
@@ -107,7 +112,11 @@ pub(super) async fn deploy(
         ),
         error => error,
     })?;
-    let activation = if activate { Activation::Always } else { Activation::Never };
+    let activation = match (activate, force) {
+        (false, _) => Activation::Never,
+        (true, false) => Activation::Carefully,
+        (true, true) => Activation::Always,
+    };
     let deployed = api.modules.deploy(name, body.into(), activation).await?;
     tracing::info!(by = caller.by(), module = %deployed.module, version = %deployed.version.digest.short(), activate, "deployed on request");
     changed(&api);
@@ -123,6 +132,7 @@ pub(super) async fn deploy(
     responses(
         (status = 200, description = "As asked for.", body = ModuleView),
         (status = 404, description = "There is none of this name or id."),
+        (status = 409, description = "Something would break if new jobs went to it."),
         (status = 422, description = "A field is not as it must be."),
     )
 )]
@@ -132,7 +142,10 @@ pub(super) async fn activate(
     name: Result<Path<ModuleName>, PathRejection>,
     body: Result<Json<ActivateRequest>, JsonRejection>,
 ) -> ApiResult<Json<ModuleView>> {
-    let (Path(name), Json(ActivateRequest { digest })) = (name?, body?);
+    let (Path(name), Json(ActivateRequest { digest, force })) = (name?, body?);
+    if !force {
+        api.modules.check_activation(&name, digest).await?;
+    }
     let known = api.modules.activate(&name, digest).await;
     changed(&api);
     if !known? {

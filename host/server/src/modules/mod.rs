@@ -2,6 +2,7 @@
 //!
 //! What is deployed is kept in storage; what is kept here is only a cache of what was loaded.
 
+mod breaking;
 mod deploy;
 pub(crate) mod manifest;
 mod watch;

@@ -49,7 +49,7 @@ pub async fn watch(modules: Arc<Modules>, folder: PathBuf) -> anyhow::Result<()>
     loop {
         let again = watched.deploy_new(activation).await;
         let retry_at = again.then(|| Instant::now() + RETRY);
-        activation = Activation::Always;
+        activation = Activation::Carefully;
         if !next_change(&mut changes, retry_at).await {
             anyhow::bail!("the watcher of {} ended", watched.folder.display());
         }
