@@ -15,7 +15,7 @@ fn a_version_without_a_handler_that_jobs_wait_for_is_activated_by_force_alone() 
     let other = guest("sleeps")?.to_string_lossy().into_owned();
 
     let refused = host.windlass(&["deploy", &other, "--name", "shop"])?;
-    refused.complains_of(&["`add` is gone", "1 jobs of it wait", "--force"])?;
+    refused.complains_of(&["`add` is gone", "1 of its jobs", "--force"])?;
     let shop = || host.json::<ModuleView>(&["modules", "show", "shop"]);
     ensure!(shop()?.versions.len() == 1, "a version was kept although it was refused");
     let deployed: Deployed = host.json(&["deploy", &other, "--name", "shop", "--no-activate"])?;
@@ -25,7 +25,8 @@ fn a_version_without_a_handler_that_jobs_wait_for_is_activated_by_force_alone() 
     let answer = host.ask("POST", path, &[], &body)?;
     let problem: Problem = serde_json::from_str(&answer.body).with_context(|| format!("{answer:?}"))?;
     ensure!(answer.status == 409 && problem.code == ProblemCode::WouldBreak, "{answer:?}");
-    let active = |shop: ModuleView| shop.versions.into_iter().find(|version| version.active).map(|version| version.digest);
+    let active =
+        |shop: ModuleView| shop.versions.into_iter().find(|version| version.active).map(|version| version.digest);
     ensure!(active(shop()?) == Some(first), "it was activated although it was refused");
 
     host.windlass(&["modules", "activate", "shop", &second.to_string(), "--force"])?.json::<ModuleView>()?;

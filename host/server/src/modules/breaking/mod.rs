@@ -49,9 +49,13 @@ pub(super) async fn between(
         let Some(now) = now else {
             if !waiting.is_empty() {
                 let more = if waiting.len() >= LOOKED_AT { " or more" } else { "" };
-                told.push(format!("`{name}` is gone, and {}{more} jobs of it wait to be started", waiting.len()));
+                told.push(format!("`{name}` is gone, with {}{more} of its jobs waiting to be started", waiting.len()));
             }
-            told.extend(of_handler.iter().map(|entry| format!("`{name}` is gone, and the recurring job {} is for it", entry.name)));
+            told.extend(
+                of_handler
+                    .iter()
+                    .map(|entry| format!("`{name}` is gone, and the recurring job {} is for it", entry.name)),
+            );
             continue;
         };
         let narrowed = narrowing::narrowed(handler.payload_schema.as_ref(), now.payload_schema.as_ref());
@@ -68,8 +72,7 @@ pub(super) async fn between(
         let unfit = unfit(schema.clone(), payloads).await;
         if let Some(example) = unfit.first() {
             told.push(format!(
-                "`{name}`: the payloads of {} jobs that wait to be started do not match its schema any more, that of {example} \
-                 for one",
+                "`{name}`: of its jobs that wait to be started, {} would not match its schema any more, {example} for one",
                 unfit.len()
             ));
         }
@@ -88,7 +91,11 @@ async fn unfit(schema: Json, payloads: Vec<(JobId, Json)>) -> Vec<JobId> {
 }
 
 /// The newest jobs that have never been started.
-async fn waiting(storage: &dyn Storage, module: &ModuleName, handler: &HandlerName) -> Result<Vec<JobId>, StorageError> {
+async fn waiting(
+    storage: &dyn Storage,
+    module: &ModuleName,
+    handler: &HandlerName,
+) -> Result<Vec<JobId>, StorageError> {
     let mut found = Vec::new();
     for state in WAITING {
         let filter = JobFilter {
@@ -176,7 +183,7 @@ mod tests {
         let (client, before) = shop().await;
         assert_eq!(told(&client, &before, &[]).await, "");
         client.enqueue(charge(&json!({}))).await.unwrap();
-        assert_eq!(told(&client, &before, &[]).await, "`charge` is gone, and 1 jobs of it wait to be started");
+        assert_eq!(told(&client, &before, &[]).await, "`charge` is gone, with 1 of its jobs waiting to be started");
         let request = RecurringRequest::new("@daily", charge(&json!({})));
         client.put_recurring(&"nightly".parse().unwrap(), request).await.unwrap();
         let all = told(&client, &before, &[]).await;
@@ -196,11 +203,14 @@ mod tests {
         let positive = json!({ "type": "object", "properties": { "cents": { "type": "integer", "minimum": 0 } } });
         let all = told(&client, &before, &[handler("charge", &positive)]).await;
         assert!(all.contains("the payload of the recurring job nightly does not match its schema any more"), "{all}");
-        assert!(all.contains("the payloads of 1 jobs that wait to be started do not match"), "{all}");
+        assert!(all.contains("of its jobs that wait to be started, 1 would not match"), "{all}");
         assert!(!all.contains("-5") && !all.contains("-7"), "a payload is told: {all}");
         let wider = json!({ "type": "object", "properties": { "cents": { "type": "number" } } });
         assert_eq!(told(&client, &before, &[handler("charge", &wider)]).await, "");
         let strict = json!({ "type": "object", "required": ["cents"] });
-        assert_eq!(told(&client, &before, &[handler("charge", &strict)]).await, "`charge`: `cents` must be there from now on");
+        assert_eq!(
+            told(&client, &before, &[handler("charge", &strict)]).await,
+            "`charge`: `cents` must be there from now on"
+        );
     }
 }

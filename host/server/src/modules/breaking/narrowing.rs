@@ -104,6 +104,9 @@ mod tests {
             told(json!({ "properties": { "a": {} }, "additionalProperties": false })),
             "`b` is not taken any more"
         );
-        assert_eq!(told(json!({ "type": "string" })), "the payload was taken as object, and must be string from now on");
+        assert_eq!(
+            told(json!({ "type": "string" })),
+            "the payload was taken as object, and must be string from now on"
+        );
     }
 }
