@@ -72,7 +72,9 @@ fn after_problem(code: ProblemCode) -> &'static str {
             "deploy the module first, correct the name (`windlass modules`), or let the job wait with `wait_for_handler`"
         }
         ProblemCode::PayloadMismatch => "correct the payload; `windlass modules show MODULE` has the handler's schema",
-        ProblemCode::KeyReused => "give each request an `Idempotency-Key` of its own; repeat one with the very same body",
+        ProblemCode::KeyReused => {
+            "give each request an `Idempotency-Key` of its own; repeat one with the very same body"
+        }
         ProblemCode::TooLarge => {
             "send less at once, or a reference to what is large; a component's limit is `[compile] component`"
         }

@@ -115,9 +115,7 @@ async fn every_route_lets_in_the_roles_of_the_table_and_nobody_else() {
     let api = super::super::tests::api(Guard::Tokens(Arc::new(access())));
     let router = super::super::router(api);
     let callers = [None].into_iter().chain(Role::ALL.iter().copied().map(Some));
-    for (caller, (method, path, need)) in
-        callers.flat_map(|caller| TABLE.iter().map(move |route| (caller, route)))
-    {
+    for (caller, (method, path, need)) in callers.flat_map(|caller| TABLE.iter().map(move |route| (caller, route))) {
         let uri = path.replace("{id}", "0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55").replace("{name}", "none");
         let mut request = Request::builder().method(*method).uri(&uri).header("content-type", "application/json");
         if let Some(role) = caller {
