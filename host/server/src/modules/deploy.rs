@@ -137,20 +137,14 @@ impl Modules {
     /// # Errors
     /// [`DeployError::WouldBreak`], or where the storage does not answer.
     pub async fn check_activation(&self, module: &ModuleName, digest: Digest) -> Result<(), DeployError> {
-        let (before, after) =
-            (self.storage.active_version(module).await?, self.storage.version(module, digest).await?);
+        let (before, after) = (self.storage.active_version(module).await?, self.storage.version(module, digest).await?);
         match (before, after) {
             (Some(before), Some(after)) => self.check(module, &before, &after.handlers).await,
             _ => Ok(()),
         }
     }
 
-    async fn check(
-        &self,
-        module: &ModuleName,
-        before: &VersionView,
-        after: &[HandlerSpec],
-    ) -> Result<(), DeployError> {
+    async fn check(&self, module: &ModuleName, before: &VersionView, after: &[HandlerSpec]) -> Result<(), DeployError> {
         let broken = breaking::between(&self.storage, module, &before.handlers, after).await?;
         if broken.is_empty() { Ok(()) } else { Err(DeployError::WouldBreak(broken)) }
     }
