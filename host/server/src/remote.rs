@@ -2,6 +2,7 @@
 
 use std::{sync::Once, time::Duration};
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use windlass_api::{
@@ -177,12 +178,16 @@ impl Remote {
         &self,
         bytes: Vec<u8>,
         name: Option<&ModuleName>,
+        signature: Option<&str>,
         activate: bool,
         force: bool,
     ) -> Answer<Deployed> {
         let request = self.request(Method::POST, &["modules"])?.query(&[("name", name)]);
         let request = request.query(&[("activate", activate)]).query(&[("force", force.then_some(true))]);
-        let request = request.header("content-type", "application/wasm");
+        let mut request = request.header("content-type", "application/wasm");
+        if let Some(signature) = signature {
+            request = request.header("windlass-signature", BASE64_STANDARD.encode(signature));
+        }
         self.ask(request.timeout(DEPLOY_TIMEOUT).body(bytes)).await
     }
 

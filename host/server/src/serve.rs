@@ -58,7 +58,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::default());
     let storage = Measured::around(storage, metrics.clone());
     let client = Client::new(storage.clone()).acting_as("api");
-    let modules = Arc::new(Modules::new(storage.clone(), compiler(&settings)?));
+    let modules = Modules::new(storage.clone(), compiler(&settings)?).signed_as(&settings.signatures);
+    let modules = Arc::new(modules);
     let worker = Worker::start(
         storage.clone(),
         client.admission().clone(),

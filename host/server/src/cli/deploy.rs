@@ -1,12 +1,13 @@
 //! `windlass deploy`: a component, handed to a host.
 
-use std::{fs, path::PathBuf};
+use std::{fs, io::ErrorKind, path::PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
 use windlass_api::{Deployed, ModuleName};
 
 use super::{Exit, Global, format, modules, output::say};
+use crate::modules::signature_file;
 
 /// Deploy a component to a running host.
 ///
@@ -20,6 +21,9 @@ pub(super) struct Deploy {
     /// The module's name [default: what the component calls itself].
     #[arg(long)]
     name: Option<ModuleName>,
+    /// The component's signature, as `minisign -S -m FILE` makes it [default: FILE.minisig, where that is there].
+    #[arg(long)]
+    signature: Option<PathBuf>,
     /// Keep the version without sending new jobs to it.
     #[arg(long)]
     no_activate: bool,
@@ -31,13 +35,26 @@ pub(super) struct Deploy {
 pub(super) async fn run(command: Deploy, global: &Global) -> anyhow::Result<Exit> {
     let file = command.file.display();
     let bytes = fs::read(&command.file).with_context(|| format!("failed to read the component {file}"))?;
-    let deployed = global.remote()?.deploy(bytes, command.name.as_ref(), !command.no_activate, command.force).await;
+    let signature = signature(&command)?;
+    let remote = global.remote()?;
+    let activate = !command.no_activate;
+    let deployed = remote.deploy(bytes, command.name.as_ref(), signature.as_deref(), activate, command.force).await;
     let deployed = deployed.with_context(|| format!("failed to deploy {file}"))?;
     global.output().show(&deployed, describe)?;
     if let Some(warning) = warning(&deployed) {
         say(&warning);
     }
     Ok(Exit::Fine)
+}
+
+/// What was signed: the file that is named must be there, the one beside the component need not.
+fn signature(command: &Deploy) -> anyhow::Result<Option<String>> {
+    let beside = signature_file(&command.file);
+    let file = command.signature.as_ref().unwrap_or(&beside);
+    match fs::read_to_string(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound && command.signature.is_none() => Ok(None),
+        signature => signature.map(Some).with_context(|| format!("failed to read the signature {}", file.display())),
+    }
 }
 
 fn describe(deployed: &Deployed) -> String {

@@ -26,6 +26,17 @@ pub enum Activation {
     IfNew,
 }
 
+/// A component on its way in.
+#[derive(Clone, Debug, Default)]
+pub struct Upload {
+    /// Its name; the one that it gives itself where absent.
+    pub name: Option<ModuleName>,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Who signed it: the text of a `.minisig` file.
+    pub signature: Option<String>,
+}
+
 /// Why a component was not taken. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -33,6 +44,11 @@ pub enum DeployError {
     /// The component itself is the reason.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Nobody whom this host trusts has signed it.
+    #[error(
+        "{0}, and this host takes only what is signed: sign it with `minisign -S -m FILE`, and deploy it with its `.minisig` file"
+    )]
+    Unsigned(String),
     /// What it says of itself is the reason.
     #[error("its description cannot be used: {0}")]
     Description(String),
@@ -50,7 +66,7 @@ impl DeployError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.is_host_failure(),
-            Self::Description(_) | Self::WouldBreak(_) => false,
+            Self::Unsigned(_) | Self::Description(_) | Self::WouldBreak(_) => false,
             Self::Storage(_) => true,
         }
     }
@@ -62,12 +78,9 @@ impl Modules {
     ///
     /// # Errors
     /// Where the component is refused or storage does not take it; then nothing has changed.
-    pub async fn deploy(
-        &self,
-        name: Option<ModuleName>,
-        bytes: Vec<u8>,
-        activation: Activation,
-    ) -> Result<Deployed, DeployError> {
+    pub async fn deploy(&self, upload: Upload, activation: Activation) -> Result<Deployed, DeployError> {
+        let Upload { name, bytes, signature } = upload;
+        self.trusted.check(&bytes, signature.as_deref())?;
         let digest = Digest(windlass_wasm::digest(&bytes));
         // Copied, since it is kept too: a deploy is rare, and its bytes are few beside what compiling them takes.
         let copy = bytes.clone();
