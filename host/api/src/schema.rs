@@ -18,12 +18,27 @@ const NAME: &str = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$";
 /// Two of them.
 const PATH: &str = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$";
 
+/// What `limit.rs` allows as a key, but that it counts bytes.
+const KEY: &str = r"^[^*\u0000-\u001f\u007f-\u009f]{1,200}$";
+
+/// What a limit may be on.
+const TARGET: &str = concat!(
+    "^(queue:[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}",
+    "|handler:[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}",
+    r"|key:([^*\u0000-\u001f\u007f-\u009f]{1,200}\*?|\*))$"
+);
+
 fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::new(Type::String))
 }
 
 fn uuid() -> ObjectBuilder {
     text().format(Some(SchemaFormat::Custom("uuid".to_owned())))
+}
+
+/// One of these words.
+pub(crate) fn words(words: impl Iterator<Item = &'static str>) -> RefOr<Schema> {
+    text().enum_values(Some(words)).into()
 }
 
 macro_rules! schemas {
@@ -52,8 +67,8 @@ schemas! {
     QueueName: text().pattern(Some(NAME)), "Names a queue.";
     RecurringName: text().pattern(Some(NAME)), "Names a recurring job.";
     HandlerPath: text().pattern(Some(PATH)), "Where a job goes: `module/handler`.";
-    LimitKey: text().min_length(Some(1)).max_length(Some(200)), "A key that jobs count under.";
-    LimitTarget: text(), "What a limit is on: `queue:NAME`, `handler:MODULE/HANDLER`, `key:KEY` or `key:START*`.";
+    LimitKey: text().pattern(Some(KEY)), "A key that jobs count under.";
+    LimitTarget: text().pattern(Some(TARGET)), "What a limit is on: `queue:NAME`, `handler:MODULE/HANDLER`, `key:KEY` or `key:START*`.";
     Timestamp: text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))), "An instant: RFC 3339.";
     Json: ObjectBuilder::new().schema_type(SchemaType::AnyValue), "Any JSON.";
 }

@@ -51,7 +51,7 @@ impl Audit {
         tracing::info!(
             by = entry.by,
             action = entry.action,
-            target = entry.target,
+            on = entry.target,
             status = entry.status,
             from = entry.from,
             "changed something, or was to"
