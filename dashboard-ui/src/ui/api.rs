@@ -117,7 +117,7 @@ impl Api {
     }
 
     pub(super) async fn activate(self, module: &ModuleName, digest: Digest) -> Answer<ModuleView> {
-        self.post(&format!("modules/{module}/activate"), Some(&ActivateRequest { digest })).await
+        self.post(&format!("modules/{module}/activate"), Some(&ActivateRequest { digest, force: false })).await
     }
 
     /// Who the host takes the viewer for.

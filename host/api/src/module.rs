@@ -173,4 +173,7 @@ pub struct Deployed {
 pub struct ActivateRequest {
     /// The version.
     pub digest: Digest,
+    /// Whether to do it whatever breaks.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub force: bool,
 }

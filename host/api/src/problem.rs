@@ -51,6 +51,8 @@ pub enum ProblemCode {
     NotUnique,
     /// The component was refused.
     ModuleRefused,
+    /// Something would break if new jobs went to this version.
+    WouldBreak,
     /// The request came from where none is served.
     Forbidden,
     /// The request does not say who sends it, or with a token that is not known here or no longer good.
@@ -81,7 +83,7 @@ impl ProblemCode {
             Self::Forbidden | Self::RoleTooLow | Self::ReadOnly => 403,
             Self::NotFound => 404,
             Self::TooSlow => 408,
-            Self::Conflict | Self::NotUnique => 409,
+            Self::Conflict | Self::NotUnique | Self::WouldBreak => 409,
             Self::TooLarge => 413,
             Self::InvalidField
             | Self::UnknownHandler
@@ -107,6 +109,7 @@ impl ProblemCode {
             Self::Conflict => "not in a state that allows this",
             Self::NotUnique => "another job is there already",
             Self::ModuleRefused => "the component was refused",
+            Self::WouldBreak => "something would break",
             Self::Forbidden => "not served here",
             Self::Unauthenticated => "a token is needed",
             Self::RoleTooLow => "the token's role does not allow this",

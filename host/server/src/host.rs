@@ -52,7 +52,8 @@ impl Host {
         let metrics = Arc::new(Metrics::default());
         let storage = Measured::around(storage, metrics.clone());
         let client = Client::new(storage.clone()).acting_as("api");
-        let modules = Arc::new(Modules::new(storage.clone(), compiler(settings)?));
+        let modules = Modules::new(storage.clone(), compiler(settings)?).signed_as(&settings.signatures);
+        let modules = Arc::new(modules);
         let mut worker = None;
         if let Some(sandboxes) = sandboxes {
             let started = Worker::start(

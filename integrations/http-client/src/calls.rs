@@ -6,12 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use reqwest::Method;
 use uuid::Uuid;
 use windlass_api::{
-    ActivateRequest, After, AuditEntry, BulkAction, BulkActionId, BulkActionRequest, CommandReply, ContinueOn, Counts, Deployed,
-    Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobRequest, JobSummary, LimitRule, LimitTarget,
-    LimitView, LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RecurringJob, RecurringName,
+    ActivateRequest, After, AuditEntry, BulkAction, BulkActionId, BulkActionRequest, CommandReply, ContinueOn, Counts,
+    Deployed, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobRequest, JobSummary, LimitRule,
+    LimitTarget, LimitView, LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RecurringJob, RecurringName,
     RecurringRequest, Relations, RequeueRequest, ServerView, Timestamp,
 };
 
@@ -22,6 +23,19 @@ const DEPLOY_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The longest long poll that a host grants.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// How a component is deployed. The default is under its own name, unsigned, and active at once unless that would break what waits.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DeployOptions<'a> {
+    /// The module's name, instead of the one that the component gives itself.
+    pub name: Option<&'a ModuleName>,
+    /// The component's signature, as a file of minisign has it.
+    pub signature: Option<&'a str>,
+    /// Keeps the version without sending new jobs to it.
+    pub keep_inactive: bool,
+    /// Sends new jobs to it whatever that breaks: handlers that are gone while jobs wait for them, payloads that are not taken any more.
+    pub force: bool,
+}
 
 impl Client {
     /// Enqueues a job. It is sent with an id, which is made here where it has none, so that a request whose answer was lost is sent
@@ -200,23 +214,28 @@ impl Client {
         self.ask(self.request(Method::GET, &["modules", name.as_str()])?).await
     }
 
-    /// Deploys a component, under its own name where none is given; `activate` sends new jobs to it.
+    /// Deploys a component, under its own name where none is given, and sends new jobs to it.
     ///
     /// # Errors
-    /// Where the component is refused; the text says why.
-    pub async fn deploy(&self, bytes: Vec<u8>, name: Option<&ModuleName>, activate: bool) -> Answer<Deployed> {
+    /// Where the component is refused, or its activation would break what waits; the text says why.
+    pub async fn deploy(&self, bytes: Vec<u8>, options: DeployOptions<'_>) -> Answer<Deployed> {
+        let DeployOptions { name, signature, keep_inactive, force } = options;
         let request = self.request(Method::POST, &["modules"])?.query(&[("name", name)]);
-        let request = request.query(&[("activate", activate)]).header("content-type", "application/wasm");
+        let request = request.query(&[("activate", !keep_inactive)]).query(&[("force", force.then_some(true))]);
+        let mut request = request.header("content-type", "application/wasm");
+        if let Some(signature) = signature {
+            request = request.header("windlass-signature", BASE64_STANDARD.encode(signature));
+        }
         self.ask_again(request.timeout(DEPLOY_TIMEOUT).body(bytes)).await
     }
 
-    /// Sends new jobs to a version.
+    /// Sends new jobs to a version; with `force` whatever that breaks.
     ///
     /// # Errors
-    /// Where there is no such version.
-    pub async fn activate(&self, name: &ModuleName, digest: Digest) -> Answer<ModuleView> {
+    /// Where there is no such version, or what waits would break; the text says what.
+    pub async fn activate(&self, name: &ModuleName, digest: Digest, force: bool) -> Answer<ModuleView> {
         let request = self.request(Method::POST, &["modules", name.as_str(), "activate"])?;
-        self.ask_again(request.json(&ActivateRequest { digest })).await
+        self.ask_again(request.json(&ActivateRequest { digest, force })).await
     }
 
     /// All queues.

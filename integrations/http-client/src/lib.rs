@@ -25,6 +25,7 @@ mod events;
 mod stream;
 mod tries;
 
+pub use calls::DeployOptions;
 pub use client::{Client, DEFAULT_PATIENCE, DEFAULT_URL};
 pub use error::Error;
 pub use events::{Change, Events};

@@ -1,17 +1,20 @@
 //! `windlass deploy`: a component, handed to a host.
 
-use std::path::PathBuf;
+use std::{fs, io::ErrorKind, path::PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
 use windlass_api::{Deployed, ModuleName};
+use windlass_http_client::DeployOptions;
 
 use super::{Exit, Global, files, format, modules, output::say};
+use crate::modules::signature_file;
 
 /// Deploy a component to a running host.
 ///
 /// The host checks and compiles it, asks it for its handlers, keeps it under the digest of its bytes and, unless told
-/// otherwise, sends new jobs to it. Whatever the host does not accept it refuses with the reason, and nothing changes.
+/// otherwise, sends new jobs to it. Whatever the host does not accept it refuses with the reason, and nothing changes; so it
+/// does where something would break that goes on with the version before.
 #[derive(Args, Debug)]
 pub(super) struct Deploy {
     /// The component, a .wasm file.
@@ -19,21 +22,46 @@ pub(super) struct Deploy {
     /// The module's name [default: what the component calls itself].
     #[arg(long)]
     name: Option<ModuleName>,
+    /// The component's signature, as `minisign -S -m FILE` makes it [default: FILE.minisig, where that is there].
+    #[arg(long)]
+    signature: Option<PathBuf>,
     /// Keep the version without sending new jobs to it.
     #[arg(long)]
     no_activate: bool,
+    /// Send new jobs to it whatever breaks: handlers that are gone while jobs wait for them, payloads that are not taken any more.
+    #[arg(long, conflicts_with = "no_activate")]
+    force: bool,
 }
 
 pub(super) async fn run(command: Deploy, global: &Global) -> anyhow::Result<Exit> {
     let file = command.file.display();
     let bytes = files::read(&command.file, "the component", "build it first")?;
-    let deployed = global.remote()?.deploy(bytes, command.name.as_ref(), !command.no_activate).await;
+    let signature = signature(&command)?;
+    let options = DeployOptions {
+        name: command.name.as_ref(),
+        signature: signature.as_deref(),
+        keep_inactive: command.no_activate,
+        force: command.force,
+    };
+    let deployed = global.remote()?.deploy(bytes, options).await;
     let deployed = deployed.with_context(|| format!("failed to deploy {file}"))?;
     global.output().show(&deployed, describe)?;
     if let Some(warning) = warning(&deployed) {
         say(&warning);
     }
     Ok(Exit::Fine)
+}
+
+/// What was signed: the file that is named must be there, the one beside the component need not.
+fn signature(command: &Deploy) -> anyhow::Result<Option<String>> {
+    let beside = signature_file(&command.file);
+    let file = command.signature.as_ref().unwrap_or(&beside);
+    match fs::read_to_string(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound && command.signature.is_none() => Ok(None),
+        signature => signature
+            .map(Some)
+            .map_err(|error| files::unread(file, "the signature", "make it with `minisign -S -m FILE`", &error)),
+    }
 }
 
 fn describe(deployed: &Deployed) -> String {

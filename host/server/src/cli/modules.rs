@@ -25,6 +25,9 @@ pub(super) enum Command {
         name: ModuleName,
         /// The version: its digest, or the beginning of it.
         digest: String,
+        /// Do it whatever breaks: handlers that are gone while jobs wait for them, payloads that are not taken any more.
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -33,12 +36,12 @@ pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exi
     match command {
         Command::List => global.output().show(&remote.modules().await?, |modules| list(modules))?,
         Command::Show { name } => global.output().show(&remote.module(&name).await?, show)?,
-        Command::Activate { name, digest } => {
+        Command::Activate { name, digest, force } => {
             let digest = match digest.parse() {
                 Ok(digest) => digest,
                 Err(_) => find(&remote.module(&name).await?, &digest)?,
             };
-            let module = remote.activate(&name, digest).await;
+            let module = remote.activate(&name, digest, force).await;
             let module = module.with_context(|| format!("failed to activate version {} of {name}", digest.short()))?;
             global.output().show(&module, show)?;
         }

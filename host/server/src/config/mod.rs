@@ -15,6 +15,7 @@ mod queues;
 mod retention;
 mod sandboxes;
 mod settings;
+mod signatures;
 mod sources;
 mod sqlite;
 mod tls;
@@ -31,6 +32,7 @@ pub use self::{
     retention::RetentionSettings,
     sandboxes::{Sandbox, Sandboxes},
     settings::{ConcurrencyMode, Settings},
+    signatures::{SignatureSettings, TrustedKey},
     sqlite::{SqliteSettings, Synchronous},
     tls::TlsSettings,
     values::{Size, Span},

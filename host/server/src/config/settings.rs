@@ -16,8 +16,8 @@ use windlass_api::ModuleName;
 use windlass_jobs::storage::StorageUrl;
 
 use super::{
-    AccessSettings, CompileSettings, LimitSettings, ModuleSettings, RetentionSettings, RunBounds, Span, SqliteSettings,
-    TlsSettings, paths, queues,
+    AccessSettings, CompileSettings, LimitSettings, ModuleSettings, RetentionSettings, RunBounds, SignatureSettings,
+    Span, SqliteSettings, TlsSettings, paths, queues,
 };
 use crate::worker::WeightedQueue;
 
@@ -72,6 +72,8 @@ pub struct Settings {
     pub access: AccessSettings,
     /// The certificate that the API is served with. Default: none, so without TLS.
     pub tls: Option<TlsSettings>,
+    /// Who must have signed what is deployed.
+    pub signatures: SignatureSettings,
     /// How long ended jobs and logs are kept.
     pub retention: RetentionSettings,
     /// Settings of the SQLite storage.
@@ -117,6 +119,7 @@ impl Default for Settings {
             wasi_p3: true,
             access: AccessSettings::default(),
             tls: None,
+            signatures: SignatureSettings::default(),
             retention: RetentionSettings::default(),
             sqlite: SqliteSettings::default(),
             compile: CompileSettings::default(),

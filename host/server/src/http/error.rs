@@ -87,6 +87,7 @@ impl From<DeployError> for ApiError {
     fn from(error: DeployError) -> Self {
         match error {
             DeployError::Storage(error) => error.into(),
+            DeployError::WouldBreak(_) => Self::new(ProblemCode::WouldBreak, error.to_string()),
             DeployError::Refused(Refusal::TooLarge { .. }) => Self::new(ProblemCode::TooLarge, error.to_string()),
             error if error.may_pass() => Self::new(ProblemCode::Busy, error.to_string()),
             error => Self::new(ProblemCode::ModuleRefused, error.to_string()),

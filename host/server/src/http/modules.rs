@@ -7,8 +7,9 @@ use axum::{
         Path, Query, State,
         rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection},
     },
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Deserialize;
 use windlass_api::{ActivateRequest, Deployed, ModuleName, ModuleView, ProblemCode};
 
@@ -17,7 +18,13 @@ use super::{
     access::Caller,
     error::{ApiError, ApiResult},
 };
-use crate::{events::Hint, modules::Activation};
+use crate::{
+    events::Hint,
+    modules::{Activation, MAX_SIGNATURE_BYTES, Upload},
+};
+
+/// What carries a signature: the text of a `.minisig` file, in base64, since a header has one line.
+const SIGNATURE: &str = "windlass-signature";
 
 /// Modules, their versions and handlers.
 #[utoipa::path(
@@ -75,6 +82,10 @@ pub(super) struct DeployQuery {
     #[serde(default = "yes")]
     #[param(required = false)]
     activate: bool,
+    /// Whether new jobs go to it whatever breaks; false where absent.
+    #[serde(default)]
+    #[param(required = false)]
+    force: bool,
 }
 
 fn yes() -> bool {
@@ -85,10 +96,14 @@ fn yes() -> bool {
 #[utoipa::path(
     post,
     path = "/api/v1/modules",
-    params(DeployQuery),
+    params(
+        DeployQuery,
+        ("Windlass-Signature" = Option<String>, Header, description = "The component's `.minisig` file, in base64."),
+    ),
     request_body(content = String, content_type = "application/wasm", description = "The component."),
     responses(
         (status = 201, description = "The version is there.", body = Deployed),
+        (status = 409, description = "Something would break if new jobs went to it."),
         (status = 413, description = "Over a limit."),
         (status = 422, description = "The component was refused."),
     )
@@ -97,9 +112,10 @@ pub(super) async fn deploy(
     State(api): State<Api>,
     caller: Caller,
     query: Result<Query<DeployQuery>, QueryRejection>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> ApiResult<(StatusCode, Json<Deployed>)> {
-    let Query(DeployQuery { name, activate }) = query?;
+    let Query(DeployQuery { name, activate, force }) = query?;
     let body = body.map_err(|rejection| match ApiError::from(rejection) {
         error if error.code() == ProblemCode::TooLarge => ApiError::new(
             ProblemCode::TooLarge,
@@ -107,11 +123,27 @@ pub(super) async fn deploy(
         ),
         error => error,
     })?;
-    let activation = if activate { Activation::Always } else { Activation::Never };
-    let deployed = api.modules.deploy(name, body.into(), activation).await?;
+    let upload = Upload { name, bytes: body.into(), signature: signature(&headers)? };
+    let activation = match (activate, force) {
+        (false, _) => Activation::Never,
+        (true, false) => Activation::Carefully,
+        (true, true) => Activation::Always,
+    };
+    let deployed = api.modules.deploy(upload, activation).await?;
     tracing::info!(by = caller.by(), module = %deployed.module, version = %deployed.version.digest.short(), activate, "deployed on request");
     changed(&api);
     Ok((StatusCode::CREATED, Json(deployed)))
+}
+
+fn signature(headers: &HeaderMap) -> ApiResult<Option<String>> {
+    let Some(header) = headers.get(SIGNATURE) else { return Ok(None) };
+    let text = Some(header.as_bytes()).filter(|text| text.len() <= MAX_SIGNATURE_BYTES * 4 / 3);
+    let text = text.and_then(|text| BASE64_STANDARD.decode(text).ok()).and_then(|text| String::from_utf8(text).ok());
+    text.map(Some).ok_or_else(|| {
+        let detail =
+            format!("Windlass-Signature: expected a `.minisig` file in base64, of at most {MAX_SIGNATURE_BYTES} bytes");
+        ApiError::new(ProblemCode::BadRequest, detail)
+    })
 }
 
 /// Makes a version the one that new jobs go to.
@@ -123,6 +155,7 @@ pub(super) async fn deploy(
     responses(
         (status = 200, description = "As asked for.", body = ModuleView),
         (status = 404, description = "There is none of this name or id."),
+        (status = 409, description = "Something would break if new jobs went to it."),
         (status = 422, description = "A field is not as it must be."),
     )
 )]
@@ -132,7 +165,10 @@ pub(super) async fn activate(
     name: Result<Path<ModuleName>, PathRejection>,
     body: Result<Json<ActivateRequest>, JsonRejection>,
 ) -> ApiResult<Json<ModuleView>> {
-    let (Path(name), Json(ActivateRequest { digest })) = (name?, body?);
+    let (Path(name), Json(ActivateRequest { digest, force })) = (name?, body?);
+    if !force {
+        api.modules.check_activation(&name, digest).await?;
+    }
     let known = api.modules.activate(&name, digest).await;
     changed(&api);
     if !known? {

@@ -7,17 +7,34 @@ use windlass_jobs::{
 };
 use windlass_wasm::Refusal;
 
-use super::{Modules, manifest};
+use super::{Modules, breaking, manifest};
+
+/// No more of what would break is told at once.
+const MOST_TOLD: usize = 10;
 
 /// Whether new jobs go to a version that is deployed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
-    /// From now on.
+    /// From now on, unless something would break.
+    Carefully,
+    /// From now on, whatever breaks.
     Always,
     /// Not until it is activated.
     Never,
-    /// From now on where the version was not known before: one that was, may have been rolled back on purpose.
+    /// From now on where the version was not known before, unless something would break: one that was known may have been
+    /// rolled back on purpose.
     IfNew,
+}
+
+/// A component on its way in.
+#[derive(Clone, Debug, Default)]
+pub struct Upload {
+    /// Its name; the one that it gives itself where absent.
+    pub name: Option<ModuleName>,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Who signed it: the text of a `.minisig` file.
+    pub signature: Option<String>,
 }
 
 /// Why a component was not taken. Nothing was changed.
@@ -27,9 +44,17 @@ pub enum DeployError {
     /// The component itself is the reason.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Nobody whom this host trusts has signed it.
+    #[error(
+        "{0}, and this host takes only what is signed: sign it with `minisign -S -m FILE`, and deploy it with its `.minisig` file"
+    )]
+    Unsigned(String),
     /// What it says of itself is the reason.
     #[error("its description cannot be used: {0}")]
     Description(String),
+    /// New jobs would go to it, and something would break.
+    #[error("{}", told(.0))]
+    WouldBreak(Vec<String>),
     /// Storage is the reason.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -41,7 +66,7 @@ impl DeployError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.is_host_failure(),
-            Self::Description(_) => false,
+            Self::Unsigned(_) | Self::Description(_) | Self::WouldBreak(_) => false,
             Self::Storage(_) => true,
         }
     }
@@ -53,12 +78,9 @@ impl Modules {
     ///
     /// # Errors
     /// Where the component is refused or storage does not take it; then nothing has changed.
-    pub async fn deploy(
-        &self,
-        name: Option<ModuleName>,
-        bytes: Vec<u8>,
-        activation: Activation,
-    ) -> Result<Deployed, DeployError> {
+    pub async fn deploy(&self, upload: Upload, activation: Activation) -> Result<Deployed, DeployError> {
+        let Upload { name, bytes, signature } = upload;
+        self.trusted.check(&bytes, signature.as_deref())?;
         let digest = Digest(windlass_wasm::digest(&bytes));
         // Copied, since it is kept too: a deploy is rare, and its bytes are few beside what compiling them takes.
         let copy = bytes.clone();
@@ -82,15 +104,20 @@ impl Modules {
             sdk: described.sdk,
             handlers: described.handlers,
         };
-        let already_known = self.storage.add_version(version).await?;
         let activated = match activation {
-            Activation::Always => true,
+            Activation::Always | Activation::Carefully => true,
             Activation::Never => false,
-            Activation::IfNew => !already_known,
+            Activation::IfNew => self.storage.version(&module, digest).await?.is_none(),
         };
+        let before = if activated { self.storage.active_version(&module).await? } else { None };
+        if activation != Activation::Always
+            && let Some(before) = &before
+        {
+            self.check(&module, before, &version.handlers).await?;
+        }
+        let already_known = self.storage.add_version(version).await?;
         let mut dropped_handlers = Vec::new();
         if activated {
-            let before = self.active(&module).await?;
             self.activate(&module, digest).await?;
             dropped_handlers = before.map(|before| dropped(&before.handlers, &kept)).unwrap_or_default();
         }
@@ -117,11 +144,34 @@ impl Modules {
         Ok(known)
     }
 
-    async fn active(&self, module: &ModuleName) -> Result<Option<VersionView>, StorageError> {
-        let modules = self.storage.modules().await?;
-        let module = modules.into_iter().find(|known| known.name == *module);
-        Ok(module.and_then(|module| module.versions.into_iter().find(|version| version.active)))
+    /// Checks what would break if new jobs went to a known version; nothing does where the module has no active one, or it is
+    /// that one. A job that is enqueued in the same moment is not seen.
+    ///
+    /// # Errors
+    /// [`DeployError::WouldBreak`], or where the storage does not answer.
+    pub async fn check_activation(&self, module: &ModuleName, digest: Digest) -> Result<(), DeployError> {
+        let (before, after) = (self.storage.active_version(module).await?, self.storage.version(module, digest).await?);
+        match (before, after) {
+            (Some(before), Some(after)) => self.check(module, &before, &after.handlers).await,
+            _ => Ok(()),
+        }
     }
+
+    async fn check(&self, module: &ModuleName, before: &VersionView, after: &[HandlerSpec]) -> Result<(), DeployError> {
+        let broken = breaking::between(&self.storage, module, &before.handlers, after).await?;
+        if broken.is_empty() { Ok(()) } else { Err(DeployError::WouldBreak(broken)) }
+    }
+}
+
+/// What would break, for whoever may do it all the same.
+fn told(broken: &[String]) -> String {
+    let more = broken.len().saturating_sub(MOST_TOLD);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let broken = broken.iter().take(MOST_TOLD).map(String::as_str).collect::<Vec<_>>().join("; ");
+    format!(
+        "new jobs do not go to this version, since something would break: {broken}{more}. Nothing was changed: correct it, or do it \
+         all the same with `--force` (in the API `force`)"
+    )
 }
 
 /// The handlers that are no longer there.

@@ -2,12 +2,15 @@
 //!
 //! What is deployed is kept in storage; what is kept here is only a cache of what was loaded.
 
+mod breaking;
 mod deploy;
 pub(crate) mod manifest;
+mod signature;
 mod watch;
 
 use std::{
     collections::HashMap,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -16,10 +19,13 @@ use windlass_api::{Digest, ModuleName, VersionView};
 use windlass_jobs::storage::{Storage, StorageError};
 use windlass_wasm::{Compiler, Component, Refusal};
 
+pub(crate) use self::signature::MAX_SIGNATURE_BYTES;
+use self::signature::Trusted;
 pub use self::{
-    deploy::{Activation, DeployError},
+    deploy::{Activation, DeployError, Upload},
     watch::watch,
 };
+use crate::config::SignatureSettings;
 
 /// Fewer than the pool has to spare for it, so that deploying never takes a place from a job.
 const DESCRIBED_AT_ONCE: usize = 8;
@@ -31,6 +37,7 @@ const MAX_LOADED: usize = 256;
 pub struct Modules {
     storage: Arc<dyn Storage>,
     compiler: Compiler,
+    trusted: Trusted,
     /// How many components may describe themselves at once: each takes a place that the pool has beyond the job slots.
     describing: Semaphore,
     loaded: Mutex<HashMap<(ModuleName, Digest), Resolved>>,
@@ -58,11 +65,25 @@ pub(crate) enum ResolveError {
     Refused(#[from] Refusal),
 }
 
+/// Where the signature of a component's file is looked for: beside it, as minisign puts it there.
+pub(crate) fn signature_file(component: &Path) -> PathBuf {
+    let mut name = component.as_os_str().to_owned();
+    name.push(".minisig");
+    PathBuf::from(name)
+}
+
 impl Modules {
     /// Modules kept in a storage and compiled by a compiler.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>, compiler: Compiler) -> Self {
-        Self { storage, compiler, describing: Semaphore::new(DESCRIBED_AT_ONCE), loaded: Mutex::default() }
+        let describing = Semaphore::new(DESCRIBED_AT_ONCE);
+        Self { storage, compiler, trusted: Trusted::default(), describing, loaded: Mutex::default() }
+    }
+
+    /// Takes nothing any more but what is signed as the settings say.
+    #[must_use]
+    pub fn signed_as(self, settings: &SignatureSettings) -> Self {
+        Self { trusted: Trusted::new(settings), ..self }
     }
 
     /// Finds a version and makes it ready, from the cache of compiled code where that has it. Nothing where no such

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -14,7 +15,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Activation, Modules};
+use super::{Activation, Modules, Upload, signature_file};
 
 /// A component is deployed when nothing has happened to any for this long, so that it is not read half-written.
 const SETTLE: Duration = Duration::from_millis(300);
@@ -49,7 +50,7 @@ pub async fn watch(modules: Arc<Modules>, folder: PathBuf) -> anyhow::Result<()>
     loop {
         let again = watched.deploy_new(activation).await;
         let retry_at = again.then(|| Instant::now() + RETRY);
-        activation = Activation::Always;
+        activation = Activation::Carefully;
         if !next_change(&mut changes, retry_at).await {
             anyhow::bail!("the watcher of {} ended", watched.folder.display());
         }
@@ -59,11 +60,16 @@ pub async fn watch(modules: Arc<Modules>, folder: PathBuf) -> anyhow::Result<()>
 /// Whether something happened to a component; that one was read does not count, least of all by this host.
 fn concerns_components(event: &Event) -> bool {
     let read = matches!(event.kind, EventKind::Access(kind) if !matches!(kind, AccessKind::Close(_)));
-    !read && event.paths.iter().any(|path| is_component(path))
+    !read && event.paths.iter().any(|path| is_of_component(path))
 }
 
 fn is_component(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "wasm")
+}
+
+/// Whether something tells of a component: itself, or its signature, which may come after it.
+fn is_of_component(path: &Path) -> bool {
+    is_component(path) || path.extension().is_some_and(|extension| extension == "minisig")
 }
 
 /// Waits until something has changed and settled, or until it is time for another try. False where nothing will ever
@@ -87,11 +93,14 @@ async fn next_change(changes: &mut mpsc::Receiver<()>, retry_at: Option<Instant>
     true
 }
 
+/// When a file was written, and how long it is.
+type Stamp = (SystemTime, u64);
+
 struct Watched {
     modules: Arc<Modules>,
     folder: PathBuf,
-    /// When each component was written, and how long it is, when it was dealt with.
-    seen: HashMap<PathBuf, (SystemTime, u64)>,
+    /// As each component and its signature were when it was dealt with.
+    seen: HashMap<PathBuf, [Option<Stamp>; 2]>,
 }
 
 impl Watched {
@@ -128,7 +137,14 @@ impl Watched {
                 return false;
             }
         };
-        match self.modules.deploy(None, bytes, activation).await {
+        let signature = match signature_of(path).await {
+            Ok(signature) => signature,
+            Err(error) => {
+                tracing::error!(%file, %error, "failed to read the signature of this file; trying again");
+                return false;
+            }
+        };
+        match self.modules.deploy(Upload { name: None, bytes, signature }, activation).await {
             Ok(_) => true,
             Err(error) if error.may_pass() => {
                 tracing::warn!(%file, %error, "failed to deploy this file; trying again");
@@ -142,7 +158,15 @@ impl Watched {
     }
 }
 
-fn components(folder: &Path) -> std::io::Result<Vec<(PathBuf, (SystemTime, u64))>> {
+/// What stands beside a component in `FILE.minisig`, if anything does.
+async fn signature_of(component: &Path) -> std::io::Result<Option<String>> {
+    match tokio::fs::read_to_string(signature_file(component)).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        signature => signature.map(Some),
+    }
+}
+
+fn components(folder: &Path) -> std::io::Result<Vec<(PathBuf, [Option<Stamp>; 2])>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -150,7 +174,9 @@ fn components(folder: &Path) -> std::io::Result<Vec<(PathBuf, (SystemTime, u64))
             && let Ok(meta) = path.metadata()
             && meta.is_file()
         {
-            found.push((path, (meta.modified()?, meta.len())));
+            let signature = signature_file(&path).metadata().ok();
+            let signature = signature.and_then(|meta| Some((meta.modified().ok()?, meta.len())));
+            found.push((path, [Some((meta.modified()?, meta.len())), signature]));
         }
     }
     found.sort();
@@ -174,6 +200,7 @@ mod tests {
         let opened = EventKind::Access(AccessKind::Open(AccessMode::Any));
         assert!(concerns_components(&event(created, "a.wasm")));
         assert!(concerns_components(&event(written, "a.wasm")));
+        assert!(concerns_components(&event(created, "a.wasm.minisig")));
         assert!(!concerns_components(&event(opened, "a.wasm")));
         assert!(!concerns_components(&event(created, "app.log")));
     }

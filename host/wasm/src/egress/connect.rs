@@ -119,11 +119,14 @@ async fn open(egress: &Egress, destination: &Destination) -> Result<Box<dyn Stre
     Ok(Box::new(connector.connect(name, tcp).await.map_err(Error::Tls)?))
 }
 
-async fn resolve(egress: &Egress, destination: &Destination) -> Result<Vec<SocketAddr>, Error> {
+pub(super) async fn resolve(egress: &Egress, destination: &Destination) -> Result<Vec<SocketAddr>, Error> {
     let port = destination.port;
-    let found: Vec<SocketAddr> = match destination.host.parse::<IpAddr>() {
-        Ok(address) => vec![SocketAddr::new(address, port)],
-        Err(_) => {
+    let found: Vec<SocketAddr> = match (destination.host.parse::<IpAddr>(), &egress.lookup) {
+        (Ok(address), _) => vec![SocketAddr::new(address, port)],
+        (Err(_), Some(lookup)) => {
+            lookup(&destination.host).into_iter().map(|address| SocketAddr::new(address, port)).collect()
+        }
+        (Err(_), None) => {
             let dns_error = |error: std::io::Error| Error::DnsError { rcode: Some(error.to_string()), info_code: None };
             tokio::net::lookup_host((destination.host.as_str(), port)).await.map_err(dns_error)?.collect()
         }

@@ -1,6 +1,7 @@
 //! Where wasi:http, of either version, asks for a request to be sent.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -25,10 +26,14 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// The headers that carry a trace on; the second means nothing without the first.
 const TRACE: [&str; 2] = ["traceparent", "tracestate"];
 
+/// How names become addresses where it is not the system that is asked: in tests, which have no names of their own.
+pub(super) type Lookup = Arc<dyn Fn(&str) -> Vec<IpAddr> + Send + Sync>;
+
 /// What outbound requests of one run share.
 pub(crate) struct Egress {
     pub(super) tls: Arc<rustls::ClientConfig>,
     pub(super) private_networks: PrivateNetworks,
+    pub(super) lookup: Option<Lookup>,
     pub(super) sent: Arc<Meter>,
     pub(super) received: Arc<Meter>,
     pub(super) places: Arc<Semaphore>,
@@ -58,6 +63,7 @@ pub(crate) struct EgressHooks {
     limits: HttpLimits,
     deadline: Option<Instant>,
     trace: Vec<(HeaderName, HeaderValue)>,
+    lookup: Option<Lookup>,
     egress: Option<Arc<Egress>>,
 }
 
@@ -81,7 +87,7 @@ impl EgressHooks {
             sent_bytes: limits.http_sent_bytes,
             received_bytes: limits.http_received_bytes,
         };
-        Self { grants, tls, limits, deadline, trace: Vec::new(), egress: None }
+        Self { grants, tls, limits, deadline, trace: Vec::new(), lookup: None, egress: None }
     }
 
     /// Says with each request what it belongs to, as the job's headers say it (W3C Trace Context).
@@ -91,6 +97,12 @@ impl EgressHooks {
             Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
         });
         Self { trace: of_trace.collect(), ..self }
+    }
+
+    /// Takes addresses from here instead of from the system.
+    #[cfg(test)]
+    pub(super) fn looking_up(self, lookup: Lookup) -> Self {
+        Self { lookup: Some(lookup), ..self }
     }
 
     /// A guest that traces by itself is left to it.
@@ -106,11 +118,12 @@ impl EgressHooks {
         self.egress.as_ref().map_or((0, 0), |egress| (egress.sent.used(), egress.received.used()))
     }
 
-    fn egress(&mut self) -> Arc<Egress> {
+    pub(super) fn egress(&mut self) -> Arc<Egress> {
         let make = || {
             Arc::new(Egress {
                 tls: Arc::clone(&self.tls),
                 private_networks: self.grants.private_networks,
+                lookup: self.lookup.clone(),
                 sent: Meter::new(self.limits.sent_bytes, "send", "requests"),
                 received: Meter::new(self.limits.received_bytes, "receive", "responses"),
                 places: Arc::new(Semaphore::new(usize::try_from(self.limits.connections).unwrap_or(usize::MAX))),

@@ -5,6 +5,8 @@
 
 mod address;
 mod connect;
+#[cfg(test)]
+mod forgery_tests;
 mod hooks;
 mod meter;
 mod pattern;

@@ -18,7 +18,7 @@ use super::{EgressHooks, tls_config};
 use crate::{Grants, Limits, PrivateNetworks};
 
 /// Answers every connection with these bytes, once it has seen a whole request; gives the port, and the requests.
-async fn server(answer: &'static [u8]) -> (u16, tokio::sync::mpsc::UnboundedReceiver<String>) {
+pub(super) async fn server(answer: &'static [u8]) -> (u16, tokio::sync::mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (requests, seen) = tokio::sync::mpsc::unbounded_channel();
@@ -41,7 +41,7 @@ async fn server(answer: &'static [u8]) -> (u16, tokio::sync::mpsc::UnboundedRece
     (port, seen)
 }
 
-fn hooks(patterns: &[&str], private_networks: PrivateNetworks, limits: &Limits) -> EgressHooks {
+pub(super) fn hooks(patterns: &[&str], private_networks: PrivateNetworks, limits: &Limits) -> EgressHooks {
     let http = patterns.iter().map(|pattern| pattern.parse().unwrap()).collect();
     let grants = Arc::new(Grants { http, private_networks, ..Grants::default() });
     let deadline = limits.timeout.map(|timeout| Instant::now() + timeout);
@@ -52,7 +52,7 @@ fn granted(limits: &Limits) -> EgressHooks {
     hooks(&["127.0.0.1"], PrivateNetworks::Granted, limits)
 }
 
-async fn send(hooks: &mut EgressHooks, uri: String, body: &'static str) -> Result<(u16, Bytes), Error> {
+pub(super) async fn send(hooks: &mut EgressHooks, uri: String, body: &'static str) -> Result<(u16, Bytes), Error> {
     let body: WasiBody = Full::new(Bytes::from_static(body.as_bytes())).map_err(|never| match never {}).boxed_unsync();
     let request = Request::builder().uri(uri).body(body).unwrap();
     let sent = Box::into_pin(hooks.send_request(request, Some(RequestOptions::default()), Box::new(async { Ok(()) })));
@@ -72,7 +72,7 @@ fn told(answer: Result<(u16, Bytes), Error>) -> String {
     }
 }
 
-const HELLO: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+pub(super) const HELLO: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
 #[tokio::test]
 async fn a_granted_request_is_answered_and_counted() {

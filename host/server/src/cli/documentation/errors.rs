@@ -8,7 +8,7 @@ use windlass_api::{Cause, Problem, ProblemCode};
 use super::markdown::GENERATED;
 
 /// In the order in which the API declares them.
-const PROBLEMS: [ProblemCode; 20] = [
+const PROBLEMS: [ProblemCode; 21] = [
     ProblemCode::BadRequest,
     ProblemCode::InvalidField,
     ProblemCode::UnknownHandler,
@@ -20,6 +20,7 @@ const PROBLEMS: [ProblemCode; 20] = [
     ProblemCode::Conflict,
     ProblemCode::NotUnique,
     ProblemCode::ModuleRefused,
+    ProblemCode::WouldBreak,
     ProblemCode::Forbidden,
     ProblemCode::Unauthenticated,
     ProblemCode::RoleTooLow,
@@ -84,6 +85,9 @@ fn after_problem(code: ProblemCode) -> &'static str {
             "use the job that `job` names, wait for its end, or ask for `existing` or `replace` with `on_conflict`"
         }
         ProblemCode::ModuleRefused => "mend the component as `detail` says, build it, deploy it again",
+        ProblemCode::WouldBreak => {
+            "look at what `detail` names; mend the component, or do it all the same with `--force` (`force` in the API)"
+        }
         ProblemCode::Forbidden => {
             "ask from the host's own machine, or give the host tokens: see [security](../security.md)"
         }
