@@ -99,7 +99,7 @@ pub fn update(event: Event, access: &mut Access) -> bool {
     match event {
         Event::NotOffered => *access = Access::Open,
         Event::Told(SessionView { required: false, name: None, .. }) => *access = Access::Open,
-        Event::Told(SessionView { required, role: Some(role), name, expires_at }) => {
+        Event::Told(SessionView { required, role: Some(role), name, expires_at, .. }) => {
             let viewer = Viewer { name: name.unwrap_or_default(), role, expires_at, by_token: required };
             let is_other = access.viewer().is_some_and(|before| before.name != viewer.name);
             *access = Access::In(viewer);
@@ -174,7 +174,7 @@ mod tests {
     fn whom_an_application_lets_in_is_offered_what_it_gives_them_and_no_way_out() {
         let mut access = Access::default();
         let name = Some("anna".to_owned());
-        let told = SessionView { required: false, role: Some(Role::Viewer), name, expires_at: None };
+        let told = SessionView { required: false, read_only: false, role: Some(Role::Viewer), name, expires_at: None };
         update(Event::Told(told), &mut access);
         assert!(access.may(Role::Viewer) && !access.may(Role::Operator));
         assert!(access.viewer().is_some_and(|viewer| viewer.name == "anna" && !viewer.by_token));

@@ -30,7 +30,7 @@ pub enum PluginError {
 enum State {
     #[default]
     NothingToStart,
-    ToBeStarted(Option<Settings>),
+    ToBeStarted(Option<Box<Settings>>),
     Starting,
     Running(Arc<Embedded>),
     Stopped,
@@ -51,7 +51,7 @@ impl Stage {
     pub(crate) fn add_worker(&self, settings: Settings) {
         let mut state = self.state();
         if let State::NothingToStart | State::ToBeStarted(_) = &*state {
-            *state = State::ToBeStarted(Some(settings));
+            *state = State::ToBeStarted(Some(Box::new(settings)));
         }
     }
 
@@ -86,7 +86,7 @@ impl Stage {
                 }
             }
         };
-        match Embedded::start(Arc::clone(client.storage()), worker.clone()).await {
+        match Embedded::start(Arc::clone(client.storage()), worker.as_deref().cloned()).await {
             Ok(host) => {
                 *self.state() = State::Running(Arc::new(host));
                 Ok(())
