@@ -122,7 +122,11 @@ fn a_condition_that_cannot_be_is_refused_with_its_field_and_what_is_allowed() ->
         (&["--unique-key", &long], &["unique.key", "1 to 200 bytes", "201"]),
         (&["--unique-key", ""], &["unique.key", "1 to 200 bytes"]),
         (&["--unique-field", "order"], &["unique.fields", "json pointers"]),
-        (&["--unique-for", "0s"], &["unique.period_ms", "10 years"]),
+        (&["--unique-for", "1h"], &["--unique-key", "--unique-field", "not provided"]),
+        (&["--on-conflict", "replace"], &["--unique-key", "not provided"]),
+        (&["--expires-at", "2020-01-01T00:00:00Z"], &["would expire", "not past"]),
+        (&["--expires", "0s"], &["would expire"]),
+        (&["--unique", "--unique-for", "0s"], &["unique.period_ms", "10 years"]),
         (&["--limit-key", &long], &["--limit-key", "1 to 200 bytes"]),
     ] {
         enqueue_is_refused(&host, &[&["mixed/add", good], options].concat(), words)?;
@@ -207,6 +211,17 @@ fn a_bad_line_among_many_refuses_all_of_them() -> Result<()> {
     );
     host.windlass_with_input(&["enqueue", "--jsonl", "-"], lines)?.complains_of(&["2", "colour"])?;
     ensure!(host.all_jobs()?.is_empty(), "a part of what was refused is there");
+    // Seen only by the host, and after more jobs than would be sent at once just for speed.
+    let good = "{ \"handler\": \"mixed/add\", \"payload\": { \"a\": 1, \"b\": 2 } }\n";
+    let many = good.repeat(6_000) + "{ \"handler\": \"mixed/subtract\" }\n" + &good.repeat(3_000);
+    host.windlass_with_input(&["enqueue", "--jsonl", "-"], &many)?.complains_of(&["line 6001", "mixed/subtract"])?;
+    ensure!(host.all_jobs()?.is_empty(), "a part of what was refused is there");
+    // Of more than a call takes, a part is there, and it is said which.
+    let longer = good.repeat(10_000) + "{ \"handler\": \"mixed/subtract\" }\n";
+    let partly = host.windlass_with_input(&["enqueue", "--jsonl", "-"], &longer)?;
+    ensure!(partly.status.code() == Some(3), "{partly:?}");
+    partly.complains_of(&["those up to line 10000", "line 10001"])?;
+    host.windlass(&["enqueue", "--jsonl", "-", "--wait"])?.complains_of(&["--wait", "cannot be used"])?;
     Ok(())
 }
 

@@ -115,7 +115,10 @@ words! {
 /// operator's defaults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a job: an object such as { \"handler\": \"images/thumbnail\", \"payload\": {} }"
+)]
 pub struct JobRequest {
     /// Where it goes: `module/handler`.
     pub handler: HandlerPath,

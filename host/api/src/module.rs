@@ -7,7 +7,11 @@ use crate::{Digest, HandlerName, Json, Mode, ModuleName, QueueName, Timestamp, w
 /// How long to wait before an attempt that follows a failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "kebab-case", tag = "kind")]
+#[serde(
+    rename_all = "kebab-case",
+    tag = "kind",
+    expecting = "a retry policy: an object such as { \"kind\": \"fixed\", \"delay_ms\": 1000 }"
+)]
 pub enum RetryPolicy {
     /// The same delay each time.
     Fixed {

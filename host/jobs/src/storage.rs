@@ -111,8 +111,13 @@ pub enum StorageError {
     #[error("{0}")]
     Unusable(String),
     /// There is none yet, and it was not to be made; the text says who makes it.
-    #[error("{0}")]
-    Absent(String),
+    #[error("{what}")]
+    Absent {
+        /// Says so.
+        what: String,
+        /// What is wrong with the server that it would be on, the worst first, where a server was asked.
+        findings: Vec<Finding>,
+    },
     /// A stored record cannot be read; the text names it.
     #[error("a stored record is damaged: {0}")]
     Damaged(String),

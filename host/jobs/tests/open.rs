@@ -11,8 +11,8 @@ use windlass_api::{
 use windlass_jobs::{
     NewJob, Next, Settlement, Start,
     storage::{
-        ClaimRequest, NewServer, NewVersion, Note, OpenOptions, RecurringEntry, Storage, StorageError, StorageUrl,
-        migrate, open,
+        ClaimRequest, NewServer, NewVersion, Note, OpenOptions, RecurringEntry, Storage, StorageError, StorageKind,
+        StorageUrl, migrate, open,
     },
 };
 use windlass_test_services::Redis;
@@ -150,11 +150,16 @@ async fn everything_moves_between_all_storages_and_is_the_same_after_a_whole_cir
 async fn a_storage_is_made_by_whoever_may_and_told_of_once() {
     let (folder, redis, namespace) = (tempfile::tempdir().unwrap(), Redis::start().unwrap(), Namespace::new());
     let file = StorageUrl::sqlite(folder.path().join("a.db"));
+    redis.ask(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).unwrap();
     for url in [file, redis.url().parse().unwrap(), namespace.url().parse::<StorageUrl>().unwrap()] {
         let looking = || OpenOptions { prepare: false, ..OpenOptions::default() };
         for _ in 0..2 {
             match open(&url, looking()).await {
-                Err(StorageError::Absent(text)) => assert!(text.contains(" yet: "), "{text}"),
+                Err(StorageError::Absent { what, findings }) => {
+                    assert!(what.contains(" yet: "), "{what}");
+                    let evicts = findings.iter().any(|finding| finding.what.contains("allkeys-lru"));
+                    assert_eq!(evicts, url.kind() == StorageKind::Redis, "{url}: {findings:?}");
+                }
                 Err(error) => panic!("{url}: {error:?}"),
                 Ok(_) => panic!("{url} was opened"),
             }

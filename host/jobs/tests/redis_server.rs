@@ -318,7 +318,10 @@ async fn a_client_that_may_not_make_the_namespace_leaves_nothing_in_it() {
     let looking = || RedisOptions { prepare: false, ..RedisOptions::default() };
     for _ in 0..2 {
         let error = RedisStorage::connect(&namespace.url(), looking()).await.unwrap_err();
-        assert!(matches!(&error, StorageError::Absent(text) if text.contains("no windlass storage")), "{error:?}");
+        assert!(
+            matches!(&error, StorageError::Absent { what, .. } if what.contains("no windlass storage")),
+            "{error:?}"
+        );
         assert!(namespace.keys().is_empty());
     }
     let made = open(&namespace).await.migration();

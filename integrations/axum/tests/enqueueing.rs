@@ -130,7 +130,10 @@ async fn a_job_is_there_with_the_applications_own_data_or_not_at_all() -> Result
     let server = windlass_test_services::Postgres::start()?;
     let pool = sqlx::PgPool::connect(&server.url()).await?;
     sqlx::query("CREATE TABLE orders (id bigint PRIMARY KEY)").execute(&pool).await?;
-    let windlass = Windlass::new(PostgresStorage::connect(&server.url(), PostgresOptions::default()).await?);
+    let windlass = Windlass::new(
+        PostgresStorage::connect(&server.url(), PostgresOptions { migrate: true, ..PostgresOptions::default() })
+            .await?,
+    );
     let app = Router::new()
         .route("/orders", post(take_order))
         .layer(windlass.clone())

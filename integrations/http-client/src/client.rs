@@ -334,6 +334,7 @@ mod tests {
             let url = format!("{scheme}://{}", listener.local_addr().unwrap());
             let other = tokio::spawn(async move {
                 let (mut stream, _) = listener.accept().await.unwrap();
+                assert!(tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 4096]).await.unwrap() > 0);
                 tokio::io::AsyncWriteExt::write_all(&mut stream, bytes).await.unwrap();
                 tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut Vec::new()).await
             });

@@ -97,6 +97,8 @@ fn fits(shown: &[&str], printed: &[&str]) -> bool {
 fn line_fits(shown: &str, printed: &str) -> bool {
     match shown.split_once('…') {
         None => shown == printed,
+        // Ends are trimmed, and so the space before nothing is gone.
+        Some((before, "")) if printed == before.trim_end() => true,
         Some((before, after)) => printed.strip_prefix(before).is_some_and(|rest| {
             rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| line_fits(after, &rest[at..]))
         }),

@@ -34,9 +34,8 @@ pub(super) async fn open(url: &StorageUrl, options: OpenOptions) -> Result<Arc<d
     on_thread(move || {
         if look(&path)?.is_none() && !prepare {
             let path = path.display();
-            return Err(StorageError::Absent(format!(
-                "there is no storage in {path} yet: correct the path, or let `windlass serve` make it"
-            )));
+            let what = format!("there is no storage in {path} yet: correct the path, or let `windlass serve` make it");
+            return Err(StorageError::Absent { what, findings: Vec::new() });
         }
         let options = SqliteOptions { role, prepare, read_only, synchronous, retention, ..SqliteOptions::default() };
         let storage: Arc<dyn Storage> = SqliteStorage::open(path, options)?;

@@ -10,6 +10,8 @@ use uuid::Uuid;
 use super::{
     claims::Claims,
     core::Core,
+    fault::Fault,
+    findings::{self, Ways},
     hub::Hub,
     intake,
     lanes::{self, Lanes},
@@ -60,7 +62,7 @@ impl PostgresStorage {
             appended: AtomicU32::new(0),
             has_limits: AtomicBool::new(false),
         });
-        let migration = prepare(&core, &target.namespace, options.migrate).await?;
+        let migration = prepare(&core, &target.namespace, options.migrate, options.connections).await?;
         let (intake, mut tasks) = intake::start(&core);
         tasks.push(tokio::spawn(listen::run(Arc::clone(&core))));
         Ok(Arc::new(Self {
@@ -74,11 +76,26 @@ impl PostgresStorage {
     }
 }
 
-async fn prepare(core: &Core, namespace: &str, may_migrate: bool) -> Result<Migration, StorageError> {
+async fn prepare(core: &Core, namespace: &str, may_migrate: bool, connections: u32) -> Result<Migration, StorageError> {
     let mut lane = core.lanes.take(Kind::Long).await?;
     let mut told = Told::default();
     let mut tx = core.tx(&mut lane, &mut told);
-    let migration = schema::prepare(&mut tx, &core.name, namespace, may_migrate).await?;
+    let migration = match schema::prepare(&mut tx, &core.name, namespace, may_migrate).await {
+        Err(StorageError::Absent { what, .. }) => {
+            let ways = Ways {
+                pooled: core.lanes.pooled,
+                may_listen: core.may_listen,
+                is_listening: true,
+                connections,
+                uses_its_clock: core.clock.is_none(),
+            };
+            let on_open = |fault: Fault| fault.on_open(&core.name);
+            tx.begin(Kind::Long).await.map_err(on_open)?;
+            let findings = findings::findings(&mut tx, &ways).await.map_err(on_open)?;
+            return Err(StorageError::Absent { what, findings });
+        }
+        prepared => prepared?,
+    };
     core.lanes.give_back(lane, Ok(()), false).await;
     Ok(migration)
 }

@@ -86,10 +86,11 @@ async fn prepare_or_fail(
     let known = known();
     Ok(match version {
         None if may_be_made => {
-            return Err(StorageError::Absent(format!(
+            let what = format!(
                 "{name} has no windlass schema in the namespace `{namespace}` yet: start a host on it, or run `windlass \
                  storage migrate`"
-            )));
+            );
+            return Err(StorageError::Absent { what, findings: Vec::new() });
         }
         None => Err(format!(
             "{name} has no windlass schema in the namespace `{namespace}` yet, and this user may not make it: grant it \

@@ -53,12 +53,19 @@ impl RedisStorage {
     }
 
     pub(super) async fn all_findings(&self) -> Result<Vec<Finding>, StorageError> {
+        let mut found = self.findings_of_server().await?;
+        self.look_at_sample(&mut found).await?;
+        found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        Ok(found)
+    }
+
+    /// What needs no namespace, the worst first.
+    pub(super) async fn findings_of_server(&self) -> Result<Vec<Finding>, StorageError> {
         let mut found = Vec::new();
         self.look_at_server(&mut found).await?;
         self.look_at_durability(&mut found).await?;
         self.look_at_memory(&mut found).await?;
         self.look_at_clock(&mut found).await?;
-        self.look_at_sample(&mut found).await?;
         found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         Ok(found)
     }

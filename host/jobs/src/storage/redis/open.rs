@@ -17,7 +17,7 @@ use super::{
     script,
     url::{Address, Kind},
 };
-use crate::storage::{Migration, StorageError};
+use crate::storage::{Finding, Migration, StorageError};
 
 /// The version of what is stored. A host reads and writes this one, and refuses a newer one. Version 2 has added what
 /// continuations, unique jobs, expiry, limits and the audit log need; what version 1 stored stays as it is, so an upgrade
@@ -92,7 +92,7 @@ impl RedisStorage {
         call.arg(FORMAT).arg(u8::from(prepare));
         let stored = match self.run(call).await? {
             Value::Nil if prepare => return Ok(None),
-            Value::Nil => return Err(self.not_there()),
+            Value::Nil => return Err(self.not_there(self.findings_of_server().await?)),
             stored => answer::text(stored)?,
         };
         match stored.parse::<u32>() {
@@ -128,11 +128,12 @@ impl RedisStorage {
         self.prefix.trim_end_matches(':')
     }
 
-    fn not_there(&self) -> StorageError {
-        StorageError::Absent(format!(
+    fn not_there(&self, findings: Vec<Finding>) -> StorageError {
+        let what = format!(
             "{} has no windlass storage in the namespace {} yet: start a host on it, or run `windlass storage migrate`",
             self.link.name(),
             self.namespace()
-        ))
+        );
+        StorageError::Absent { what, findings }
     }
 }

@@ -4,7 +4,7 @@ use std::{fs, io, path::Path, time::Duration};
 
 use tokio::time::timeout;
 use windlass_api::ModuleName;
-use windlass_jobs::storage::{Storage, StorageError, StorageKind};
+use windlass_jobs::storage::{Storage, StorageError, StorageKind, StorageUrl};
 
 use super::{super::format, folders, report::Report};
 use crate::{config::Settings, storage};
@@ -24,14 +24,7 @@ pub(super) async fn look(settings: &Settings, report: &mut Report) {
     }
     let storage = match timeout(LONGEST, storage::open_to_look(settings)).await {
         Ok(Ok(storage)) => storage,
-        Ok(Err(error)) if matches!(error.downcast_ref(), Some(StorageError::Absent(_))) => {
-            return report.note(ABOUT, format!("nothing is there yet; `windlass serve` will make it: {url}"), "");
-        }
-        Ok(Err(error)) => {
-            let away = matches!(error.downcast_ref(), Some(StorageError::Unavailable(_)));
-            let mend = if away { "start its server, or correct address, user and password in `storage`" } else { "" };
-            return report.error(ABOUT, format!("{error:#}"), mend);
-        }
+        Ok(Err(error)) => return not_opened(&error, url, report),
         Err(_) => {
             return report.error(
                 ABOUT,
@@ -44,6 +37,16 @@ pub(super) async fn look(settings: &Settings, report: &mut Report) {
         report.error(ABOUT, format!("{url} answers with an error: {error:#}"), "");
     }
     storage.close().await;
+}
+
+fn not_opened(error: &anyhow::Error, url: &StorageUrl, report: &mut Report) {
+    if let Some(StorageError::Absent { findings, .. }) = error.downcast_ref() {
+        report.note(ABOUT, format!("nothing is there yet; `windlass serve` will make it: {url}"), "");
+        return findings.iter().for_each(|finding| report.finding(ABOUT, finding.clone()));
+    }
+    let away = matches!(error.downcast_ref(), Some(StorageError::Unavailable(_)));
+    let mend = if away { "start its server, or correct address, user and password in `storage`" } else { "" };
+    report.error(ABOUT, format!("{error:#}"), mend);
 }
 
 async fn ask(storage: &dyn Storage, settings: &Settings, report: &mut Report) -> anyhow::Result<()> {

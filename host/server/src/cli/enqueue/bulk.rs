@@ -14,11 +14,12 @@ use windlass_api::{Enqueued, JobId, JobRequest};
 use super::super::{Exit, Global, exit::Usage, files, format, output::say, progress};
 use crate::remote::RemoteError;
 
-/// A batch is small enough that one refused job takes few others along, and big enough that the network matters little.
-const BATCH_JOBS: usize = 1_000;
+/// What a host takes in one call, so that a file of no more than that is enqueued wholly or not at all.
+const BATCH_JOBS: usize = 10_000;
+const BATCH_BYTES: usize = 16 << 20;
 
-/// Half of what a host takes in one call.
-const BATCH_BYTES: usize = 8 << 20;
+/// As many jobs that they continue may the jobs of one call name together.
+const BATCH_PARENTS: usize = 50_000;
 
 /// No job request is longer: payload, headers and tags have their own, lower limits.
 const LINE_BYTES: u64 = 4 << 20;
@@ -26,10 +27,17 @@ const LINE_BYTES: u64 = 4 << 20;
 pub(super) async fn run(path: &Path, global: &Global) -> anyhow::Result<Exit> {
     let (remote, output, begun_at) = (global.remote()?, global.output(), Instant::now());
     let (mut lines, bar) = open(path)?;
-    let mut sent = Sent { ids: output.is_json().then(Vec::new), jobs: 0, existing: 0 };
-    while let Some(batch) = lines.batch().map_err(|error| sent.explain(error))? {
-        let enqueued = remote.enqueue_bulk(batch.body.clone()).await;
-        sent.add(enqueued.map_err(|error| sent.explain(batch.explain(&lines.name, error)))?);
+    let mut sent = Sent { ids: output.is_json().then(Vec::new), jobs: 0, existing: 0, last_line: 0 };
+    loop {
+        let batch = match lines.batch() {
+            Ok(Some(batch)) => batch,
+            Ok(None) => break,
+            Err(error) => return sent.broke_off(error),
+        };
+        match remote.enqueue_bulk(batch.body.clone()).await {
+            Ok(enqueued) => sent.add(enqueued, &batch),
+            Err(error) => return sent.broke_off(batch.explain(&lines.name, error)),
+        }
         bar.set_position(lines.read_bytes);
         bar.set_message(format!("{} jobs", format::count(sent.jobs)));
     }
@@ -60,10 +68,13 @@ struct Sent {
     ids: Option<Vec<Enqueued>>,
     jobs: u64,
     existing: u64,
+    /// The line of the last of them.
+    last_line: u64,
 }
 
 impl Sent {
-    fn add(&mut self, enqueued: Vec<Enqueued>) {
+    fn add(&mut self, enqueued: Vec<Enqueued>, batch: &Batch) {
+        self.last_line = batch.lines.last().copied().unwrap_or(self.last_line);
         self.jobs += enqueued.len() as u64;
         self.existing += enqueued.iter().filter(|enqueued| enqueued.existing).count() as u64;
         if let Some(ids) = &mut self.ids {
@@ -76,16 +87,22 @@ impl Sent {
             0 => String::new(),
             existing => format!(", {} of which were there before", format::count(existing)),
         };
-        format!("{} jobs enqueued{existing}", format::count(self.jobs))
+        let jobs = if self.jobs == 1 { "job" } else { "jobs" };
+        format!("{} {jobs} enqueued{existing}", format::count(self.jobs))
     }
 
     /// Says with an error what was done before it, since that stays.
-    fn explain(&self, error: anyhow::Error) -> anyhow::Error {
-        match self.jobs {
-            0 => say("no job was enqueued"),
-            _ => say(&format!("{}; none of the lines after them", self.summary())),
+    fn broke_off(&self, error: anyhow::Error) -> anyhow::Result<Exit> {
+        if self.jobs == 0 {
+            say("no job was enqueued");
+            return Err(error);
         }
-        error
+        let (done, last) = (self.summary(), self.last_line);
+        say(&format!(
+            "{done}, those up to line {last}; none of the lines after it: once it is mended, send these alone"
+        ));
+        say(&format!("error: {error:#}"));
+        Ok(Exit::Partly)
     }
 }
 
@@ -116,6 +133,15 @@ impl Batch {
     }
 }
 
+/// A job request on its line.
+struct Line {
+    number: u64,
+    /// As it is sent.
+    job: String,
+    /// How many jobs it continues.
+    parents: usize,
+}
+
 /// Job requests, line by line.
 struct Lines<R> {
     name: String,
@@ -123,7 +149,7 @@ struct Lines<R> {
     line: u64,
     read_bytes: u64,
     /// A job that had no room in the batch before.
-    held_back: Option<(u64, String)>,
+    held_back: Option<Line>,
 }
 
 impl<R: BufRead> Lines<R> {
@@ -133,25 +159,27 @@ impl<R: BufRead> Lines<R> {
 
     /// The next batch; nothing at the end.
     fn batch(&mut self) -> anyhow::Result<Option<Batch>> {
-        let mut batch = Batch { body: String::from("["), lines: Vec::new() };
+        let (mut batch, mut parents) = (Batch { body: String::from("["), lines: Vec::new() }, 0);
         while batch.lines.len() < BATCH_JOBS {
-            let Some((line, job)) = self.next()? else { break };
-            if !batch.lines.is_empty() && batch.body.len() + job.len() + 1 > BATCH_BYTES {
-                self.held_back = Some((line, job));
+            let Some(line) = self.next()? else { break };
+            let is_full = batch.body.len() + line.job.len() + 1 > BATCH_BYTES || parents + line.parents > BATCH_PARENTS;
+            if !batch.lines.is_empty() && is_full {
+                self.held_back = Some(line);
                 break;
             }
             if !batch.lines.is_empty() {
                 batch.body.push(',');
             }
-            batch.body.push_str(&job);
-            batch.lines.push(line);
+            batch.body.push_str(&line.job);
+            batch.lines.push(line.number);
+            parents += line.parents;
         }
         batch.body.push(']');
         Ok((!batch.lines.is_empty()).then_some(batch))
     }
 
-    /// The next job with its line, as it is sent. Each gets an id here, so that a batch may be sent twice.
-    fn next(&mut self) -> anyhow::Result<Option<(u64, String)>> {
+    /// The next job. Each gets an id here, so that a batch may be sent twice.
+    fn next(&mut self) -> anyhow::Result<Option<Line>> {
         if let Some(held_back) = self.held_back.take() {
             return Ok(Some(held_back));
         }
@@ -165,7 +193,8 @@ impl<R: BufRead> Lines<R> {
             let wrong = |error| Usage(format!("failed to read line {} of {}: {error}", self.line, self.name));
             let mut request: JobRequest = serde_json::from_str(text).map_err(|error| wrong(within_line(&error)))?;
             request.id.get_or_insert_with(|| JobId(Uuid::now_v7()));
-            return Ok(Some((self.line, serde_json::to_string(&request)?)));
+            let parents = request.after.as_ref().map_or(0, |after| after.jobs.len());
+            return Ok(Some(Line { number: self.line, job: serde_json::to_string(&request)?, parents }));
         }
     }
 
@@ -221,12 +250,18 @@ mod tests {
         assert_eq!(many.batch().unwrap().unwrap().lines.len(), BATCH_JOBS);
         assert_eq!(many.batch().unwrap().unwrap().lines, [BATCH_JOBS as u64 + 1]);
 
-        let long = format!("{{\"handler\":\"a/b\",\"payload\":\"{}\"}}\n", "x".repeat(3 << 20)).repeat(3);
+        let long = format!("{{\"handler\":\"a/b\",\"payload\":\"{}\"}}\n", "x".repeat(3 << 20)).repeat(6);
         let mut long = lines(&long);
         let first = long.batch().unwrap().unwrap();
-        assert_eq!(first.lines, [1, 2]);
+        assert_eq!(first.lines, [1, 2, 3, 4, 5]);
         assert!(first.body.len() <= BATCH_BYTES);
-        assert_eq!(long.batch().unwrap().unwrap().lines, [3]);
+        assert_eq!(long.batch().unwrap().unwrap().lines, [6]);
+
+        let parents = vec!["\"0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55\""; 30_000].join(",");
+        let follows = format!("{{\"handler\":\"a/b\",\"after\":{{\"jobs\":[{parents}]}}}}\n").repeat(2);
+        let mut follows = lines(&follows);
+        assert_eq!(follows.batch().unwrap().unwrap().lines, [1]);
+        assert_eq!(follows.batch().unwrap().unwrap().lines, [2]);
     }
 
     #[test]

@@ -10,7 +10,10 @@ use std::path::PathBuf;
 use clap::Args;
 use windlass_api::{HandlerPath, JobId, QueueName, RetryPolicy, Timestamp};
 
-pub(super) use self::waited::{report, wait};
+pub(super) use self::{
+    conditions::Uniqueness,
+    waited::{report, wait},
+};
 use super::{Exit, Global, retry};
 use crate::config::Span;
 
@@ -28,14 +31,42 @@ pub(super) struct Enqueue {
     payload: Option<String>,
     /// Enqueue a job for each line of a file, or of standard input for `-`: a JSON object with the fields of the API's
     /// job request, such as {"handler":"images/thumbnail","payload":{"source":"a.png","width":200}}.
-    #[arg(long, value_name = "FILE")]
+    ///
+    /// Files of up to 10,000 jobs and 16 MiB are enqueued wholly or not at all; longer ones in parts of that size.
+    #[arg(long, value_name = "FILE", conflicts_with_all = OF_ONE_JOB)]
     jsonl: Option<PathBuf>,
     #[command(flatten)]
     job: JobArguments,
 }
 
+/// What is said of one job, and so not beside a file in which each line says it.
+const OF_ONE_JOB: [&str; 23] = [
+    "queue",
+    "priority",
+    "delay",
+    "at",
+    "max_attempts",
+    "timeout",
+    "retry",
+    "tags",
+    "headers",
+    "id",
+    "after",
+    "on",
+    "unique",
+    "unique_key",
+    "unique_fields",
+    "unique_for",
+    "unique_states",
+    "on_conflict",
+    "expires",
+    "expires_at",
+    "limit_key",
+    "wait",
+    "wait_for_handler",
+];
+
 #[derive(Args, Debug)]
-#[group(id = "job arguments", conflicts_with = "jsonl", multiple = true)]
 struct JobArguments {
     /// The queue, instead of the handler's.
     #[arg(long)]

@@ -27,6 +27,12 @@ pub(super) async fn run(
     } else if enqueued.existing {
         say(&format!("job {} was there before; nothing was done", enqueued.id));
     }
+    if let Some(queue) = &request.queue
+        && let Ok(servers) = remote.servers().await
+        && !servers.iter().any(|server| server.queues.is_empty() || server.queues.contains(queue))
+    {
+        say(&format!("warning: no server takes jobs from the queue {queue}; `windlass servers` shows which take what"));
+    }
     if waits {
         if !output.is_json() {
             say(&format!("job {}", enqueued.id));
@@ -40,12 +46,13 @@ pub(super) async fn run(
 fn request(handler: HandlerPath, argument: Option<&str>, arguments: JobArguments) -> anyhow::Result<JobRequest> {
     let Conditions { after, unique, expires_at, limit_key } = arguments.conditions.read();
     let begins_at = arguments.at.or(arguments.delay.map(|span| format::now().plus_ms(span.as_ms())));
-    if let (Some(begins_at), Some(expires_at)) = (begins_at, expires_at)
+    let begins_at = begins_at.unwrap_or_else(format::now);
+    if let Some(expires_at) = expires_at
         && begins_at >= expires_at
     {
         bail!(
             "the job would expire at {expires_at}, before it may be started at {begins_at}: give --expires more time than --delay, \
-             or an --expires-at after --at"
+             or an --expires-at that is after --at and not past"
         );
     }
     Ok(JobRequest {

@@ -1,9 +1,14 @@
 //! `windlass recurring put`
 
 use clap::Args;
-use windlass_api::{HandlerPath, JobRequest, Misfire, QueueName, RecurringName, RecurringRequest, RetryPolicy};
+use windlass_api::{
+    HandlerPath, JobRequest, LimitKey, Misfire, QueueName, RecurringName, RecurringRequest, RetryPolicy,
+};
 
-use super::super::{enqueue, payload, retry};
+use super::super::{
+    enqueue::{self, Uniqueness},
+    payload, retry,
+};
 use crate::config::Span;
 
 /// Put a recurring job in place, or change the one of this name.
@@ -16,6 +21,7 @@ use crate::config::Span;
   windlass recurring put nightly-report '30 2 * * mon-fri' shop/report --time-zone Europe/Berlin
   windlass recurring put poll '*/10 * * * * *' mail/poll --misfire skip --queue mail
   windlass recurring put month-end '0 6 1 * *' shop/invoices @month.json --misfire catch-up --catch-up-limit 12
+  windlass recurring put poll '*/10 * * * * *' mail/poll --unique     # not while the one before is unfinished
   windlass recurring put tick 'every 90s' shop/tick --wait-for-handler")]
 pub(in super::super) struct Put {
     /// Its name.
@@ -57,6 +63,11 @@ pub(in super::super) struct Put {
     /// What to attach to the jobs; may be repeated.
     #[arg(long = "header", value_name = "KEY=VALUE", value_parser = enqueue::header)]
     headers: Vec<(String, String)>,
+    #[command(flatten)]
+    uniqueness: Uniqueness,
+    /// What its jobs count under where an operator limits keys: see `windlass limits`.
+    #[arg(long, value_name = "KEY")]
+    limit_key: Option<LimitKey>,
     /// Put it in place even if no module has its handler yet; its jobs wait for that.
     #[arg(long)]
     wait_for_handler: bool,
@@ -73,6 +84,8 @@ impl Put {
             tags: self.tags,
             headers: self.headers.into_iter().collect(),
             wait_for_handler: self.wait_for_handler,
+            unique: self.uniqueness.read(),
+            limit_key: self.limit_key,
             ..JobRequest::new(self.handler, payload::read(self.payload.as_deref())?)
         };
         let request = RecurringRequest {
