@@ -129,7 +129,10 @@ async fn only_whom_the_application_lets_in_sees_it_and_does_what_their_role_allo
         let told = problem(ask(&app, method, "/jobs/api/v1/session", &[OPERATOR]).await?).await?;
         assert_eq!(told.code, ProblemCode::Conflict, "{method}: {}", told.detail);
     }
-    assert_eq!(session, SessionView { required: false, role: Some(Role::Operator), name, expires_at: None });
+    assert_eq!(
+        session,
+        SessionView { required: false, read_only: false, role: Some(Role::Operator), name, expires_at: None }
+    );
     windlass.stop().await?;
     Ok(())
 }
