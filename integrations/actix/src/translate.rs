@@ -73,7 +73,7 @@ pub(crate) fn response(answer: Response) -> HttpResponse {
             response.append_header((name.as_str(), value.as_bytes()));
         }
     }
-    let told = parts.headers.get(http::header::CONTENT_LENGTH).and_then(|told| told.to_str().ok()?.parse().ok());
+    let told = parts.headers.get(http::header::CONTENT_LENGTH).and_then(|told| told.to_str().ok()?.parse::<u64>().ok());
     match (body.size_hint().exact(), told) {
         // What HEAD is answered: how long it would be.
         (Some(0), Some(length)) if length > 0 => response.body(SizedStream::new(length, body.into_data_stream())),
