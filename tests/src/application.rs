@@ -34,6 +34,14 @@ impl Site {
     /// # Errors
     /// Where it does not become ready; the error holds what it wrote.
     pub fn start_application(&self, name: &str) -> Result<Application> {
+        self.start_application_with(name, &[])
+    }
+
+    /// The same with these variables.
+    ///
+    /// # Errors
+    /// As [`Self::start_application`].
+    pub fn start_application_with(&self, name: &str, environment: &[(&str, &str)]) -> Result<Application> {
         for folder in ["modules", "tables"] {
             fs::create_dir_all(self.path(folder))?;
         }
@@ -50,6 +58,7 @@ impl Site {
             .current_dir(self.path(""))
             .env("DASHBOARD_PASSWORD", "secret")
             .env("WINDLASS_LISTEN", &address)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 use windlass_api::{JobDetail, JobId, Problem, ProblemCode, State};
 use windlass_tests::{Application, Site, component};
@@ -49,7 +49,7 @@ fn the_dashboard_is_under_its_prefix_for_whom_the_application_lets_in() -> Resul
         let site = Site::new()?;
         let application = site.start_application(name)?;
         let lead = application.ask("GET", "/jobs", &[], b"")?;
-        ensure!(lead.status == 307 && lead.header("location") == Some("jobs/"), "{name}: {lead:?}");
+        ensure!(lead.status == 307 && lead.header("location") == Some("jobs/?&"), "{name}: {lead:?}");
         for headers in [&[][..], &[("Authorization", "Basic YWRtaW46d3Jvbmc=")]] {
             let answer = application.ask("GET", "/jobs/api/v1/counts", headers, b"")?;
             ensure!(answer.status == 401 && answer.header("www-authenticate") == Some("Basic"), "{name}: {answer:?}");
@@ -67,24 +67,62 @@ fn the_dashboard_is_under_its_prefix_for_whom_the_application_lets_in() -> Resul
     Ok(())
 }
 
+/// Has a job sleep, and gives the path of it when it runs.
+fn sleep(application: &Application, ms: u64) -> Result<String> {
+    let faults = fs::read(component("faults")?)?;
+    application.command("POST", "api/v1/modules?name=faults", &faults)?;
+    let mut events = application.follow()?;
+    let job = format!(r#"{{"handler":"faults/sleepy","payload":{{"ms":{ms}}}}}"#);
+    let job: Value = application.command("POST", "api/v1/jobs", job.as_bytes())?.json()?;
+    let path = format!("api/v1/jobs/{}", job["id"].as_str().unwrap_or_default());
+    loop {
+        let detail: JobDetail = application.command("GET", &path, b"")?.json()?;
+        if detail.job.state == State::Processing {
+            return Ok(path);
+        }
+        events.next_event()?;
+    }
+}
+
+#[test]
+fn a_second_signal_gives_back_what_runs() -> Result<()> {
+    for name in APPLICATIONS {
+        let site = Site::new()?;
+        // What runs could go on for longer than the test waits for the end.
+        let application = site.start_application_with(name, &[("WINDLASS_SHUTDOWN_GRACE", "1h")])?;
+        let path = sleep(&application, 3_000_000)?;
+        let mut events = application.follow()?;
+        application.tell_to_stop()?;
+        // The first signal has come when streams end.
+        events.until_its_end()?;
+        application.tell_to_stop()?;
+        let status = application.ended()?;
+        ensure!(status.success(), "{name} ended with {status}");
+        let again = site.start_application(name)?;
+        let detail: JobDetail = again.command("GET", &path, b"")?.json()?;
+        ensure!(detail.history.iter().all(|line| line.to != State::Failed), "{name}: {detail:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_empty_password_is_none() -> Result<()> {
+    for name in APPLICATIONS {
+        let Err(error) = Site::new()?.start_application_with(name, &[("DASHBOARD_PASSWORD", "")]) else {
+            bail!("{name} lets everybody in")
+        };
+        ensure!(error.to_string().contains("set DASHBOARD_PASSWORD"), "{name}: {error}");
+    }
+    Ok(())
+}
+
 #[test]
 fn it_stops_with_the_server_and_what_runs_ends_first() -> Result<()> {
     for name in APPLICATIONS {
         let site = Site::new()?;
         let application = site.start_application(name)?;
-        let faults = fs::read(component("faults")?)?;
-        application.command("POST", "api/v1/modules?name=faults", &faults)?;
+        let path = sleep(&application, 5_000)?;
         let mut events = application.follow()?;
-        let job = br#"{"handler":"faults/sleepy","payload":{"ms":5000}}"#;
-        let job: Value = application.command("POST", "api/v1/jobs", job)?.json()?;
-        let path = format!("api/v1/jobs/{}", job["id"].as_str().unwrap_or_default());
-        loop {
-            let detail: JobDetail = application.command("GET", &path, b"")?.json()?;
-            if detail.job.state == State::Processing {
-                break;
-            }
-            events.next_event()?;
-        }
         application.tell_to_stop()?;
         // An open dashboard does not hold it back.
         events.until_its_end()?;

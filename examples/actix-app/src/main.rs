@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use windlass_actix::{
     Client, Refused, Visitor, Windlass, config,
     jobs::api::{self, JobId, JobRequest, Role, State},
@@ -56,6 +56,22 @@ async fn report(client: Client, job: Path<JobId>) -> Result<HttpResponse, Refuse
     Ok(HttpResponse::Ok().json(Report { state: seen.job.state, report: seen.result, failure }))
 }
 
+/// What asks the application to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
+    }
+}
+
 /// Lets in who knows the password, whatever their name.
 fn only_admin(headers: &HeaderMap, password: &str) -> Result<Visitor, Error> {
     let given = headers.get(header::AUTHORIZATION).and_then(|given| given.to_str().ok()?.strip_prefix("Basic "));
@@ -74,7 +90,9 @@ fn only_admin(headers: &HeaderMap, password: &str) -> Result<Visitor, Error> {
 #[actix_web::main]
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().init();
-    let password: Arc<str> = env::var("DASHBOARD_PASSWORD").context("set DASHBOARD_PASSWORD")?.into();
+    // An empty one would let everybody in.
+    let password = env::var("DASHBOARD_PASSWORD").ok().filter(|password| !password.is_empty());
+    let password: Arc<str> = password.context("set DASHBOARD_PASSWORD to the password of the dashboard")?.into();
     // The windlass.toml beside it, as a host has one.
     let settings = config::load(None, config::Overrides::default())?;
     let listen = settings.listen;
@@ -84,11 +102,15 @@ async fn main() -> anyhow::Result<()> {
         async move { only_admin(request.headers(), &password) }
     };
     let windlass = Windlass::new(open(&settings).await?).dashboard("/jobs", auth)?.worker(settings);
-    windlass.start().await?;
 
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut signals, hurried) = (Signals::listen()?, windlass.clone());
     let told_to_stop = async move {
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        signals.next().await;
+        // A second one does not wait for the jobs that run.
+        tokio::spawn(async move {
+            signals.next().await;
+            hurried.hurry();
+        });
     };
     let installed = windlass.clone();
     let app = move || {
@@ -97,7 +119,11 @@ async fn main() -> anyhow::Result<()> {
             .route("/reports", web::post().to(ask_for_report))
             .route("/reports/{job}", web::get().to(report))
     };
-    HttpServer::new(app).shutdown_signal(windlass.until(told_to_stop)).bind(listen)?.run().await?;
+    // An address that is taken is told before jobs are.
+    let server = HttpServer::new(app).shutdown_signal(windlass.until(told_to_stop)).bind(listen)?;
+    windlass.start().await?;
+    let served = server.run().await;
+    // Where the server has failed, jobs run on until this.
     windlass.stop().await?;
-    Ok(())
+    served.context("the server failed")
 }

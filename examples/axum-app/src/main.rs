@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
 use windlass_axum::{
     Client, Refused, Visitor, Windlass, config,
@@ -60,6 +60,22 @@ async fn report(client: Client, Path(job): Path<JobId>) -> Result<Response, Refu
     Ok(Json(Report { state: seen.job.state, report: seen.result, failure }).into_response())
 }
 
+/// What asks the application to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
+    }
+}
+
 /// Lets in who knows the password, whatever their name.
 fn only_admin(headers: &HeaderMap, password: &str) -> Result<Visitor, impl IntoResponse + use<>> {
     let given = headers.get(header::AUTHORIZATION).and_then(|given| given.to_str().ok()?.strip_prefix("Basic "));
@@ -75,7 +91,9 @@ fn only_admin(headers: &HeaderMap, password: &str) -> Result<Visitor, impl IntoR
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().init();
-    let password: Arc<str> = env::var("DASHBOARD_PASSWORD").context("set DASHBOARD_PASSWORD")?.into();
+    // An empty one would let everybody in.
+    let password = env::var("DASHBOARD_PASSWORD").ok().filter(|password| !password.is_empty());
+    let password: Arc<str> = password.context("set DASHBOARD_PASSWORD to the password of the dashboard")?.into();
     // The windlass.toml beside it, as a host has one.
     let settings = config::load(None, config::Overrides::default())?;
     let listener = TcpListener::bind(settings.listen).await?;
@@ -92,11 +110,17 @@ async fn main() -> anyhow::Result<()> {
         .route("/reports/{job}", get(report))
         .merge(windlass.routes())
         .layer(windlass.clone());
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut signals, hurried) = (Signals::listen()?, windlass.clone());
     let told_to_stop = async move {
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        signals.next().await;
+        // A second one does not wait for the jobs that run.
+        tokio::spawn(async move {
+            signals.next().await;
+            hurried.hurry();
+        });
     };
-    axum::serve(listener, app).with_graceful_shutdown(windlass.until(told_to_stop)).await?;
+    let served = axum::serve(listener, app).with_graceful_shutdown(windlass.until(told_to_stop)).await;
+    // Where the server has failed, jobs run on until this.
     windlass.stop().await?;
-    Ok(())
+    served.context("the server failed")
 }

@@ -59,6 +59,7 @@ impl Visitor {
 /// A host within another program.
 pub struct Embedded {
     host: Host,
+    hurry: Box<dyn Fn() + Send + Sync>,
     runtime: Handle,
 }
 
@@ -77,27 +78,32 @@ pub async fn open(settings: &Settings) -> anyhow::Result<Arc<dyn Storage>> {
 }
 
 impl Embedded {
-    /// Starts on the present runtime. Jobs are taken where there are settings for a worker; of these, what is about listening and
-    /// access is not looked at, and the storage is the one that is given.
+    /// Starts on the present runtime, by the settings of the hosts on this storage. Of these, what is about listening and access is
+    /// not looked at, but for `read_only`, and the storage is the one that is given. Without any, components are not taken: it is
+    /// not known whose signatures the hosts ask for.
     ///
     /// # Errors
     /// Where the settings do not go together, a folder or a secret is missing, or the storage does not take the registration.
-    pub async fn start(storage: Arc<dyn Storage>, worker: Option<Settings>) -> anyhow::Result<Self> {
-        let takes_jobs = worker.is_some();
+    pub async fn start(
+        storage: Arc<dyn Storage>,
+        settings: Option<Settings>,
+        takes_jobs: bool,
+    ) -> anyhow::Result<Self> {
         if takes_jobs && !storage.is_for_host() {
             bail!(
                 "the storage was opened to enqueue into it, and another host may take it: open it with `open(&settings)`, or with \
                  `OpenOptions::host()`, to have jobs run here"
             );
         }
-        let mut settings = worker.unwrap_or_default().settle().map_err(anyhow::Error::msg)?;
-        if settings.compile.program.is_none() {
-            settings.compile.program = Some(compiler());
+        let takes_components = settings.is_some();
+        let mut settings = settings.unwrap_or_default().settle().map_err(anyhow::Error::msg)?;
+        if takes_jobs || takes_components {
+            settings.compile.program.get_or_insert_with(compiler);
         }
         host::check_folder(&settings)?;
         let sandboxes = if takes_jobs { Some(Arc::new(Sandboxes::new(&settings)?)) } else { None };
-        let host = Host::start(storage, &settings, Guard::Application, sandboxes).await?;
-        Ok(Self { host, runtime: Handle::current() })
+        let host = Host::start(storage, &settings, Guard::Application { takes_components }, sandboxes).await?;
+        Ok(Self { hurry: Box::new(host.hurry()), host, runtime: Handle::current() })
     }
 
     /// Answers a request for the dashboard or the API, whose path is the one below where the application has put the dashboard. Of
@@ -130,16 +136,21 @@ impl Embedded {
         self.host.end_streams();
     }
 
+    /// Cuts the grace period of running jobs short, before [`Self::stop`] or while it waits.
+    pub fn hurry(&self) {
+        (self.hurry)();
+    }
+
     /// Stops, when the application's server has ended: jobs that run go on for the grace period and are then given back. The
     /// storage is closed.
     ///
     /// # Errors
-    /// Where the worker had failed.
+    /// Where the worker had failed; the storage is closed all the same.
     pub async fn stop(&self) -> anyhow::Result<()> {
         self.wind_down();
-        self.host.stop_worker().await?;
+        let ended = self.host.stop_worker().await;
         self.host.close().await;
-        Ok(())
+        ended
     }
 }
 

@@ -107,7 +107,7 @@ impl Host {
     }
 
     /// Cuts the grace period of running jobs short.
-    pub(crate) fn hurry(&self) -> impl Fn() + Send + use<> {
+    pub(crate) fn hurry(&self) -> impl Fn() + Send + Sync + use<> {
         let hurry = self.worker().as_ref().map(Worker::hurry);
         move || {
             if let Some(hurry) = &hurry {

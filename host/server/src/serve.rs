@@ -60,12 +60,14 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         tracing::error!("asked to stop three times; leaving what still runs to the others");
         std::process::exit(1);
     });
-    host.stop_worker().await?;
+    let ended = host.stop_worker().await;
     host.end_streams();
     drop(close);
     // Readers that keep a connection open must not keep the host from ending.
     drop(tokio::time::timeout(std::time::Duration::from_secs(2), server).await);
+    // Where the worker had failed too, what was acknowledged must be where it stays.
     host.close().await;
+    ended?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -8,12 +8,12 @@ use actix_web::{
     web::{self, Payload, ServiceConfig},
 };
 use windlass::embed::Visitor;
-use windlass_web::{InvalidPrefix, Plugin, Prefix};
+use windlass_web::{InvalidPrefix, Place, Plugin, Prefix};
 
 use crate::{Refused, Windlass, translate};
 
-/// What is below the prefix, in the pattern of its route.
-const BELOW: &str = "/{path:.*}";
+/// What is below the prefix, among what the routes of scopes have captured.
+const BELOW: &str = "windlass_below";
 
 type Asked = Pin<Box<dyn Future<Output = Result<Visitor, Error>>>>;
 
@@ -38,6 +38,7 @@ impl Windlass {
     /// use actix_web::{Error, HttpRequest, error::ErrorForbidden};
     /// use windlass_actix::{Visitor, jobs::api::Role};
     ///
+    /// // Only behind a proxy that signs people in, and takes this header off whatever comes from outside: else anybody is Ann.
     /// async fn only_ann(request: HttpRequest) -> Result<Visitor, Error> {
     ///     match request.headers().get("x-forwarded-user") {
     ///         Some(user) if user == "ann" => Ok(Visitor::new("ann", Role::Operator)),
@@ -66,17 +67,13 @@ impl Windlass {
 
 impl Mounted {
     pub(crate) fn install(&self, plugin: &Plugin, service: &mut ServiceConfig) {
-        let (prefix, to_folder) = (self.prefix.as_str(), self.prefix.clone());
-        let lead = move |request: HttpRequest| {
-            let location = to_folder.to_folder(request.uri().query());
-            async move { HttpResponse::TemporaryRedirect().insert_header((header::LOCATION, location)).finish() }
-        };
+        let prefix = self.prefix.as_str();
         let (plugin, mounted) = (plugin.clone(), self.clone());
         let pass_on = move |request: HttpRequest, payload: Payload| {
             let (plugin, mounted) = (plugin.clone(), mounted.clone());
             async move { pass_on(&plugin, &mounted, request, payload).await }
         };
-        service.route(prefix, web::to(lead)).route(&format!("{prefix}{BELOW}"), web::to(pass_on));
+        service.route(prefix, web::to(pass_on.clone())).route(&format!("{prefix}/{{{BELOW}:.*}}"), web::to(pass_on));
     }
 }
 
@@ -86,13 +83,18 @@ async fn pass_on(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
-    let visitor = (mounted.auth)(request.clone()).await?;
-    // Within scopes the route is longer than the prefix.
-    let pattern = request.match_pattern().unwrap_or_default();
-    let depth = pattern.strip_suffix(BELOW).unwrap_or(mounted.prefix.as_str()).matches('/').count();
     let whole = request.uri().path_and_query().map_or("/", |whole| whole.as_str());
-    let Some(below) = translate::below(whole, depth) else { return Ok(HttpResponse::NotFound().finish()) };
-    let Some(asked) = translate::request(&request, below, payload) else {
+    let Some(rest) = translate::rest(whole, request.match_info().get(BELOW)) else {
+        return Ok(HttpResponse::NotFound().finish());
+    };
+    let below = match mounted.prefix.place(rest) {
+        Place::Host(below) => below,
+        Place::Lead(location) => {
+            return Ok(HttpResponse::TemporaryRedirect().insert_header((header::LOCATION, location)).finish());
+        }
+    };
+    let visitor = (mounted.auth)(request.clone()).await?;
+    let Some(asked) = translate::request(&request, &below, payload) else {
         return Ok(HttpResponse::BadRequest().finish());
     };
     let answer = plugin.answer(asked, visitor).await.map_err(Refused::from)?;

@@ -20,10 +20,15 @@ use tokio::sync::mpsc;
 /// How many pieces of an upload are held between the connection and the host.
 const PIECES: usize = 8;
 
-/// What is left of a path and query without its first segments, from a slash on.
-pub(crate) fn below(path_and_query: &str, depth: usize) -> Option<&str> {
-    let path = path_and_query.split_once('?').map_or(path_and_query, |(path, _)| path);
-    let (at, _) = path.match_indices('/').nth(depth)?;
+/// What follows the prefix in a path and query, where the route has captured `below` as what comes after its slash, or nothing for
+/// the prefix itself. What stands before the prefix, such as what scopes have captured, is told by the slashes that are left: those
+/// that are written as `%2F` stay so in what was captured, while other letters may not.
+pub(crate) fn rest<'a>(path_and_query: &'a str, below: Option<&str>) -> Option<&'a str> {
+    let end = path_and_query.find('?').unwrap_or(path_and_query.len());
+    let (path, query) = path_and_query.split_at_checked(end)?;
+    let Some(below) = below else { return Some(query) };
+    let slashes = below.matches('/').count();
+    let (at, _) = path.rmatch_indices('/').nth(slashes)?;
     path_and_query.get(at..)
 }
 
@@ -68,10 +73,13 @@ pub(crate) fn response(answer: Response) -> HttpResponse {
             response.append_header((name.as_str(), value.as_bytes()));
         }
     }
-    match body.size_hint().exact() {
-        Some(0) => response.finish(),
-        Some(length) => response.body(SizedStream::new(length, body.into_data_stream())),
-        None => response.streaming(body.into_data_stream()),
+    let told = parts.headers.get(http::header::CONTENT_LENGTH).and_then(|told| told.to_str().ok()?.parse::<u64>().ok());
+    match (body.size_hint().exact(), told) {
+        // What HEAD is answered: how long it would be.
+        (Some(0), Some(length)) if length > 0 => response.body(SizedStream::new(length, body.into_data_stream())),
+        (Some(0), _) => response.finish(),
+        (Some(length), _) => response.body(SizedStream::new(length, body.into_data_stream())),
+        (None, _) => response.streaming(body.into_data_stream()),
     }
 }
 
@@ -80,9 +88,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_segments_are_left_out_as_the_route_has() {
-        assert_eq!(below("/jobs/api/v1/jobs?text=/a", 1), Some("/api/v1/jobs?text=/a"));
-        assert_eq!(below("/tenant/jobs/", 2), Some("/"));
-        assert_eq!(below("/jobs?a=/b", 1), None);
+    fn what_follows_the_prefix_is_as_long_as_what_was_captured() {
+        let jobs = "/api/v1/jobs?text=/a";
+        assert_eq!(rest(&format!("/jobs{jobs}"), Some("api/v1/jobs")), Some(jobs));
+        assert_eq!(rest("/tenant/jobs/", Some("")), Some("/"));
+        assert_eq!(rest("/tenants/%2Fa/jobs/queues/a%2Fb%20c", Some("queues/a%2Fb c")), Some("/queues/a%2Fb%20c"));
+        assert_eq!(rest("/jobs?a=/b", None), Some("?a=/b"));
+        assert_eq!(rest("/jobs", None), Some(""));
     }
 }

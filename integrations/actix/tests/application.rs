@@ -2,10 +2,11 @@
 
 use actix_web::{
     App, Error, HttpRequest,
-    body::MessageBody,
+    body::{BodySize, MessageBody},
     dev::ServiceResponse,
     error::ErrorUnauthorized,
-    http::{StatusCode, header},
+    http::{Method, StatusCode, header},
+    middleware::NormalizePath,
     test::{TestRequest, call_service, init_service, read_body},
     web,
 };
@@ -84,13 +85,14 @@ async fn the_dashboard_is_below_its_path_for_those_who_are_let_in() -> Result<()
     let folder = tempfile::tempdir()?;
     let windlass = windlass(&folder).await?.dashboard("/jobs", as_they_say)?;
     windlass.start().await?;
-    let app =
-        App::new().configure(windlass.install()).service(web::scope("/tenants/{tenant}").configure(windlass.install()));
+    let app = App::new()
+        .configure(windlass.install())
+        .service(web::scope("/tenants/{tenant:[^/]+}/{path}").configure(windlass.install()));
     let app = init_service(app).await;
-    for before in ["", "/tenants/7"] {
+    for before in ["", "/tenants/7/a%2Fb"] {
         let answer = call_service(&app, TestRequest::get().uri(&format!("{before}/jobs?a=b")).to_request()).await;
         assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT);
-        assert_eq!(answer.headers().get(header::LOCATION).unwrap(), "jobs/?a=b");
+        assert_eq!(answer.headers().get(header::LOCATION).unwrap(), "jobs/?a=b&");
         for path in ["", "api/v1/counts", "healthz"] {
             let asked = || TestRequest::get().uri(&format!("{before}/jobs/{path}"));
             assert_eq!(status!(&app, asked()), StatusCode::UNAUTHORIZED, "{path}");
@@ -111,5 +113,41 @@ async fn the_dashboard_is_below_its_path_for_those_who_are_let_in() -> Result<()
     windlass.stop().await?;
     let told = problem(call_service(&app, as_operator(TestRequest::get().uri("/jobs/")).to_request()).await).await?;
     assert!(told.detail.contains("Windlass is stopped"), "{}", told.detail);
+    Ok(())
+}
+
+#[actix_web::test]
+async fn an_application_that_takes_the_slash_from_paths_has_a_dashboard_all_the_same() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let windlass = windlass(&folder).await?.dashboard("/jobs", as_they_say)?;
+    windlass.start().await?;
+    let app = init_service(App::new().wrap(NormalizePath::trim()).configure(windlass.install())).await;
+    // From `/jobs` by `/jobs/`, from `/jobs/` by `/jobs/jobs/` and back.
+    for (path, location) in [("/jobs", "jobs/?&"), ("/jobs/", "jobs/?&"), ("/jobs/jobs/?&", "../?&")] {
+        let answer = call_service(&app, as_operator(TestRequest::get().uri(path)).to_request()).await;
+        assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT, "{path}");
+        assert_eq!(answer.headers().get(header::LOCATION).unwrap(), location, "{path}");
+    }
+    for path in ["/jobs/?&", "/jobs/api/v1/counts/"] {
+        assert_eq!(status!(&app, as_operator(TestRequest::get().uri(path))), StatusCode::OK, "{path}");
+    }
+    windlass.stop().await?;
+    Ok(())
+}
+
+#[actix_web::test]
+async fn head_tells_how_long_the_answer_would_be() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let windlass = windlass(&folder).await?.dashboard("/jobs", as_they_say)?;
+    windlass.start().await?;
+    let app = init_service(App::new().configure(windlass.install())).await;
+    let mut lengths = Vec::new();
+    for method in [Method::GET, Method::HEAD] {
+        let asked = as_operator(TestRequest::default().method(method).uri("/jobs/api/v1/openapi.json"));
+        lengths.push(call_service(&app, asked.to_request()).await.response().body().size());
+    }
+    assert!(matches!(lengths[0], BodySize::Sized(length) if length > 0), "{lengths:?}");
+    assert_eq!(lengths[0], lengths[1]);
+    windlass.stop().await?;
     Ok(())
 }

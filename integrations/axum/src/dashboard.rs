@@ -11,7 +11,7 @@ use axum::{
     routing::any,
 };
 use windlass::embed::Visitor;
-use windlass_web::{InvalidPrefix, Plugin, Prefix};
+use windlass_web::{InvalidPrefix, Place, Plugin, Prefix};
 
 use crate::{Refused, Windlass};
 
@@ -39,6 +39,7 @@ impl Windlass {
     /// use axum::http::{StatusCode, header, request::Parts};
     /// use windlass_axum::{Visitor, jobs::api::Role};
     ///
+    /// // Only behind a proxy that signs people in, and takes this header off whatever comes from outside: else anybody is Ann.
     /// async fn only_ann(request: Parts) -> Result<Visitor, StatusCode> {
     ///     match request.headers.get("x-forwarded-user") {
     ///         Some(user) if user == "ann" => Ok(Visitor::new("ann", Role::Operator)),
@@ -68,18 +69,13 @@ impl Windlass {
     pub fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let Some(mounted) = self.mounted.clone() else { return Router::new() };
         let prefix = mounted.prefix.as_str().to_owned();
-        let to_folder = mounted.prefix.clone();
-        let lead = move |uri: Uri| {
-            let location = to_folder.to_folder(uri.query());
-            async move { (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)]) }
-        };
         let plugin = self.plugin.clone();
         let pass_on = move |request: Request| {
             let (plugin, mounted) = (plugin.clone(), mounted.clone());
             async move { pass_on(&plugin, &mounted, request).await }
         };
         Router::new()
-            .route(&prefix, any(lead))
+            .route(&prefix, any(pass_on.clone()))
             .route(&format!("{prefix}/"), any(pass_on.clone()))
             .route(&format!("{prefix}/{{*path}}"), any(pass_on))
     }
@@ -87,13 +83,18 @@ impl Windlass {
 
 async fn pass_on(plugin: &Plugin, mounted: &Mounted, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
+    let whole = parts.uri.path_and_query().map_or("/", |whole| whole.as_str());
+    let below = match mounted.prefix.rest(whole).map(|rest| mounted.prefix.place(rest)) {
+        Some(Place::Host(below)) => below.parse::<Uri>(),
+        Some(Place::Lead(location)) => {
+            return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)]).into_response();
+        }
+        None => return StatusCode::NOT_FOUND.into_response(),
+    };
+    let Ok(below) = below else { return StatusCode::BAD_REQUEST.into_response() };
     let visitor = match (mounted.auth)(parts.clone()).await {
         Ok(visitor) => visitor,
         Err(answer) => return answer,
-    };
-    let whole = parts.uri.path_and_query().map_or("/", |whole| whole.as_str());
-    let Some(Ok(below)) = mounted.prefix.below(whole).map(str::parse::<Uri>) else {
-        return StatusCode::NOT_FOUND.into_response();
     };
     // HTTP/2 names the host in its own way, and the host's check for other web sites looks here.
     if let (None, Some(authority)) = (parts.headers.get(header::HOST), parts.uri.authority())

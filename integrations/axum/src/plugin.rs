@@ -10,7 +10,7 @@ use windlass_web::Plugin;
 /// Windlass as a part of an application. Cheap to clone; all clones are one.
 ///
 /// As a layer, it gives routes a [`Client`](crate::Client). Where it is the application's state, or a part of that by
-/// [`FromRef`], `State<windlass_jobs::Client>` works as well.
+/// [`FromRef`], `State<windlass_jobs::Client>` works as well, where it is not looked at whether Windlass is started, or is stopped.
 #[derive(Clone, Debug)]
 pub struct Windlass {
     pub(crate) plugin: Plugin,

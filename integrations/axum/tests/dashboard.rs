@@ -58,7 +58,7 @@ async fn it_is_below_its_path_and_leads_there() -> Result<()> {
     for (app, before) in [(inner, ""), (outer, "/tools")] {
         let answer = ask(&app, "GET", &format!("{before}/jobs?a=b"), &[]).await?;
         assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT);
-        assert_eq!(answer.headers()[header::LOCATION], "jobs/?a=b");
+        assert_eq!(answer.headers()[header::LOCATION], "jobs/?a=b&");
         for path in ["", "api/v1/counts", "healthz"] {
             let answer = ask(&app, "GET", &format!("{before}/jobs/{path}"), &[OPERATOR]).await?;
             assert_eq!(answer.status(), StatusCode::OK, "{path}");
@@ -67,6 +67,32 @@ async fn it_is_below_its_path_and_leads_there() -> Result<()> {
         assert_eq!(problem(answer).await?.code, ProblemCode::BadRequest);
         let answer = ask(&app, "GET", &format!("{before}/jobsmith/"), &[OPERATOR]).await?;
         assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    }
+    windlass.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_application_that_takes_the_slash_from_paths_has_a_dashboard_all_the_same() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let windlass = windlass(&folder).await?;
+    windlass.start().await?;
+    let app = app(&windlass);
+    // What the layer of `tower-http` does before any router.
+    let ask = |path: &str| {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let trimmed = format!("{}?{query}", path.trim_end_matches('/'));
+        let app = app.clone();
+        async move { ask(&app, "GET", &trimmed, &[OPERATOR]).await }
+    };
+    // From `/jobs` by `/jobs/`, from `/jobs/` by `/jobs/jobs/` and back.
+    for (path, location) in [("/jobs", "jobs/?&"), ("/jobs/", "jobs/?&"), ("/jobs/jobs/?&", "../?&")] {
+        let answer = ask(path).await?;
+        assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT, "{path}");
+        assert_eq!(answer.headers()[header::LOCATION], location, "{path}");
+    }
+    for path in ["/jobs/?&", "/jobs/api/v1/counts/"] {
+        assert_eq!(ask(path).await?.status(), StatusCode::OK, "{path}");
     }
     windlass.stop().await?;
     Ok(())
@@ -99,6 +125,10 @@ async fn only_whom_the_application_lets_in_sees_it_and_does_what_their_role_allo
     let session = ask(&app, "GET", "/jobs/api/v1/session", &[OPERATOR]).await?;
     let session: SessionView = serde_json::from_str(&text(session).await?)?;
     let name = Some("ann".to_owned());
+    for method in ["POST", "DELETE"] {
+        let told = problem(ask(&app, method, "/jobs/api/v1/session", &[OPERATOR]).await?).await?;
+        assert_eq!(told.code, ProblemCode::Conflict, "{method}: {}", told.detail);
+    }
     assert_eq!(
         session,
         SessionView { required: false, read_only: false, role: Some(Role::Operator), name, expires_at: None }

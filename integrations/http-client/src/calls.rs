@@ -21,8 +21,8 @@ use crate::client::{Answer, Client, segment};
 /// A deploy is answered when the component is compiled, which may wait for other compilations.
 const DEPLOY_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The longest long poll that a host grants.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// For how long the host is asked to hold a wait back at once: less than the 60 s after which proxies give a request up.
+const LONGEST_WAIT: Duration = Duration::from_secs(45);
 
 /// How a component is deployed. The default is under its own name, unsigned, and active at once unless that would break what waits.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,8 +1,8 @@
 //! Where the host is, who one is there, and how a request is made, repeated and understood.
 
-use std::{env, sync::Once, time::Duration};
+use std::{env, fmt, sync::Once, time::Duration};
 
-use reqwest::{Method, Request, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Method, Request, RequestBuilder, Response, StatusCode, Url, header, redirect};
 use serde::de::DeserializeOwned;
 use windlass_api::{Problem, ProblemCode};
 
@@ -29,11 +29,13 @@ pub(crate) type Answer<T> = Result<T, Error>;
 ///
 /// A host that does not answer, or says that it cannot do it now, is tried again with growing pauses for as long as the client is
 /// patient. What may do harm when it is done twice (cancelling, requeuing, deleting, triggering, removing, bulk actions) is not sent
-/// again once it was sent.
-#[derive(Clone, Debug)]
+/// again once it was sent. A redirect is not followed, since it could take the token elsewhere.
+#[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     base: Url,
+    /// The same without a name and a password, for texts.
+    shown: Url,
     token: Option<Token>,
     patience: Duration,
 }
@@ -42,9 +44,12 @@ pub struct Client {
 #[derive(Clone)]
 struct Token(String);
 
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token")
+/// Without what is secret: the token, and a password in the URL.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Client");
+        shown.field("url", &self.url()).field("has_token", &self.token.is_some()).field("patience", &self.patience);
+        shown.finish_non_exhaustive()
     }
 }
 
@@ -60,7 +65,7 @@ impl Client {
     /// # Errors
     /// [`Error::Url`] where the URL cannot be used.
     pub fn new(url: &str) -> Answer<Self> {
-        let wrong = |reason: String| Error::Url { url: url.to_owned(), reason };
+        let wrong = |reason: String| Error::Url { url: without_user(url), reason };
         let mut base: Url = url.parse().map_err(|error| wrong(format!("{error}")))?;
         if !matches!(base.scheme(), "http" | "https") {
             return Err(wrong(format!("its scheme is `{}`", base.scheme())));
@@ -72,6 +77,7 @@ impl Client {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(redirect::Policy::none())
             .timeout(ANSWER_TIMEOUT);
         if base.scheme() == "http" {
             // Without TLS no root certificates are needed: they would be slow to load, and small containers have none.
@@ -82,7 +88,8 @@ impl Client {
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(|error| wrong(innermost(&error)))?;
-        Ok(Self { http, base, token: None, patience: DEFAULT_PATIENCE })
+        let shown = shown(base.clone());
+        Ok(Self { http, base, shown, token: None, patience: DEFAULT_PATIENCE })
     }
 
     /// The host that `WINDLASS_URL` names, or else [`DEFAULT_URL`], with the token in `WINDLASS_TOKEN`, if there is one.
@@ -113,16 +120,16 @@ impl Client {
         Self { patience, ..self }
     }
 
-    /// The host's address.
+    /// The host's address, without a name and a password.
     #[must_use]
     pub fn url(&self) -> &str {
-        self.base.as_str()
+        self.shown.as_str()
     }
 
     /// Names may hold a `.` but none is `.` or `..`, so no segment changes the path's shape.
     pub(crate) fn request(&self, method: Method, path: &[&str]) -> Answer<RequestBuilder> {
         let url = self.base.join(&format!("api/v1/{}", path.join("/")));
-        let url = url.map_err(|error| Error::Url { url: self.base.to_string(), reason: error.to_string() })?;
+        let url = url.map_err(|error| Error::Url { url: self.shown.to_string(), reason: error.to_string() })?;
         let request = self.http.request(method, url);
         Ok(match &self.token {
             Some(Token(token)) => request.bearer_auth(token),
@@ -214,6 +221,9 @@ impl Client {
 
     async fn refused(&self, response: Response) -> Failure {
         let status = response.status();
+        if status.is_redirection() {
+            return Failure { error: self.led_elsewhere(&response), again: Again::Never };
+        }
         let body = match response.bytes().await {
             Ok(body) => body,
             Err(error) => return Failure::lost(self.not_reached(&error)),
@@ -227,16 +237,38 @@ impl Client {
                 };
                 Failure { error: Error::Refused(problem), again }
             }
-            // A proxy says so in place of a host that is away.
-            Err(_) if matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE) => {
+            // A proxy says so in place of a host that is away, or slower than the proxy waits.
+            Err(_)
+                if matches!(
+                    status,
+                    StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+                ) =>
+            {
                 let reason = format!("a proxy before it answers {status}");
-                Failure::lost(Error::Unreachable { url: self.base.clone(), reason })
+                Failure::lost(Error::Unreachable { url: self.shown.clone(), reason })
             }
             Err(_) => Failure {
                 error: self.not_understood(format!("it answered {status} without saying why")),
                 again: Again::Never,
             },
         }
+    }
+
+    /// What to use as the URL: where the answer leads, without what was asked for there.
+    fn led_elsewhere(&self, response: &Response) -> Error {
+        let status = response.status();
+        let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+        let reason = match location.and_then(|location| response.url().join(location).ok()) {
+            Some(location) => {
+                let location = shown(location).to_string();
+                match location.split_once("api/v1/") {
+                    Some((base, _)) => format!("it answers {status}: use {base}, where that leads, as the URL instead"),
+                    None => format!("it answers {status} and leads to {location}, which is not the API of a host"),
+                }
+            }
+            None => format!("it answers {status}, and does not say where that leads"),
+        };
+        Error::Url { url: self.shown.to_string(), reason }
     }
 
     fn not_reached(&self, error: &reqwest::Error) -> Error {
@@ -246,11 +278,11 @@ impl Client {
         } else if self.base.scheme() == "http" && reason.contains("HTTP version") {
             reason += " (what listens there does not speak HTTP: is its address one with https://?)";
         }
-        Error::Unreachable { url: self.base.clone(), reason }
+        Error::Unreachable { url: self.shown.clone(), reason }
     }
 
     pub(crate) fn not_understood(&self, reason: String) -> Error {
-        Error::NotUnderstood { url: self.base.clone(), reason }
+        Error::NotUnderstood { url: self.shown.clone(), reason }
     }
 }
 
@@ -271,6 +303,20 @@ impl Failure {
             error => error,
         }
     }
+}
+
+/// A URL as it may stand in texts.
+fn shown(mut url: Url) -> Url {
+    // Where it cannot be changed, it cannot have them either.
+    url.set_username("").and_then(|()| url.set_password(None)).ok();
+    url
+}
+
+/// What was given as a URL, as it may stand in texts: it may be none, so all before an `@` may be a password.
+fn without_user(text: &str) -> String {
+    let Some((before, rest)) = text.rsplit_once('@') else { return text.to_owned() };
+    let scheme = before.split_once("://").map(|(scheme, _)| format!("{scheme}://")).unwrap_or_default();
+    scheme + rest
 }
 
 /// Free text as one segment of a path.
@@ -351,6 +397,24 @@ mod tests {
         let error = client.clone().with_token(Some("wl_secret\nwl_other")).unwrap_err();
         assert!(error.to_string().contains("`windlass token new`"), "{error}");
         assert!(!format!("{error:?}{error}").contains("secret"));
-        assert!(client.with_token(Some(" wl_secret\n")).is_ok(), "what a file ends with is no part of it");
+        let client = client.with_token(Some(" wl_secret\n")).expect("what a file ends with is no part of it");
+        let shown = format!("{client:?}");
+        assert!(shown.contains("http://127.0.0.1:7878/") && !shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn a_password_in_the_url_is_sent_and_not_shown() {
+        let client = Client::new("http://ann:secret@proxy.example/windlass").unwrap();
+        assert_eq!(client.url(), "http://proxy.example/windlass/");
+        assert!(!format!("{client:?}").contains("secret"), "{client:?}");
+        let request = client.request(Method::GET, &["jobs"]).unwrap().build().unwrap();
+        assert!(request.headers().contains_key("authorization"));
+        for url in ["ftp://ann:secret@host", "http://ann:secret@", "ann:secret@host:7878", "http://ann:se/cret@host:x"]
+        {
+            let error = Client::new(url).unwrap_err();
+            assert!(!format!("{error}{error:?}").contains("cret"), "{error}");
+        }
+        let error = Client::new("ftp://ann:secret@host").unwrap_err().to_string();
+        assert!(error.contains("`ftp://host`"), "{error}");
     }
 }

@@ -10,7 +10,7 @@ pub enum Error {
     /// The URL cannot be used at all.
     #[error("failed to use `{url}` as the URL of a host: {reason}; expected one such as http://127.0.0.1:7878")]
     Url {
-        /// What was given.
+        /// What was given, without a name and a password.
         url: String,
         /// What is wrong with it.
         reason: String,

@@ -1,6 +1,7 @@
 //! A host that is away, that comes back, that is none: against servers that say what the test wants.
 
 use std::{
+    collections::HashMap,
     net::SocketAddr,
     sync::{
         Arc,
@@ -11,7 +12,7 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{Query, State},
     http::StatusCode,
     response::{IntoResponse as _, Response},
     routing::{delete, get, post},
@@ -91,6 +92,44 @@ async fn what_may_do_harm_is_not_sent_again_once_it_may_have_been_done() -> Resu
     let error = client(serve(app).await?)?.delete(JobId(uuid::Uuid::nil())).await.unwrap_err();
     assert_eq!(error.code(), Some(ProblemCode::StorageUnavailable));
     assert_eq!(asked.load(Ordering::SeqCst), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wait_is_short_enough_for_proxies_and_goes_on_where_one_gave_it_up() -> Result<()> {
+    async fn wait(State(asked): State<Asked>, Query(query): Query<HashMap<String, String>>) -> Response {
+        assert_eq!(query.get("timeout_ms").map(String::as_str), Some("45000"));
+        match asked.fetch_add(1, Ordering::SeqCst) {
+            0 => StatusCode::GATEWAY_TIMEOUT.into_response(),
+            _ => (StatusCode::NOT_FOUND, Json(Problem::new(ProblemCode::NotFound, "there is no such job")))
+                .into_response(),
+        }
+    }
+
+    let asked = Asked::default();
+    let app = Router::new().route("/api/v1/jobs/{id}/wait", get(wait)).with_state(asked.clone());
+    let id = JobId(uuid::Uuid::nil());
+    let error = client(serve(app).await?)?.wait(id, Duration::from_secs(600)).await.unwrap_err();
+    assert_eq!(error.code(), Some(ProblemCode::NotFound));
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_but_told_as_the_url_to_use() -> Result<()> {
+    let elsewhere =
+        async || (StatusCode::PERMANENT_REDIRECT, [("location", "https://host.example/windlass/api/v1/counts")]);
+    let app = Router::new()
+        .route("/api/v1/counts", get(elsewhere))
+        .route("/api/v1/queues", get(async || (StatusCode::FOUND, [("location", "/login")])));
+    let address = serve(app).await?;
+    let error = client(address)?.counts().await.unwrap_err();
+    assert!(matches!(error, Error::Url { .. }), "{error}");
+    let error = error.to_string();
+    assert!(error.contains(&format!("http://{address}/")), "{error}");
+    assert!(error.contains("use https://host.example/windlass/, where that leads, as the URL instead"), "{error}");
+    let error = client(address)?.queues().await.unwrap_err().to_string();
+    assert!(error.contains(&format!("leads to http://{address}/login")), "{error}");
     Ok(())
 }
 

@@ -11,6 +11,6 @@ mod stage;
 pub use not_here::{NotHere, problem};
 pub use plugin::Plugin;
 #[cfg(feature = "host")]
-pub use prefix::{InvalidPrefix, Prefix};
+pub use prefix::{InvalidPrefix, Place, Prefix};
 #[cfg(feature = "host")]
 pub use stage::PluginError;

@@ -58,6 +58,11 @@ impl Plugin {
         self.stage.add_dashboard();
     }
 
+    /// What is started is to be as these say.
+    pub fn add_settings(&self, settings: Settings) {
+        self.stage.add_settings(settings);
+    }
+
     /// There is to be a worker.
     pub fn add_worker(&self, settings: Settings) {
         self.stage.add_worker(settings);
@@ -89,10 +94,15 @@ impl Plugin {
         }
     }
 
+    /// Cuts short what [`Self::stop`] waits for.
+    pub fn hurry(&self) {
+        self.stage.hurry();
+    }
+
     /// Stops what was started, and closes the storage.
     ///
     /// # Errors
-    /// Where the worker had failed.
+    /// Where the worker had failed; the storage is closed all the same.
     pub async fn stop(&self) -> Result<(), PluginError> {
         self.stage.stop(&self.client).await
     }

@@ -31,7 +31,10 @@ pub(crate) enum Guard {
     /// Whoever has a token may do what its role allows.
     Tokens(Arc<Access>),
     /// Within an application, which says with each request who calls.
-    Application,
+    Application {
+        /// Whether it was told by the hosts' settings whose components they take.
+        takes_components: bool,
+    },
 }
 
 /// What stands at the door: who is served, and whether anything may be changed.
@@ -88,7 +91,7 @@ fn admit(door: &Doorkeeper, request: &Request) -> Result<Option<Caller>, Box<Res
     let reason = match guard {
         Guard::LoopbackOnly => foreign(request),
         Guard::Open(names) => unnamed(names, request).or_else(|| cross_site(request.method(), request.headers())),
-        Guard::Tokens(_) | Guard::Application => cross_site(request.method(), request.headers()),
+        Guard::Tokens(_) | Guard::Application { .. } => cross_site(request.method(), request.headers()),
     };
     if let Some(reason) = reason {
         return Err(Box::new(ApiError::new(ProblemCode::Forbidden, reason).into_response()));
@@ -121,7 +124,7 @@ fn admit(door: &Doorkeeper, request: &Request) -> Result<Option<Caller>, Box<Res
 
 /// The caller, where they may do what they ask for.
 fn known(guard: &Guard, need: Need, request: &Request) -> Result<Option<Caller>, Box<Response>> {
-    if let Guard::Application = guard {
+    if let Guard::Application { .. } = guard {
         return visitor(request, need).map(Some).map_err(|refusal| Box::new(refusal.into_response()));
     }
     let Guard::Tokens(access) = guard else { return Ok(Some(Caller::anybody())) };

@@ -17,6 +17,7 @@ use super::{
     Api,
     access::Caller,
     error::{ApiError, ApiResult},
+    guard::Guard,
 };
 use crate::{
     events::Hint,
@@ -103,7 +104,7 @@ fn yes() -> bool {
     request_body(content = String, content_type = "application/wasm", description = "The component."),
     responses(
         (status = 201, description = "The version is there.", body = Deployed),
-        (status = 409, description = "Something would break if new jobs went to it."),
+        (status = 409, description = "Something would break if new jobs went to it; or it is not taken here at all."),
         (status = 413, description = "Over a limit."),
         (status = 422, description = "The component was refused."),
     )
@@ -116,6 +117,11 @@ pub(super) async fn deploy(
     body: Result<Bytes, BytesRejection>,
 ) -> ApiResult<(StatusCode, Json<Deployed>)> {
     let Query(DeployQuery { name, activate, force }) = query?;
+    if let Guard::Application { takes_components: false } = api.guard {
+        let detail = "this application does not know whose components the hosts take ([signatures]), so it takes none: deploy to a \
+                      host, or have the application give the hosts' settings to its plugin (`settings`)";
+        return Err(ApiError::new(ProblemCode::Conflict, detail));
+    }
     let body = body.map_err(|rejection| match ApiError::from(rejection) {
         error if error.code() == ProblemCode::TooLarge => ApiError::new(
             ProblemCode::TooLarge,

@@ -50,10 +50,7 @@ pub(super) async fn sign_in(
     headers: HeaderMap,
     body: Result<Json<SessionRequest>, JsonRejection>,
 ) -> ApiResult<Response> {
-    if let Guard::Application = &api.guard {
-        let detail = "signing in and out is up to the application that this dashboard is a part of";
-        return Err(ApiError::new(ProblemCode::Conflict, detail));
-    }
+    up_to_this_host(&api)?;
     let Guard::Tokens(access) = &api.guard else {
         let detail = "this host asks nobody for a token: there is nothing to sign in to";
         return Err(ApiError::new(ProblemCode::Conflict, detail));
@@ -70,14 +67,25 @@ pub(super) async fn sign_in(
     path = "/api/v1/session",
     responses(
         (status = 204, description = "Signed out."),
+        (status = 409, description = "Signing out is up to the application that this is a part of."),
     )
 )]
 pub(super) async fn sign_out(State(api): State<Api>, headers: HeaderMap) -> ApiResult<Response> {
+    up_to_this_host(&api)?;
     if let Guard::Tokens(access) = &api.guard {
         access.sign_out(&headers);
     }
     let cookie = cookie("", 0, &headers)?;
     Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, cookie)])).into_response())
+}
+
+/// Within an application, its own sessions are none of the host's business.
+fn up_to_this_host(api: &Api) -> ApiResult<()> {
+    if let Guard::Application { .. } = &api.guard {
+        let detail = "signing in and out is up to the application that this dashboard is a part of";
+        return Err(ApiError::new(ProblemCode::Conflict, detail));
+    }
+    Ok(())
 }
 
 fn view(api: &Api, caller: Option<&Caller>) -> SessionView {

@@ -80,8 +80,14 @@ impl Modules {
     /// Where the component is refused or storage does not take it; then nothing has changed.
     pub async fn deploy(&self, upload: Upload, activation: Activation) -> Result<Deployed, DeployError> {
         let Upload { name, bytes, signature } = upload;
-        self.trusted.check(&bytes, signature.as_deref())?;
-        let digest = Digest(windlass_wasm::digest(&bytes));
+        let trusted = self.trusted.clone();
+        // Over tens of megabytes both take a while, which nothing else on this thread must wait for.
+        let checking = tokio::task::spawn_blocking(move || {
+            trusted.check(&bytes, signature.as_deref())?;
+            Ok::<_, DeployError>((Digest(windlass_wasm::digest(&bytes)), bytes))
+        });
+        let (digest, bytes) =
+            checking.await.map_err(|error| Refusal::Host(format!("check the component: {error}")))??;
         // Copied, since it is kept too: a deploy is rare, and its bytes are few beside what compiling them takes.
         let copy = bytes.clone();
         let component = self.compiler.load(digest.0, async { Ok(copy) }).await?;

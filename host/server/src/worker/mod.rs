@@ -152,7 +152,7 @@ impl Worker {
     }
 
     /// Cuts the grace period of a shutdown short.
-    pub fn hurry(&self) -> impl Fn() + Send + use<> {
+    pub fn hurry(&self) -> impl Fn() + Send + Sync + use<> {
         let stop = self.stop.clone();
         move || {
             stop.send_replace(Stage::Stopping);
