@@ -25,7 +25,7 @@ pub use audit::{AuditStore, MAX_AUDIT_ENTRIES};
 pub use finding::{Finding, Severity};
 pub use limits::{LimitStore, MAX_LIMITS, MAX_LINES_LOOKED_AT, PARKED_PER_CLAIM};
 pub use open::{Migration, OpenOptions, Role, migrate, open};
-pub use recurring::{Due, RecurringEntry, RecurringStore};
+pub use recurring::{Due, Put, RecurringEntry, RecurringStore};
 pub use retention::Retention;
 pub use transfer::{
     AuditRecord, CounterRecord, ExportPart, InvalidRecord, JobRecord, LimitRecord, QueueRecord, Record, Transfer,

@@ -159,6 +159,7 @@ macro_rules! conformance_suite {
                 entries_are_listed_by_name_page_by_page,
                 a_job_of_an_entry_that_is_there_already_stays_as_it_is,
                 an_entry_that_was_removed_and_put_again_takes_no_revision_of_the_old_one,
+                an_entry_whose_job_must_not_stand_beside_another_names_that_one_as_left_out,
             }
             counting {
                 the_rows_of_minutes_and_hours_tell_what_was_done,
@@ -268,6 +269,7 @@ macro_rules! conformance_suite {
                 a_replacement_gives_the_waiting_job_its_payload_and_time,
                 a_requeue_is_refused_where_another_job_holds_the_key,
                 a_follow_up_or_a_recurring_job_that_conflicts_is_left_out,
+                a_job_that_replaces_another_brings_its_own_expiry,
                 a_removed_job_leaves_its_key_free,
                 many_that_enqueue_at_once_make_one_job_of_a_key,
                 a_unique_job_that_is_moved_holds_its_key_there,

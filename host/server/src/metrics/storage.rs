@@ -12,7 +12,7 @@ use windlass_jobs::{
     Claimed, Fence, NewJob, Settlement,
     storage::{
         AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore, ModuleStore,
-        NewServer, NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore,
+        NewServer, NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore,
         Storage, StorageError, Superseded, Transfer, Wake, postgres::PostgresStorage,
     },
 };
@@ -105,7 +105,7 @@ measured! {
         remove_limit(target: &LimitTarget) -> bool;
     }
     RecurringStore {
-        put_recurring(entry: RecurringEntry, expected: Option<u64>, jobs: Vec<NewJob>) -> Option<u64>;
+        put_recurring(entry: RecurringEntry, expected: Option<u64>, jobs: Vec<NewJob>) -> Option<Put>;
         remove_recurring(name: &RecurringName, expected: Option<u64>) -> bool;
         recurring(name: &RecurringName) -> Option<RecurringEntry>;
         recurring_entries(cursor: Option<&str>, limit: usize) -> Page<RecurringEntry>;

@@ -33,8 +33,8 @@ use crate::{
     Claimed, Fence, NewJob, Settlement,
     storage::{
         AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore, Migration,
-        ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore,
-        ServerStore, Signal, Storage, StorageError, Superseded, Transfer, Wake,
+        ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record, RecurringEntry,
+        RecurringStore, ServerStore, Signal, Storage, StorageError, Superseded, Transfer, Wake,
     },
 };
 
@@ -455,7 +455,7 @@ impl RecurringStore for PostgresStorage {
         entry: RecurringEntry,
         expected: Option<u64>,
         jobs: Vec<NewJob>,
-    ) -> Result<Option<u64>, StorageError> {
+    ) -> Result<Option<Put>, StorageError> {
         work!(self, Several, |tx| schedule::put(tx, &entry, expected, &jobs))
     }
 

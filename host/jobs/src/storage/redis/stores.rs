@@ -23,8 +23,8 @@ use crate::{
     Claimed, Clock, Fence, NewJob, Settlement,
     storage::{
         ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, Migration, ModuleStore, NewServer,
-        NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, Retention, ServerStore,
-        Storage, StorageError, Superseded, Transfer, Wake,
+        NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record, RecurringEntry, RecurringStore, Retention,
+        ServerStore, Storage, StorageError, Superseded, Transfer, Wake,
     },
 };
 
@@ -261,7 +261,7 @@ impl RecurringStore for RedisStorage {
         entry: RecurringEntry,
         expected: Option<u64>,
         jobs: Vec<NewJob>,
-    ) -> Result<Option<u64>, StorageError> {
+    ) -> Result<Option<Put>, StorageError> {
         self.change_recurring(&entry, expected, &jobs).await
     }
 
