@@ -49,8 +49,11 @@ pub const MAX_CHECKPOINTS: u64 = 1_000;
 /// The most that a job's checkpoints may take in all, keys included, in bytes: 16 MiB.
 pub const MAX_CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
 
-/// How long a list or a count may look at jobs one by one, where no index answers its filter, in milliseconds.
+/// How long a list may look at jobs one by one, where no index answers its filter, in milliseconds.
 pub const SCAN_BUDGET_MS: u64 = 50;
+
+/// The same for a count, which nobody asks for again and again, in milliseconds.
+pub const COUNT_BUDGET_MS: u64 = 1_000;
 
 /// No filtered count goes further.
 pub const MAX_COUNTED: u64 = 100_000;
@@ -299,7 +302,7 @@ pub trait JobStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Page<JobSummary>, StorageError>;
 
-    /// How many jobs pass the filter, counted to [`MAX_COUNTED`] and for [`SCAN_BUDGET_MS`] at most.
+    /// How many jobs pass the filter, counted to [`MAX_COUNTED`] and for [`COUNT_BUDGET_MS`] at most.
     async fn count(&self, filter: &JobFilter) -> Result<FilteredCount, StorageError>;
 
     /// How many jobs there are, by state.

@@ -40,7 +40,7 @@ use super::{
 use crate::{
     Claimed, Clock, Fence, NewJob, Settlement,
     storage::{
-        ClaimRequest, Commanded, ExportPart, Finding, Heartbeat, JobStore, MAX_COUNTER_ROWS, ModuleStore, NewServer,
+        COUNT_BUDGET_MS, ClaimRequest, Commanded, ExportPart, Finding, Heartbeat, JobStore, MAX_COUNTER_ROWS, ModuleStore, NewServer,
         NewVersion, Note, Promoted, Pulse, QueueStore, Record, Retention, SCAN_BUDGET_MS, ServerStore, Storage,
         StorageError, Superseded, Transfer, Wake,
     },
@@ -48,6 +48,9 @@ use crate::{
 
 /// How long jobs are looked at one by one.
 const SCAN_BUDGET: Duration = Duration::from_millis(SCAN_BUDGET_MS);
+
+/// For how long a count may.
+const COUNT_BUDGET: Duration = Duration::from_millis(COUNT_BUDGET_MS);
 
 /// How many jobs that cannot be removed, or written when they expire, are gone on past: with more than that, the file is beyond going on.
 const MAX_STUCK: usize = 1_000;
@@ -334,7 +337,7 @@ impl JobStore for SqliteStorage {
 
     async fn count(&self, filter: &JobFilter) -> Result<FilteredCount, StorageError> {
         let filter = filter.clone();
-        self.read(move |db| list::count(db, &filter, SCAN_BUDGET)).await
+        self.read(move |db| list::count(db, &filter, COUNT_BUDGET)).await
     }
 
     async fn counts(&self) -> Result<Counts, StorageError> {
