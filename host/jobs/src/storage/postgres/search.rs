@@ -363,8 +363,8 @@ pub(super) async fn jobs(
             break;
         }
     }
-    let items = show::summaries(tx, &found).await?;
-    Ok(Page { items, next: next.map(|seq| seq.to_string()), searched_to })
+    let (items, damaged) = show::summaries(tx, &found).await?;
+    Ok(Page { items, next: next.map(|seq| seq.to_string()), searched_to, damaged })
 }
 
 pub(super) async fn count(tx: &mut Tx<'_>, filter: &JobFilter) -> Result<FilteredCount, Fault> {
@@ -377,10 +377,7 @@ pub(super) async fn count(tx: &mut Tx<'_>, filter: &JobFilter) -> Result<Filtere
     }
     let mut scan = wanted.begin(path, i64::MAX, COUNT_BUDGET_MS);
     if scan.is_whole {
-        let sql = format!(
-            "SELECT count(*) FROM ({}) s, (SELECT {TYPES}) AS given",
-            Wanted::along(path)
-        );
+        let sql = format!("SELECT count(*) FROM ({}) s, (SELECT {TYPES}) AS given", Wanted::along(path));
         let query =
             wanted.bind(tx.query_of(&sql), &scan, amount(usize::try_from(MAX_COUNTED).unwrap_or(usize::MAX)) + 1);
         let row = tx.first(query).await?.ok_or(Fault::Again)?;

@@ -168,13 +168,14 @@ impl RedisStorage {
         let Some(indexes) = self.indexes(filter).await? else { return Ok(Page::new(Vec::new(), None)) };
         let bounds = self.bounds(filter).await?;
         let mut search = Search { filter, indexes, looks: LOOKS, bounds, newest_first: true, cursor };
-        let mut found = Vec::<(Cursor, JobSummary)>::new();
+        let (mut found, mut damaged) = (Vec::<(Cursor, JobSummary)>::new(), 0);
         loop {
             // One more than asked for tells whether there is a next page.
             let slice = self.slice(&mut search, limit + 1 - found.len(), "jobs").await?;
             let (is_last, searched_to) = (slice.is_last, slice.searched_to);
             for job in slice.broken {
                 tracing::error!(%job, "a job is left out of a list, because its record is damaged");
+                damaged += 1;
             }
             let mut rest = slice.rest;
             while !rest.is_empty() {
@@ -182,7 +183,10 @@ impl RedisStorage {
                 match show::read_listed(id, &mut rest) {
                     Ok((record, summary)) => found.push((Cursor::at(record.seq, id), summary)),
                     // One that cannot be shown hides no other; whoever asks for it is told why.
-                    Err(error) => tracing::error!(job = %id, %error, "a job is left out of a list"),
+                    Err(error) => {
+                        tracing::error!(job = %id, %error, "a job is left out of a list");
+                        damaged += 1;
+                    }
                 }
             }
             let more = found.len() > limit;
@@ -190,11 +194,11 @@ impl RedisStorage {
             let last = found.last().map(|(cursor, _)| cursor.shown());
             let items = |found: Vec<(Cursor, JobSummary)>| found.into_iter().map(|(_, job)| job).collect();
             if more || is_last {
-                return Ok(Page::new(items(found), last.filter(|_| more)));
+                return Ok(Page { damaged, ..Page::new(items(found), last.filter(|_| more)) });
             }
             if Instant::now() >= until {
                 let next = search.cursor.map(|cursor| cursor.shown());
-                return Ok(Page { items: items(found), next, searched_to });
+                return Ok(Page { items: items(found), next, searched_to, damaged });
             }
         }
     }

@@ -40,9 +40,9 @@ use super::{
 use crate::{
     Claimed, Clock, Fence, NewJob, Settlement,
     storage::{
-        COUNT_BUDGET_MS, ClaimRequest, Commanded, ExportPart, Finding, Heartbeat, JobStore, MAX_COUNTER_ROWS, ModuleStore, NewServer,
-        NewVersion, Note, Promoted, Pulse, QueueStore, Record, Retention, SCAN_BUDGET_MS, ServerStore, Storage,
-        StorageError, Superseded, Transfer, Wake,
+        COUNT_BUDGET_MS, ClaimRequest, Commanded, ExportPart, Finding, Heartbeat, JobStore, MAX_COUNTER_ROWS,
+        ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, QueueStore, Record, Removal, Retention,
+        SCAN_BUDGET_MS, ServerStore, Storage, StorageError, Superseded, Transfer, Wake,
     },
 };
 
@@ -181,7 +181,8 @@ impl SqliteStorage {
 impl Storage for SqliteStorage {
     async fn findings(&self) -> Result<Vec<Finding>, StorageError> {
         let (path, synchronous) = (self.path.clone(), self.synchronous);
-        self.read(move |db| Ok(findings::findings(db, path.as_deref(), synchronous))).await
+        let retention = self.retention;
+        self.read(move |db| Ok(findings::findings(db, path.as_deref(), synchronous, &retention))).await
     }
 
     fn wake(&self) -> Option<&dyn Wake> {
@@ -285,6 +286,11 @@ impl JobStore for SqliteStorage {
     async fn delete(&self, job: JobId, by: &str) -> Result<Commanded, StorageError> {
         let by = by.to_owned();
         self.write(Durability::Promised, move |tx| commands::delete(tx, job, &by)).await
+    }
+
+    async fn remove_all(&self, jobs: Vec<JobId>, how: Removal, by: &str) -> Result<Vec<Commanded>, StorageError> {
+        let by = by.to_owned();
+        self.write(Durability::Promised, move |tx| commands::remove_all(tx, &jobs, how, &by)).await
     }
 
     async fn requeue(&self, job: JobId, how: RequeueRequest, by: &str) -> Result<Commanded, StorageError> {
