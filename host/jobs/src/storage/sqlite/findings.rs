@@ -284,7 +284,7 @@ mod tests {
         let path = folder.path().join("jobs.db");
         fs::write(log_of(&path), "").unwrap();
         let db = Connection::open(&path).unwrap();
-        let findings = findings(&db, Some(&path), Synchronous::Normal);
+        let findings = findings(&db, Some(&path), Synchronous::Normal, &Retention::default());
         assert!(findings.iter().any(|finding| finding.what.contains("power cut")));
         assert!(findings.is_sorted_by_key(|finding| Reverse(finding.severity)));
         assert!(findings.iter().all(|finding| !finding.what.ends_with('.')));
