@@ -228,6 +228,7 @@ mod tests {
             state: None,
             failure: None,
             refused: Some("no module has m/h".to_owned()),
+            left_out: false,
         };
         let job =
             |name: &str, due: i64| RecurringJob { next_runs: vec![Timestamp(due)], ..recurring::tests::job(name) };

@@ -61,7 +61,7 @@ pub struct RecurringJob {
 pub struct RecurringOutcome {
     /// The instant that it was due; the one of the command where it was triggered.
     pub at: Timestamp,
-    /// The job that was enqueued; absent where none was, as `refused` tells.
+    /// The job that was enqueued, or with `left_out` the one that was there already; absent where none was, as `refused` tells.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub job: Option<JobId>,
     /// The job's state; absent where it has been removed after its retention, or cannot be read.
@@ -73,6 +73,9 @@ pub struct RecurringOutcome {
     /// Why no job was enqueued: its handler is gone, or does not take the payload any more.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refused: Option<String>,
+    /// Whether no job was enqueued since it is unique and must not stand beside `job`, which was there already.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub left_out: bool,
 }
 
 #[cfg(test)]

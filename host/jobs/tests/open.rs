@@ -106,6 +106,7 @@ async fn fill(storage: &dyn Storage) {
             next_at: Some(Timestamp(4_102_444_800_000)),
             last_at: Some(Timestamp(1_700_000_000_000)),
             last_job: Some(runs[0].fence.job),
+            left_out: false,
             revision: 0,
         };
         storage.put_recurring(entry, None, Vec::new()).await.unwrap().unwrap();

@@ -41,6 +41,7 @@ fn entry(name: &str) -> RecurringEntry {
         next_at: Some(windlass_jobs::api::Timestamp(1)),
         last_at: None,
         last_job: None,
+        left_out: false,
         revision: 0,
     }
 }

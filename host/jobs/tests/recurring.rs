@@ -11,12 +11,15 @@ use std::{
 use fastrand::Rng;
 use windlass_jobs::{
     Client, ClientError, Clock as _, TestClock,
+    admission::AdmissionError,
     api::{
         Digest, HandlerSpec, JobDetail, JobFilter, JobRequest, Json, Misfire, Mode, ProblemCode, RecurringJob,
         RecurringName, RecurringRequest, ScheduleSpec, State, Timestamp,
     },
     recurring::{self, Scheduler},
-    storage::{ModuleStore as _, NewVersion, RecurringEntry, RecurringStore as _, sqlite::SqliteStorage},
+    storage::{
+        JobStore as _, ModuleStore as _, NewVersion, RecurringEntry, RecurringStore as _, sqlite::SqliteStorage,
+    },
 };
 
 /// A storage whose clock the test moves, with a module `shop` that has the handler `bill`.
@@ -253,6 +256,41 @@ async fn an_entry_whose_handler_is_gone_says_so_and_goes_on_to_its_next_instant(
 }
 
 #[tokio::test]
+async fn a_trigger_that_meets_a_job_which_is_unique_answers_with_that_one() {
+    let mut world = World::new().await;
+    let unique = |on_conflict| {
+        let mut request = bill("@hourly");
+        let rule = serde_json::json!({ "key": "bill", "on_conflict": on_conflict });
+        request.job.unique = Some(serde_json::from_value(rule).unwrap());
+        request
+    };
+    world.put("tr", unique("reject")).await;
+    let first = world.client.trigger_recurring(&name("tr")).await.unwrap().unwrap();
+    assert!(!first.existing);
+    assert_eq!(world.show("tr").await.last.map(|last| (last.job, last.left_out)), Some((Some(first.id), false)));
+
+    let error = world.client.trigger_recurring(&name("tr")).await.unwrap_err();
+    assert!(
+        matches!(error, ClientError::Admission(AdmissionError::NotUnique { holder }) if holder == first.id),
+        "{error}"
+    );
+    for (on_conflict, replaced) in [("existing", false), ("replace", true)] {
+        world.put("tr", unique(on_conflict)).await;
+        let there = world.client.trigger_recurring(&name("tr")).await.unwrap().unwrap();
+        assert_eq!((there.id, there.existing, there.replaced), (first.id, true, replaced), "{on_conflict}");
+    }
+
+    world.put("tr", unique("reject")).await;
+    world.pass(3_600).await;
+    let last = world.show("tr").await.last.unwrap();
+    assert_eq!((last.job, last.state, last.left_out), (Some(first.id), Some(State::Enqueued), true));
+    world.storage.delete(first.id, "ann").await.unwrap();
+    world.pass(3_600).await;
+    let last = world.show("tr").await.last.unwrap();
+    assert_eq!((last.job == Some(first.id), last.state, last.left_out), (false, Some(State::Enqueued), false));
+}
+
+#[tokio::test]
 async fn an_entry_that_cannot_be_read_does_not_hold_up_the_others() {
     let mut world = World::new().await;
     world.put("hourly", bill("@hourly")).await;
@@ -263,6 +301,7 @@ async fn an_entry_that_cannot_be_read_does_not_hold_up_the_others() {
         next_at: Some(Timestamp(0)),
         last_at: None,
         last_job: None,
+        left_out: false,
         revision: 0,
     };
     world.storage.put_recurring(damaged, None, Vec::new()).await.unwrap();

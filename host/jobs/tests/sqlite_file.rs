@@ -308,6 +308,7 @@ async fn an_export_names_each_record_that_is_damaged_and_holds_the_others() {
             next_at: None,
             last_at: None,
             last_job: None,
+            left_out: false,
             revision: 0,
         };
         storage.put_recurring(entry, None, Vec::new()).await.unwrap();

@@ -49,6 +49,7 @@ pub(super) fn is_refused(job: &RecurringJob) -> bool {
 #[component]
 pub(super) fn Last(last: Option<RecurringOutcome>) -> impl IntoView {
     let Some(last) = last else { return view! { <span class="quiet">"not yet"</span> }.into_any() };
+    let left_out = last.left_out.then(|| view! { <span class="quiet">"left out, since this job was there: "</span> });
     let came = match (last.job, last.state, last.refused) {
         (_, _, Some(reason)) => {
             view! { <span class="bad">"nothing was enqueued: "{visible(&clip(&reason, REASON))}</span> }.into_any()
@@ -65,6 +66,7 @@ pub(super) fn Last(last: Option<RecurringOutcome>) -> impl IntoView {
         view! { <div class="row-note bad">{visible(&clip(&failure.message, REASON))}</div> }
     });
     view! {
+        {left_out}
         {came}
         <div class="row-note"><Instant at=last.at /></div>
         {failure}
@@ -135,7 +137,14 @@ fn trigger(shared: Shared, name: RecurringName, show: impl Fn(String) + Send + S
                 let path = format!("/jobs/{}", enqueued.id);
                 let action = Callback::new(move |()| show(path.clone()));
                 let offer = Offer { label: "Show the job".to_owned(), action };
-                shared.toast(format!("{name} is enqueued. When it is due next does not change."), false, Some(offer));
+                let text = if enqueued.replaced {
+                    format!("A job of {name} waited already, and got this payload and time.")
+                } else if enqueued.existing {
+                    format!("A job of {name} is there already; no other one was made.")
+                } else {
+                    format!("{name} is enqueued. When it is due next does not change.")
+                };
+                shared.toast(text, false, Some(offer));
             }
             Err(trouble) => shared.complain(sentence(&visible(&trouble.to_string()))),
         }

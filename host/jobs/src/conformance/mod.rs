@@ -91,6 +91,7 @@ macro_rules! conformance_suite {
                 the_end_of_a_job_is_told,
             }
             commanding {
+                jobs_that_are_removed_in_one_step_become_what_each_by_itself_would,
                 a_waiting_job_is_cancelled_at_once,
                 a_running_job_is_asked_to_stop_and_deleted_when_it_has,
                 a_cancel_turns_a_retry_a_snooze_and_a_release_into_a_deletion,
@@ -159,6 +160,7 @@ macro_rules! conformance_suite {
                 entries_are_listed_by_name_page_by_page,
                 a_job_of_an_entry_that_is_there_already_stays_as_it_is,
                 an_entry_that_was_removed_and_put_again_takes_no_revision_of_the_old_one,
+                an_entry_whose_job_must_not_stand_beside_another_names_that_one_as_left_out,
             }
             counting {
                 the_rows_of_minutes_and_hours_tell_what_was_done,
@@ -176,6 +178,8 @@ macro_rules! conformance_suite {
                 jobs_are_found_by_their_time_also_after_the_clock_was_set_back,
                 a_count_agrees_with_the_list,
                 a_count_stops_at_its_limit_and_says_so,
+                where_two_filters_meet_what_passes_is_found_behind_ten_thousand_that_do_not,
+                two_filters_that_meet_here_and_there_give_each_job_once,
                 pages_under_a_filter_neither_repeat_nor_skip_while_jobs_move,
             }
             moving {
@@ -268,6 +272,7 @@ macro_rules! conformance_suite {
                 a_replacement_gives_the_waiting_job_its_payload_and_time,
                 a_requeue_is_refused_where_another_job_holds_the_key,
                 a_follow_up_or_a_recurring_job_that_conflicts_is_left_out,
+                a_job_that_replaces_another_brings_its_own_expiry,
                 a_removed_job_leaves_its_key_free,
                 many_that_enqueue_at_once_make_one_job_of_a_key,
                 a_unique_job_that_is_moved_holds_its_key_there,

@@ -106,9 +106,10 @@ pub(super) async fn fill(world: &World) -> JobId {
         next_at: Some(world.now().plus_ms(50_000)),
         last_at: Some(world.now()),
         last_job: logged,
+        left_out: true,
         revision: 0,
     };
-    let revision = world.storage.put_recurring(entry.clone(), None, Vec::new()).await.unwrap();
+    let revision = world.storage.put_recurring(entry.clone(), None, Vec::new()).await.unwrap().map(|put| put.revision);
     assert!(world.storage.put_recurring(entry, revision, Vec::new()).await.unwrap().is_some());
     world.storage.leave(server).await.unwrap();
     logged.unwrap()

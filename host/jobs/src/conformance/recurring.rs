@@ -1,9 +1,12 @@
 //! Recurring jobs.
 
-use windlass_api::{JobFilter, RecurringName, State, Timestamp};
+use windlass_api::{Digest, Enqueued, JobFilter, OnConflict, RecurringName, State, Timestamp, UniqueRule};
 
 use super::world::{World, job, json};
-use crate::{NewJob, storage::RecurringEntry};
+use crate::{
+    Conditions, NewJob,
+    storage::{Put, RecurringEntry},
+};
 
 fn name(text: &str) -> RecurringName {
     text.parse().unwrap()
@@ -17,12 +20,13 @@ fn entry(of: &str, next_at: Option<Timestamp>) -> RecurringEntry {
         next_at,
         last_at: None,
         last_job: None,
+        left_out: false,
         revision: 0,
     }
 }
 
 async fn put(world: &World, entry: RecurringEntry, expected: Option<u64>, jobs: Vec<NewJob>) -> Option<u64> {
-    world.storage.put_recurring(entry, expected, jobs).await.unwrap()
+    world.storage.put_recurring(entry, expected, jobs).await.unwrap().map(|put| put.revision)
 }
 
 async fn due(world: &World, limit: usize) -> (Vec<String>, Option<u64>) {
@@ -171,4 +175,49 @@ pub async fn an_entry_that_was_removed_and_put_again_takes_no_revision_of_the_ol
     let kept = world.storage.recurring(&name("nightly")).await.unwrap().unwrap();
     assert_eq!((kept.revision, kept.next_at), (revision, None));
     assert_eq!(world.storage.counts().await.unwrap().0.values().sum::<u64>(), 0);
+}
+
+/// What an entry with a job that was made before tells of a unique job, and of what came of it.
+async fn fired(world: &World, of: &str, on_conflict: OnConflict) -> (NewJob, RecurringEntry, Put) {
+    let rule = UniqueRule {
+        key: Digest([7; 32]),
+        states: [State::Scheduled, State::Enqueued].into(),
+        period_ms: None,
+        on_conflict,
+    };
+    let conditions = Conditions { unique: Some(rule), ..Conditions::default() };
+    let unique = NewJob { conditions, payload: json(r#"{"of":"the new one"}"#), ..job() };
+    let at = world.now();
+    let asked = RecurringEntry { last_at: Some(at), last_job: Some(unique.id), ..entry(of, Some(at)) };
+    let put = world.storage.put_recurring(asked, None, vec![job(), unique.clone()]).await.unwrap().unwrap();
+    let kept = world.storage.recurring(&name(of)).await.unwrap().unwrap();
+    assert_eq!((kept.revision, kept.last_at), (put.revision, Some(at)));
+    (unique, kept, put)
+}
+
+pub async fn an_entry_whose_job_must_not_stand_beside_another_names_that_one_as_left_out(world: World) {
+    let (first, kept, put) = fired(&world, "first", OnConflict::Reject).await;
+    assert_eq!((kept.last_job, kept.left_out), (Some(first.id), false), "it was made");
+    assert_eq!(put.jobs[1], Enqueued { id: first.id, existing: false, replaced: false });
+    for (of, on_conflict, replaced) in [
+        ("refused", OnConflict::Reject, false),
+        ("given", OnConflict::Existing, false),
+        ("replaced", OnConflict::Replace, true),
+    ] {
+        let (new, kept, put) = fired(&world, of, on_conflict).await;
+        assert_eq!(put.jobs[1], Enqueued { id: first.id, existing: true, replaced }, "{of}");
+        assert!(!put.jobs[0].existing, "{of}: the others are made");
+        assert!(world.storage.job(new.id).await.unwrap().is_none(), "{of}");
+        assert_eq!((kept.last_job, kept.left_out), (Some(first.id), !replaced), "{of}");
+        // Whoever changes the entry next keeps what it says.
+        let paused = RecurringEntry { paused: true, ..kept.clone() };
+        let revision = put_again(&world, paused, &kept).await;
+        let again = world.storage.recurring(&kept.name).await.unwrap().unwrap();
+        assert_eq!(again, RecurringEntry { paused: true, revision, ..kept });
+    }
+    assert_eq!(world.storage.counts().await.unwrap().of(State::Enqueued), 5);
+}
+
+async fn put_again(world: &World, entry: RecurringEntry, read: &RecurringEntry) -> u64 {
+    put(world, entry, Some(read.revision), Vec::new()).await.unwrap()
 }

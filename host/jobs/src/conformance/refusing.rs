@@ -16,6 +16,7 @@ fn nightly() -> RecurringEntry {
         next_at: None,
         last_at: None,
         last_job: None,
+        left_out: false,
         revision: 0,
     }
 }
@@ -66,7 +67,7 @@ pub async fn a_recurring_job_whose_job_is_refused_is_left_as_it_was(world: World
     let Some(bad) = world.refused().await else { return };
     refused(world.storage.put_recurring(nightly(), None, around(&bad)).await);
     assert_eq!(world.storage.recurring(&nightly().name).await.unwrap(), None);
-    let revision = world.storage.put_recurring(nightly(), None, Vec::new()).await.unwrap().unwrap();
+    let revision = world.storage.put_recurring(nightly(), None, Vec::new()).await.unwrap().unwrap().revision;
     let later = RecurringEntry { next_at: Some(world.now()), ..nightly() };
     refused(world.storage.put_recurring(later, Some(revision), around(&bad)).await);
     let kept = world.storage.recurring(&nightly().name).await.unwrap().unwrap();

@@ -87,11 +87,12 @@ pub async fn what_one_sets_for_queues_modules_and_recurring_jobs_holds_for_anoth
         next_at: Some(world.now()),
         last_at: None,
         last_job: None,
+        left_out: false,
         revision: 0,
     };
-    let first = other.storage.put_recurring(entry.clone(), None, Vec::new()).await.unwrap();
+    let first = other.storage.put_recurring(entry.clone(), None, Vec::new()).await.unwrap().map(|put| put.revision);
     assert_eq!(world.storage.put_recurring(entry.clone(), None, Vec::new()).await.unwrap(), None);
-    let next = world.storage.put_recurring(entry.clone(), first, Vec::new()).await.unwrap();
+    let next = world.storage.put_recurring(entry.clone(), first, Vec::new()).await.unwrap().map(|put| put.revision);
     assert_eq!(other.storage.put_recurring(entry.clone(), first, vec![job()]).await.unwrap(), None);
     assert_eq!(other.storage.recurring(&entry.name).await.unwrap().map(|entry| entry.revision), next);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use windlass_api::{Digest, JobId, OnConflict, RequeueRequest, State, UniqueRule, Usage};
+use windlass_api::{After, ContinueOn, Digest, JobId, OnConflict, RequeueRequest, State, UniqueRule, Usage};
 
 use super::world::{World, failure, job, json, retry, success};
 use crate::{
@@ -178,13 +178,56 @@ pub async fn a_follow_up_or_a_recurring_job_that_conflicts_is_left_out(world: Wo
         next_at: None,
         last_at: None,
         last_job: None,
+        left_out: false,
         revision: 0,
     };
     let skipped = only(1);
     let id = skipped.id;
-    assert!(world.storage.put_recurring(entry, None, vec![skipped]).await.unwrap().is_some());
+    let put = world.storage.put_recurring(entry, None, vec![skipped]).await.unwrap().unwrap();
+    assert_eq!(put.jobs[0].id, holder);
     assert!(world.storage.job(id).await.unwrap().is_none());
     assert_eq!(world.state(holder).await, State::Enqueued);
+}
+
+pub async fn a_job_that_replaces_another_brings_its_own_expiry(world: World) {
+    let now = world.now();
+    let replacing = |key, start, expires_at| {
+        let new = with(rule(key, OnConflict::Replace));
+        NewJob { start, conditions: Conditions { expires_at, ..new.conditions }, ..new }
+    };
+    let parent = world.add(NewJob { start: Start::After(90_000), ..job() }).await;
+    let child = |mut new: NewJob| {
+        new.conditions.after = Some(After { jobs: vec![parent], on: ContinueOn::Success });
+        new
+    };
+    for (key, start) in [(1, Start::After(2_000)), (2, Start::Now), (3, Start::WithHandler)] {
+        let first = world.add(replacing(key, start, Some(now.plus_ms(4_000)))).await;
+        let later = Some(now.plus_ms(6_000));
+        let told = world.storage.enqueue(vec![replacing(key, start, later)], "ann").await.unwrap();
+        assert_eq!((told[0].id, told[0].replaced), (first, true));
+        assert_eq!(world.detail(first).await.expires_at, later, "{start:?}");
+    }
+    let waiting = world.add(child(replacing(4, Start::Now, Some(now.plus_ms(4_000))))).await;
+    let never = world.add(replacing(5, Start::After(9_000), Some(now.plus_ms(4_000)))).await;
+    let from_never = world.add(replacing(6, Start::After(9_000), None)).await;
+    let again = vec![
+        child(replacing(4, Start::Now, Some(now.plus_ms(6_000)))),
+        replacing(5, Start::After(9_000), None),
+        replacing(6, Start::After(9_000), Some(now.plus_ms(6_000))),
+    ];
+    assert!(world.storage.enqueue(again, "ann").await.unwrap().iter().all(|told| told.replaced));
+    assert_eq!(world.detail(never).await.expires_at, None);
+    world.clock.advance_ms(5_999);
+    world.promote().await;
+    let deleted = async || world.storage.counts().await.unwrap().of(State::Deleted);
+    assert_eq!(deleted().await, 0, "none expires when the first call said");
+    world.clock.advance_ms(1);
+    world.promote().await;
+    assert_eq!(deleted().await, 5);
+    for expired in [waiting, from_never] {
+        assert_eq!(world.detail(expired).await.job.reason.as_deref(), Some("expired"));
+    }
+    assert_eq!(world.state(never).await, State::Scheduled);
 }
 
 pub async fn a_removed_job_leaves_its_key_free(world: World) {

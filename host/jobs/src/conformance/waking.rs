@@ -79,10 +79,11 @@ pub async fn a_recurring_job_tells_of_work_when_it_has_an_instant_or_is_fired(wo
         next_at: Some(world.now()),
         last_at: None,
         last_job: None,
+        left_out: false,
         revision: 0,
     };
     let Some(mut signals) = world.storage.wake().map(Wake::signals) else { return };
-    let revision = world.storage.put_recurring(entry.clone(), None, Vec::new()).await.unwrap();
+    let revision = world.storage.put_recurring(entry.clone(), None, Vec::new()).await.unwrap().map(|put| put.revision);
     told(&mut signals, Signal::Work).await;
     let Some(mut signals) = world.storage.wake().map(Wake::signals) else { return };
     let fired = RecurringEntry { next_at: None, ..entry };

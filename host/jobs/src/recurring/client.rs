@@ -2,7 +2,7 @@
 
 use futures::stream::{self, StreamExt as _};
 use windlass_api::{
-    Enqueued, JobSummary, Page, RecurringJob, RecurringName, RecurringOutcome, RecurringRequest, Timestamp,
+    Enqueued, JobSummary, OnConflict, Page, RecurringJob, RecurringName, RecurringOutcome, RecurringRequest, Timestamp,
 };
 
 use super::definition::{self, Definition, PlacingError};
@@ -164,10 +164,12 @@ impl Client {
     }
 
     /// Enqueues a recurring job's job now, whether it is paused or not; when it is due next does not change. Nothing where
-    /// there is no such recurring job.
+    /// there is no such recurring job. Where the job is unique and must not stand beside one that is there, that one is given as
+    /// `existing`, unless its rule refuses it.
     ///
     /// # Errors
-    /// Where its handler is not known or does not take the payload, or the storage does not answer.
+    /// Where its handler is not known or does not take the payload, another job is there that it is refused beside, or the
+    /// storage does not answer.
     pub async fn trigger_recurring(&self, name: &RecurringName) -> Result<Option<Enqueued>, ClientError> {
         let storage = &**self.storage();
         for _ in 0..TRIES {
@@ -175,13 +177,17 @@ impl Client {
             let mut definition = Definition::of(&entry)?;
             let job = self.admission().admit(definition.request.job.clone()).await?;
             let id = job.id;
-            (entry.last_at, entry.last_job) = (Some(now(storage).await?), Some(id));
+            let rejects = job.conditions.unique.as_ref().is_some_and(|rule| rule.on_conflict == OnConflict::Reject);
+            (entry.last_at, entry.last_job, entry.left_out) = (Some(now(storage).await?), Some(id), false);
             definition.refused = None;
             entry.definition = definition.write()?;
             let expected = Some(entry.revision);
-            if storage.put_recurring(entry, expected, vec![job]).await?.is_some() {
-                return Ok(Some(Enqueued { id, existing: false, replaced: false }));
-            }
+            let Some(put) = storage.put_recurring(entry, expected, vec![job]).await? else { continue };
+            return match put.jobs.first() {
+                Some(there) if there.id != id && rejects => Err(AdmissionError::NotUnique { holder: there.id }.into()),
+                Some(enqueued) => Ok(Some(*enqueued)),
+                None => Ok(Some(Enqueued { id, existing: false, replaced: false })),
+            };
         }
         Err(contended(name))
     }
@@ -244,5 +250,6 @@ async fn outcome(
         None => None,
     };
     let (state, failure) = summary.map(|job| (job.state, job.failure)).unzip();
-    RecurringOutcome { at, job: entry.last_job, state, failure: failure.flatten(), refused }
+    let left_out = entry.left_out;
+    RecurringOutcome { at, job: entry.last_job, state, failure: failure.flatten(), refused, left_out }
 }

@@ -115,6 +115,7 @@ pub(super) fn placed(
         next_at,
         last_at: known.and_then(|known| known.last_at),
         last_job: known.and_then(|known| known.last_job),
+        left_out: known.is_some_and(|known| known.left_out),
         revision: 0,
     }))
 }

@@ -139,7 +139,7 @@ impl Scheduler {
         }
         let mut jobs = Vec::new();
         if let Some(last) = fire.last().copied() {
-            entry.last_at = Some(last);
+            (entry.last_at, entry.left_out) = (Some(last), false);
             match self.admission.admit(request.job.clone()).await {
                 Ok(job) => {
                     jobs = of_instants(&entry.name, &job, &fire);

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use windlass_api::{JobId, Json, Page, RecurringName, Timestamp};
+use windlass_api::{Enqueued, JobId, Json, Page, RecurringName, Timestamp};
 
 use super::StorageError;
 use crate::NewJob;
@@ -24,9 +24,31 @@ pub struct RecurringEntry {
     pub last_at: Option<Timestamp>,
     /// The job that was made then.
     pub last_job: Option<JobId>,
+    /// Whether none was made then, since `last_job` was there already and the new one must not stand beside it.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub left_out: bool,
     /// Grows by 1 with each change, from a number that no earlier entry of the name had. What is given here when an entry is
     /// put is not looked at.
     pub revision: u64,
+}
+
+/// What came of putting an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// The new revision.
+    pub revision: u64,
+    /// What became of each job: one that was left out gives the one that it must not stand beside, as `existing`.
+    pub jobs: Vec<Enqueued>,
+}
+
+impl Put {
+    /// What the entry tells of its last job, where that did not come to be as it was asked for: the job that is there
+    /// instead, and whether that one got nothing of it either.
+    pub(crate) fn corrected(&self, entry: &RecurringEntry, jobs: &[NewJob]) -> Option<(JobId, bool)> {
+        let at = jobs.iter().position(|job| Some(job.id) == entry.last_job)?;
+        let came = self.jobs.get(at)?;
+        (Some(came.id) != entry.last_job).then_some((came.id, !came.replaced))
+    }
 }
 
 /// The entries that are due.
@@ -53,15 +75,17 @@ pub(crate) fn next_revision(expected: Option<u64>) -> u64 {
 #[async_trait]
 pub trait RecurringStore: Send + Sync + 'static {
     /// Puts an entry where its present revision is the expected one (`None`: where there is no entry of the name yet),
-    /// and enqueues these jobs in the same step, as those of `recurring NAME` in their history. Gives the new revision, or
-    /// nothing where another change came before; then no job is enqueued either. A new entry's revision is none that an
+    /// and enqueues these jobs in the same step, as those of `recurring NAME` in their history. Where the entry's `last_job` is
+    /// one of these and is not made, since it must not stand beside another one, the entry names that one instead, as
+    /// `left_out` unless it got the new one's payload. Gives nothing where another change came before; then no job is enqueued
+    /// either. A new entry's revision is none that an
     /// earlier one of its name has had, so that nobody takes it for that one.
     async fn put_recurring(
         &self,
         entry: RecurringEntry,
         expected: Option<u64>,
         jobs: Vec<NewJob>,
-    ) -> Result<Option<u64>, StorageError>;
+    ) -> Result<Option<Put>, StorageError>;
 
     /// Removes an entry, where a revision is given only one of that revision; the jobs that it made stay. Gives whether it was
     /// there.

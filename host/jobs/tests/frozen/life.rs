@@ -104,6 +104,7 @@ pub(crate) async fn begin(storage: &dyn Storage) {
         next_at: Some(Timestamp(4_102_444_800_000)),
         last_at: None,
         last_job: None,
+        left_out: false,
         revision: 0,
     };
     storage.put_recurring(entry, None, Vec::new()).await.unwrap().unwrap();

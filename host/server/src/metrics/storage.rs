@@ -12,8 +12,8 @@ use windlass_jobs::{
     Claimed, Fence, NewJob, Settlement,
     storage::{
         AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore, ModuleStore,
-        NewServer, NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore,
-        Storage, StorageError, Superseded, Transfer, Wake, postgres::PostgresStorage,
+        NewServer, NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record, RecurringEntry, RecurringStore, Removal,
+        ServerStore, Storage, StorageError, Superseded, Transfer, Wake, postgres::PostgresStorage,
     },
 };
 
@@ -69,6 +69,7 @@ measured! {
         promote(limit: usize) -> Promoted;
         cancel(job: JobId, by: &str) -> Commanded;
         delete(job: JobId, by: &str) -> Commanded;
+        remove_all(jobs: Vec<JobId>, how: Removal, by: &str) -> Vec<Commanded>;
         requeue(job: JobId, how: RequeueRequest, by: &str) -> Commanded;
         prune(limit: usize) -> usize;
         job(job: JobId) -> Option<JobDetail>;
@@ -105,7 +106,7 @@ measured! {
         remove_limit(target: &LimitTarget) -> bool;
     }
     RecurringStore {
-        put_recurring(entry: RecurringEntry, expected: Option<u64>, jobs: Vec<NewJob>) -> Option<u64>;
+        put_recurring(entry: RecurringEntry, expected: Option<u64>, jobs: Vec<NewJob>) -> Option<Put>;
         remove_recurring(name: &RecurringName, expected: Option<u64>) -> bool;
         recurring(name: &RecurringName) -> Option<RecurringEntry>;
         recurring_entries(cursor: Option<&str>, limit: usize) -> Page<RecurringEntry>;

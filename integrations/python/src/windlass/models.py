@@ -267,6 +267,8 @@ class Page(Generic[T]):
     """What to give as `cursor` for the next page; absent on the last one."""
     searched_to: datetime.datetime | None = None
     """Where the search for entries was cut short: everything newer than this was looked at; `next` goes on from there."""
+    damaged: int = 0
+    """How many entries of this part were left out, since what is kept of them is damaged."""
 
 
 @dataclass(frozen=True)
@@ -286,13 +288,15 @@ class RecurringOutcome:
     at: datetime.datetime
     """The instant that it was due; the one of the command where it was triggered."""
     job: uuid.UUID | None = None
-    """The job that was enqueued; absent where none was, as `refused` tells."""
+    """The job that was enqueued, or with `left_out` the one that was there; absent where none was, as `refused` tells."""
     state: State | None = None
     """The job's state; absent where it has been removed."""
     failure: Failure | None = None
     """Why the job's last run did not succeed."""
     refused: str | None = None
     """Why no job was enqueued."""
+    left_out: bool = False
+    """Whether none was enqueued since it is unique and must not stand beside `job`, which was there already."""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ pub(super) enum Parents {
 /// Jobs that are stored all or none.
 pub(super) struct Call<'a> {
     pub(super) jobs: Vec<Incoming<'a>>,
-    /// Whether those that would be refused are left out instead.
+    /// Whether those that would be refused are left out instead, and the ones that are in their way given for them.
     pub(super) is_lenient: bool,
 }
 
@@ -56,16 +56,20 @@ pub(super) fn is_plain(job: &NewJob) -> bool {
     job.conditions.is_empty()
 }
 
-/// Stores the follow-ups of runs and the jobs of recurring entries, and leaves out what would be refused.
-pub(super) async fn store_leniently(tx: &mut Tx<'_>, incoming: Vec<Incoming<'_>>) -> Result<(), Fault> {
+/// Stores the follow-ups of runs and the jobs of recurring entries, and leaves out what would be refused: then the job that is
+/// in the way is given for it.
+pub(super) async fn store_leniently(tx: &mut Tx<'_>, incoming: Vec<Incoming<'_>>) -> Result<Vec<Enqueued>, Fault> {
     if incoming.iter().all(|incoming| is_plain(incoming.job)) {
-        enqueue::enqueue(tx, &incoming).await?;
-        return Ok(());
+        return enqueue::enqueue(tx, &incoming).await;
     }
     let names = Names::of(incoming.iter().map(|incoming| incoming.job));
     let known = names.known_at_last(tx).await?;
-    store(tx, &[Call { jobs: incoming, is_lenient: true }], &names, &known, Parents::Held).await?;
-    Ok(())
+    let answers = store(tx, &[Call { jobs: incoming, is_lenient: true }], &names, &known, Parents::Held).await?;
+    let mut enqueued = Vec::new();
+    for answer in answers {
+        enqueued.extend(answer.map_err(|(position, refusal)| Fault::Refused(position, refusal))?);
+    }
+    Ok(enqueued)
 }
 
 /// Stores the jobs of calls; gives what came of each.
@@ -183,7 +187,9 @@ impl<'a> Plan<'a> {
         for (position, incoming) in call.jobs.iter().enumerate() {
             match self.decide_one(incoming, call.is_lenient, &mut holders) {
                 Ok(told) => enqueued.push(told),
-                Err(_) if call.is_lenient => {}
+                Err(Refusal::Conflict { holder }) if call.is_lenient => {
+                    enqueued.push(Enqueued { id: holder, existing: true, replaced: false });
+                }
                 Err(refusal) => {
                     for made in self.made.drain(made..) {
                         self.by_id.remove(&made.job.id);
@@ -452,13 +458,14 @@ async fn insert(tx: &mut Tx<'_>, made: &[Made<'_>], seqs: &[i64]) -> Result<(), 
     if usize::try_from(stored).unwrap_or(usize::MAX) == made.len() { Ok(()) } else { Err(Fault::Again) }
 }
 
-/// Gives a job the payload and the time of another one.
+/// Gives a job the payload, the time and the expiry of another one.
 async fn replace(tx: &mut Tx<'_>, replacement: &Replacement<'_>) -> Result<(), Fault> {
     let (id, new) = (replacement.holder, replacement.new);
     let job = Job::held_all(tx, &BTreeSet::from([id])).await?.remove(&id).ok_or(Fault::Again)?;
     let query = tx.query("UPDATE @jobs SET payload = $2 WHERE seq = $1");
     let query = query.bind(job.seq).bind(new.payload.as_str().to_owned());
     tx.run(query).await?;
+    expire_anew(tx, &job, new.conditions.expires_at).await?;
     let from = job.state;
     if from == State::Awaiting && job.reason.as_deref() == Some(PARENTS) {
         return conditions::restart(tx, job.seq, new.start).await;
@@ -472,6 +479,7 @@ async fn replace(tx: &mut Tx<'_>, replacement: &Replacement<'_>) -> Result<(), F
     let mut change = job.change();
     change.job.mode = standing.mode;
     change.job.ready_at = now;
+    change.job.expires_at = new.conditions.expires_at;
     change.job.become_now(now, standing.state, Some(REPLACED));
     change.job.at = standing.at;
     change.record_step(now, from, replacement.by);
@@ -480,6 +488,18 @@ async fn replace(tx: &mut Tx<'_>, replacement: &Replacement<'_>) -> Result<(), F
         change.job.reason = Some(reason.to_owned());
     }
     record::save(tx, &[change]).await
+}
+
+/// Gives a job that was never claimed, and is held, another expiry.
+async fn expire_anew(tx: &mut Tx<'_>, job: &Job, expires_at: Option<Timestamp>) -> Result<(), Fault> {
+    if job.expires_at == expires_at {
+        return Ok(());
+    }
+    let query = tx.query("UPDATE @live SET expires_at = $2 WHERE id = $1");
+    let query = query.bind(job.id.0).bind(expires_at.map(|at| at.0));
+    tx.run(query).await?;
+    tx.told.work |= expires_at.is_some();
+    Ok(())
 }
 
 async fn active_mode(tx: &mut Tx<'_>, handler: i32) -> Result<Option<Mode>, Fault> {

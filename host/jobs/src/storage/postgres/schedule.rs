@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     NewJob,
-    storage::{Due, RecurringEntry, StorageError, recurring::next_revision},
+    storage::{Due, Put, RecurringEntry, StorageError, recurring::next_revision},
 };
 
 fn read(row: &PgRow) -> Result<RecurringEntry, Fault> {
@@ -29,6 +29,7 @@ fn read(row: &PgRow) -> Result<RecurringEntry, Fault> {
         last_at: instant(4)?,
         last_job: row.try_get::<Option<Uuid>, _>(5)?.map(JobId),
         revision: unsigned(row.try_get(6)?),
+        left_out: row.try_get(7)?,
     })
 }
 
@@ -37,7 +38,7 @@ pub(super) async fn put(
     entry: &RecurringEntry,
     expected: Option<u64>,
     jobs: &[NewJob],
-) -> Result<Option<u64>, Fault> {
+) -> Result<Option<Put>, Fault> {
     let revision = next_revision(expected);
     let written = match expected {
         None => write(tx, &RecurringEntry { revision, ..entry.clone() }).await?,
@@ -45,7 +46,7 @@ pub(super) async fn put(
             let query = tx
                 .query(
                     "UPDATE @recurring SET definition = $2, paused = $3, next_at = $4, last_at = $5, last_job = $6,
-                     revision = $7 WHERE name = $1 AND revision = $8",
+                     revision = $7, left_out = $9 WHERE name = $1 AND revision = $8",
                 )
                 .bind(entry.name.as_str())
                 .bind(entry.definition.as_str())
@@ -54,7 +55,8 @@ pub(super) async fn put(
                 .bind(entry.last_at.map(|at| at.0))
                 .bind(entry.last_job.map(|id| id.0))
                 .bind(signed(revision))
-                .bind(signed(expected));
+                .bind(signed(expected))
+                .bind(entry.left_out);
             tx.run(query).await? > 0
         }
     };
@@ -63,17 +65,22 @@ pub(super) async fn put(
     }
     let by = format!("recurring {}", entry.name);
     let incoming = jobs.iter().map(|job| Incoming { job, by: &by }).collect::<Vec<_>>();
-    conditioned::store_leniently(tx, incoming).await?;
+    let put = Put { revision, jobs: conditioned::store_leniently(tx, incoming).await? };
+    if let Some((job, left_out)) = put.corrected(entry, jobs) {
+        let query = tx.query("UPDATE @recurring SET last_job = $2, left_out = $3 WHERE name = $1");
+        let query = query.bind(entry.name.as_str()).bind(job.0).bind(left_out);
+        tx.run(query).await?;
+    }
     tx.told.work |= entry.next_at.is_some() && !entry.paused;
-    Ok(Some(revision))
+    Ok(Some(put))
 }
 
 /// Keeps a new entry, unless there is one of its name; gives whether it was kept.
 pub(super) async fn write(tx: &mut Tx<'_>, entry: &RecurringEntry) -> Result<bool, Fault> {
     let query = tx
         .query(
-            "INSERT INTO @recurring (name, definition, paused, next_at, last_at, last_job, revision)
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+            "INSERT INTO @recurring (name, definition, paused, next_at, last_at, last_job, revision, left_out)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
         )
         .bind(entry.name.as_str())
         .bind(entry.definition.as_str())
@@ -81,7 +88,8 @@ pub(super) async fn write(tx: &mut Tx<'_>, entry: &RecurringEntry) -> Result<boo
         .bind(entry.next_at.map(|at| at.0))
         .bind(entry.last_at.map(|at| at.0))
         .bind(entry.last_job.map(|id| id.0))
-        .bind(signed(entry.revision));
+        .bind(signed(entry.revision))
+        .bind(entry.left_out);
     Ok(tx.run(query).await? > 0)
 }
 
@@ -95,7 +103,10 @@ pub(super) async fn remove(tx: &mut Tx<'_>, name: &RecurringName, expected: Opti
 
 macro_rules! entries {
     ($rest:literal) => {
-        concat!("SELECT name, definition, paused, next_at, last_at, last_job, revision FROM @recurring ", $rest)
+        concat!(
+            "SELECT name, definition, paused, next_at, last_at, last_job, revision, left_out FROM @recurring ",
+            $rest
+        )
     };
 }
 

@@ -33,8 +33,8 @@ use crate::{
     Claimed, Fence, NewJob, Settlement,
     storage::{
         AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore, Migration,
-        ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore,
-        ServerStore, Signal, Storage, StorageError, Superseded, Transfer, Wake,
+        ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record, RecurringEntry,
+        RecurringStore, Removal, ServerStore, Signal, Storage, StorageError, Superseded, Transfer, Wake,
     },
 };
 
@@ -285,6 +285,11 @@ impl JobStore for PostgresStorage {
         work!(self, Several, |tx| commands::remove(tx, job, by, Ask::Delete))
     }
 
+    async fn remove_all(&self, jobs: Vec<JobId>, how: Removal, by: &str) -> Result<Vec<Commanded>, StorageError> {
+        let ask = if how.deletes_ended { Ask::Delete } else { Ask::Cancel };
+        work!(self, Several, |tx| commands::remove_all(tx, &jobs, ask, how.expected_state, by))
+    }
+
     async fn requeue(&self, job: JobId, how: RequeueRequest, by: &str) -> Result<Commanded, StorageError> {
         work!(self, Several, |tx| commands::requeue(tx, job, how, by))
     }
@@ -455,7 +460,7 @@ impl RecurringStore for PostgresStorage {
         entry: RecurringEntry,
         expected: Option<u64>,
         jobs: Vec<NewJob>,
-    ) -> Result<Option<u64>, StorageError> {
+    ) -> Result<Option<Put>, StorageError> {
         work!(self, Several, |tx| schedule::put(tx, &entry, expected, &jobs))
     }
 

@@ -115,14 +115,7 @@ impl RedisStorage {
             refused @ Value::Array(_) => return Err(refused_by(List::of(refused)?)?),
             letters => answer::bytes(letters)?,
         };
-        let (mut letters, mut enqueued) = (Reader(&letters), Vec::with_capacity(jobs.len()));
-        for job in jobs {
-            let unreadable = |why| damaged("an answer", why);
-            let letter = letters.u8().map_err(unreadable)?;
-            let (existing, replaced) = (letter != b'n', letter == b'r');
-            let id = if matches!(letter, b'x' | b'r') { id(letters.take(16).map_err(unreadable)?)? } else { job.id };
-            enqueued.push(Enqueued { id, existing, replaced });
-        }
+        let enqueued = read_letters(&letters, jobs)?;
         if enqueued.iter().any(|job| !job.existing || job.replaced) {
             self.hub.tell(Signal::Work);
         }
@@ -239,6 +232,20 @@ fn read_claimed(job: JobId, record: &[u8], wide: &[u8], server: ServerId) -> Res
         created_at: record.created_at,
         parents: wide.about.parents,
     })
+}
+
+/// What became of new jobs, by the letters of `births.lua`.
+pub(super) fn read_letters(letters: &[u8], jobs: &[NewJob]) -> Result<Vec<Enqueued>, StorageError> {
+    let (mut letters, mut enqueued) = (Reader(letters), Vec::with_capacity(jobs.len()));
+    for job in jobs {
+        let unreadable = |why| damaged("an answer", why);
+        let letter = letters.u8().map_err(unreadable)?;
+        let (existing, replaced) = (letter != b'n', letter == b'r');
+        let is_another = matches!(letter, b'x' | b'r' | b'o');
+        let id = if is_another { id(letters.take(16).map_err(unreadable)?)? } else { job.id };
+        enqueued.push(Enqueued { id, existing, replaced });
+    }
+    Ok(enqueued)
 }
 
 /// Why a call was refused.

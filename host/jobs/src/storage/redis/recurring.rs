@@ -1,17 +1,21 @@
-//! Recurring jobs as they are kept: the revision, then the entry as JSON.
+//! Recurring jobs as they are kept: the revision, then the entry as JSON. Where the job that the entry names as its last did not
+//! come to be, `put_recurring.lua` writes between them what did: a letter of `births.lua` and the id of the job that is there
+//! instead, in hexadecimal.
 
-use windlass_api::{Page, RecurringName, Timestamp};
+use redis::Value;
+use uuid::Uuid;
+use windlass_api::{JobId, Page, RecurringName, Timestamp};
 
 use super::{
     RedisStorage,
     answer::{self, List},
     fault::damaged,
-    jobs::put_job,
+    jobs::{put_job, read_letters},
     script,
 };
 use crate::{
     NewJob,
-    storage::{Due, RecurringEntry, Signal, StorageError, recurring::next_revision},
+    storage::{Due, Put, RecurringEntry, Signal, StorageError, recurring::next_revision},
 };
 
 /// No page is longer.
@@ -20,9 +24,21 @@ const MAX_PAGE: usize = 1000;
 fn decode(name: &str, kept: &str) -> Result<RecurringEntry, StorageError> {
     let wrong = |why: &dyn std::fmt::Display| damaged(format_args!("the recurring job {name}"), why);
     let (revision, entry) = kept.split_once(' ').ok_or_else(|| wrong(&"it has no revision"))?;
-    let entry: RecurringEntry = serde_json::from_str(entry).map_err(|error| wrong(&error))?;
+    let (instead, entry) = match entry.split_once(' ') {
+        Some((instead, rest)) if !instead.starts_with('{') => (Some(instead), rest),
+        _ => (None, entry),
+    };
+    let mut entry: RecurringEntry = serde_json::from_str(entry).map_err(|error| wrong(&error))?;
+    if let Some(instead) = instead {
+        let (letter, id) = instead.split_at_checked(2).ok_or_else(|| wrong(&"what came of it is cut short"))?;
+        entry.last_job = Some(JobId(id.parse::<Uuid>().map_err(|error| wrong(&error))?));
+        entry.left_out = letter != REPLACED;
+    }
     Ok(RecurringEntry { revision: revision.parse().map_err(|error| wrong(&error))?, ..entry })
 }
+
+/// The letter of a job that got what was new of another one, in hexadecimal.
+const REPLACED: &str = "72";
 
 /// An entry without its revision, and when it is due.
 pub(super) fn encode(entry: &RecurringEntry) -> Result<(String, String), StorageError> {
@@ -37,24 +53,30 @@ impl RedisStorage {
         entry: &RecurringEntry,
         expected: Option<u64>,
         jobs: &[NewJob],
-    ) -> Result<Option<u64>, StorageError> {
+    ) -> Result<Option<Put>, StorageError> {
         let (kept, due) = encode(entry)?;
+        let revision = next_revision(expected);
+        let last = jobs.iter().position(|job| Some(job.id) == entry.last_job);
         let mut call = self.call(&script::PUT_RECURRING);
         call.arg(entry.name.as_str())
             .arg(expected.map(|revision| revision.to_string()).unwrap_or_default())
-            .arg(next_revision(expected))
+            .arg(revision)
             .arg(kept)
             .arg(&due)
+            .arg(last.map_or(0, |at| at + 1))
             .arg(jobs.len());
         let by = format!("recurring {}", entry.name);
         for job in jobs {
             put_job(&mut call.command, job, &by)?;
         }
-        let revision = answer::optional_number(self.run(call).await?)?;
-        if revision.is_some() && !(jobs.is_empty() && due.is_empty()) {
+        let letters = match self.run(call).await? {
+            Value::Nil => return Ok(None),
+            letters => answer::bytes(letters)?,
+        };
+        if !(jobs.is_empty() && due.is_empty()) {
             self.hub.tell(Signal::Work);
         }
-        Ok(revision)
+        Ok(Some(Put { revision, jobs: read_letters(&letters, jobs)? }))
     }
 
     pub(super) async fn drop_recurring(

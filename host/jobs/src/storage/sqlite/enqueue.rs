@@ -23,11 +23,11 @@ pub(super) const HANDLER_MISSING: &str = "handler-missing";
 pub(super) enum Unfit {
     /// It is refused, and all others of its call with it.
     Refuse,
-    /// It is left out. A parent that is not here counts as removed.
+    /// It is left out, and the one that it must not stand beside given instead. A parent that is not here counts as removed.
     LeaveOut,
 }
 
-/// Stores jobs, and gives for each that was not left out whether it was there already.
+/// Stores jobs, and gives for each whether it, or one in its place, was there already.
 pub(super) fn enqueue(tx: &mut Tx<'_>, jobs: &[NewJob], by: &str, unfit: Unfit) -> Result<Vec<Enqueued>, Fault> {
     let mut enqueued = Vec::with_capacity(jobs.len());
     for (position, job) in jobs.iter().enumerate() {
@@ -38,8 +38,10 @@ pub(super) fn enqueue(tx: &mut Tx<'_>, jobs: &[NewJob], by: &str, unfit: Unfit) 
         };
         match (outcome, unfit) {
             (Ok(one), _) => enqueued.push(one),
-            (Err(refusal), Unfit::Refuse) => return Err(Fault::Refused { position, refusal }),
-            (Err(_), Unfit::LeaveOut) => {}
+            (Err(Refusal::Conflict { holder }), Unfit::LeaveOut) => {
+                enqueued.push(Enqueued { id: holder, existing: true, replaced: false });
+            }
+            (Err(refusal), _) => return Err(Fault::Refused { position, refusal }),
         }
     }
     Ok(enqueued)

@@ -17,11 +17,11 @@ use super::{
 };
 use crate::{
     NewJob,
-    storage::{Due, RecurringEntry, RecurringStore, Signal, StorageError, recurring::next_revision},
+    storage::{Due, Put, RecurringEntry, RecurringStore, Signal, StorageError, recurring::next_revision},
 };
 
 /// What an entry is read by, in the order of [`read`].
-const COLUMNS: &str = "name, definition, paused, next_at, last_at, last_job, revision";
+const COLUMNS: &str = "name, definition, paused, next_at, last_at, last_job, revision, left_out";
 
 fn read(row: &Row<'_>) -> Result<RecurringEntry, Fault> {
     let name = row.get::<_, String>(0)?;
@@ -36,11 +36,12 @@ fn read(row: &Row<'_>) -> Result<RecurringEntry, Fault> {
         last_at: instant(4)?,
         last_job: last_job.map_err(|_| damaged(&"the id of its last job is none"))?,
         revision: unsigned(row.get(6)?),
+        left_out: row.get(7)?,
         name: name.parse().map_err(|error| damaged(&error))?,
     })
 }
 
-fn put(tx: &mut Tx<'_>, entry: &RecurringEntry, expected: Option<u64>, jobs: &[NewJob]) -> Result<Option<u64>, Fault> {
+fn put(tx: &mut Tx<'_>, entry: &RecurringEntry, expected: Option<u64>, jobs: &[NewJob]) -> Result<Option<Put>, Fault> {
     let present = tx
         .db
         .prepare_cached("SELECT revision FROM recurring WHERE name = ?1")?
@@ -51,18 +52,23 @@ fn put(tx: &mut Tx<'_>, entry: &RecurringEntry, expected: Option<u64>, jobs: &[N
         return Ok(None);
     }
     let revision = next_revision(present);
-    write(tx.db, &RecurringEntry { revision, ..entry.clone() })?;
-    enqueue::enqueue(tx, jobs, &format!("recurring {}", entry.name), Unfit::LeaveOut)?;
+    let by = format!("recurring {}", entry.name);
+    let put = Put { revision, jobs: enqueue::enqueue(tx, jobs, &by, Unfit::LeaveOut)? };
+    let mut kept = RecurringEntry { revision, ..entry.clone() };
+    if let Some((job, left_out)) = put.corrected(entry, jobs) {
+        (kept.last_job, kept.left_out) = (Some(job), left_out);
+    }
+    write(tx.db, &kept)?;
     if entry.next_at.is_some() && !entry.paused {
         tx.signal(Signal::Work);
     }
-    Ok(Some(revision))
+    Ok(Some(put))
 }
 
 fn write(db: &Connection, entry: &RecurringEntry) -> Result<(), Fault> {
     db.prepare_cached(
-        "INSERT OR REPLACE INTO recurring (name, definition, paused, next_at, last_at, last_job, revision)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT OR REPLACE INTO recurring (name, definition, paused, next_at, last_at, last_job, revision, left_out)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
         entry.name.as_str(),
@@ -72,6 +78,7 @@ fn write(db: &Connection, entry: &RecurringEntry) -> Result<(), Fault> {
         entry.last_at.map(|at| at.0),
         entry.last_job.as_ref().map(|id| Uuid::as_bytes(&id.0)),
         signed(entry.revision),
+        entry.left_out,
     ])?;
     Ok(())
 }
@@ -153,7 +160,7 @@ impl RecurringStore for SqliteStorage {
         entry: RecurringEntry,
         expected: Option<u64>,
         jobs: Vec<NewJob>,
-    ) -> Result<Option<u64>, StorageError> {
+    ) -> Result<Option<Put>, StorageError> {
         self.write(Durability::Promised, move |tx| put(tx, &entry, expected, &jobs)).await
     }
 

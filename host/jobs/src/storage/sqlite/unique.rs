@@ -12,7 +12,7 @@ use super::{
     record::{Job, ties},
     tx::Tx,
 };
-use crate::NewJob;
+use crate::{NewJob, storage::Signal};
 
 /// Why a job takes another step than the one that it was made for.
 const REPLACED: &str = "replaced";
@@ -93,7 +93,7 @@ fn holder(tx: &Tx<'_>, key: Digest) -> Result<Option<Job>, Fault> {
     }
 }
 
-/// Gives a job that was never claimed the payload and the start of another; gives whether it could be.
+/// Gives a job that was never claimed the payload, the start and the expiry of another; gives whether it could be.
 fn replace(tx: &mut Tx<'_>, mut job: Job, new: &NewJob, by: &str) -> Result<bool, Fault> {
     if job.run > 0 || !matches!(job.state, State::Scheduled | State::Awaiting | State::Enqueued) {
         return Ok(false);
@@ -101,14 +101,21 @@ fn replace(tx: &mut Tx<'_>, mut job: Job, new: &NewJob, by: &str) -> Result<bool
     tx.db
         .prepare_cached("UPDATE payloads SET payload = ?2 WHERE seq = ?1")?
         .execute((job.seq, new.payload.as_str()))?;
+    job.expires_at = new.conditions.expires_at;
+    if job.expires_at.is_some() {
+        // It may be the next instant that a promotion is for.
+        tx.signal(Signal::Work);
+    }
     if flow::waits_for_parents(&job) {
         conditions::put_start(tx, job.seq, new.start)?;
+        job.write(tx)?;
         return Ok(true);
     }
     let path = HandlerPath { module: new.module.clone(), handler: new.handler.clone() };
     let Birth { state, at, mode, reason } = birth(tx, new.start, job.mode, &path)?;
     let (before, from) = (job.place(), job.state);
     if (from, state) == (State::Enqueued, State::Enqueued) {
+        job.write(tx)?;
         return Ok(true);
     }
     (job.mode, job.ready_at) = (mode, tx.now);

@@ -97,6 +97,11 @@ pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exi
         }
         Command::Trigger { name } => {
             let enqueued = remote.trigger_recurring(&name).await.with_context(|| failed("trigger", &name))?;
+            if enqueued.replaced {
+                say(&format!("job {} was there before and waits; it got this payload and time", enqueued.id));
+            } else if enqueued.existing {
+                say(&format!("job {} was there before; nothing was done", enqueued.id));
+            }
             output.show(&enqueued, |enqueued| enqueued.id.to_string())?;
         }
     }

@@ -67,6 +67,12 @@ fn next(job: &RecurringJob, now: Timestamp) -> String {
 }
 
 fn outcome(last: &RecurringOutcome) -> String {
+    if let (true, Some(job)) = (last.left_out, last.job) {
+        return match last.state {
+            Some(state) => format!("left out: job {job} is there, {state}"),
+            None => format!("left out: job {job} was there"),
+        };
+    }
     match (&last.refused, last.state, &last.failure) {
         (Some(refused), _, _) => format!("no job: {refused}"),
         (None, Some(state), Some(failure)) => format!("{state}, {}: {}", failure.cause, failure.message),
@@ -77,7 +83,7 @@ fn outcome(last: &RecurringOutcome) -> String {
 
 #[cfg(test)]
 mod tests {
-    use windlass_api::{JobRequest, Json, Misfire, RecurringRequest, State};
+    use windlass_api::{JobId, JobRequest, Json, Misfire, RecurringRequest, State};
 
     use super::*;
 
@@ -105,6 +111,7 @@ mod tests {
             state,
             failure: None,
             refused: refused.map(str::to_owned),
+            left_out: false,
         })
     }
 
@@ -122,6 +129,16 @@ mod tests {
         over     30 2 * * * (Europe/Berlin)  shop/report  never    never      -
         ");
         assert_eq!(list(&[], Timestamp(0)), "no recurring jobs");
+    }
+
+    #[test]
+    fn an_instant_that_was_left_out_names_the_job_that_was_there() {
+        let job = Some(JobId(uuid::Uuid::from_u128(7)));
+        let there = RecurringOutcome { job, left_out: true, ..outcome(None).unwrap() };
+        let id = "00000000-0000-0000-0000-000000000007";
+        assert_eq!(super::outcome(&there), format!("left out: job {id} is there, succeeded"));
+        let gone = RecurringOutcome { state: None, ..there };
+        assert_eq!(super::outcome(&gone), format!("left out: job {id} was there"));
     }
 
     #[test]

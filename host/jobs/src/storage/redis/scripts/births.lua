@@ -116,8 +116,8 @@ local conditional = lazily(function()
     return found_here
   end
 
-  -- The holder gets a new payload and start where it was never claimed. Gives whether it did.
-  local function replace(holder, head, wide)
+  -- The holder gets a new payload, start and expiry where it was never claimed. Gives whether it did.
+  local function replace(holder, head, wide, expires)
     local _, _, start, _, when = struct.unpack('>BBBI4i8', head)
     if holder.run > 0 or holder.state > ENQUEUED then return false end
     local old = wides[holder.id] or redis.call('GET', P .. 'p:' .. holder.id)
@@ -128,18 +128,26 @@ local conditional = lazily(function()
     local replaced = string.sub(old, 1, old_at + 3 + old_about) .. string.sub(wide, new_at + 4 + new_about)
     put(P .. 'p:' .. holder.id, replaced)
     wides[holder.id] = replaced
+    no_expiry(holder)
+    if expires then
+      holder.expires = expires
+      into(zadds, P .. 'x', expires, holder.id)
+      work = true
+    end
     if waits_for_parents(holder) then
       local of = flow.edges_of(holder.id)
       if of then
         of.start, of.when = start, when
         flow.save_edges(holder.id, of)
       end
+      save(holder)
       return true
     end
     local starts = { path = holder.path }
     begin(starts, start, when)
     if holder.state == ENQUEUED and starts.state == ENQUEUED then
       -- It keeps its place.
+      save(holder)
       return true
     end
     local from = holder.state
@@ -206,7 +214,7 @@ local function born(id, head, queue, path, wide, conditions)
 end
 
 -- Makes jobs out of the arguments from `first` on; gives a letter for each: whether it is new (n), existing (e), was given
--- as another one (x) which also got what is new of it (r), with that one's id, or was left out (o). Where one is refused,
+-- as another one (x) which also got what is new of it (r), or was left out for it (o), with that one's id. Where one is refused,
 -- gives nothing and why: its place from 0, `conflict` or `parent`, and that job's id; `leaves_out` leaves it out instead.
 local made_here = {}
 local REJECT, REPLACE = 0, 2
@@ -233,9 +241,9 @@ local function bear(first, count, leaves_out)
       local conflict = holder and conditional.counts(rule, holder) and string.byte(rule, 42)
       if conflict == REJECT then
         if not leaves_out then return nil, { n - 1, 'conflict', holder.id } end
-        letters[n] = 'o'
+        letters[n] = 'o' .. holder.id
       elseif conflict then
-        local is_replaced = conflict == REPLACE and conditional.replace(holder, head, wide)
+        local is_replaced = conflict == REPLACE and conditional.replace(holder, head, wide, conditions.expires)
         letters[n] = (is_replaced and 'r' or 'x') .. holder.id
       else
         for _, parent in ipairs(not leaves_out and conditions.parents or {}) do

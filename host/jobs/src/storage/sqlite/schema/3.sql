@@ -110,3 +110,6 @@ CREATE TABLE audit (
 
 CREATE INDEX audit_by_time ON audit (at);
 CREATE INDEX audit_own ON audit (n) WHERE imported = 0;
+
+-- Whether no job was made the last time, since `last_job` was there already and the new one must not stand beside it.
+ALTER TABLE recurring ADD COLUMN left_out INTEGER NOT NULL DEFAULT 0;
