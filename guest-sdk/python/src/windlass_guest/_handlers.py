@@ -110,6 +110,7 @@ def export(module: str, version: str, *handlers: Callable[..., Any]) -> type:
 
     Give what comes back the name `Handlers` in the module that componentize-py is given, for the world `sync-module`; or, of async
     handlers, the name `AsyncHandlers`, for `async-module`; or both, each with its own handlers, for `mixed-module`.
+    `windlass build` finds out which.
 
     Raises:
         TypeError: something is no handler, or some are async and others are not.
