@@ -2,6 +2,6 @@
 
 import { component } from "windlass-guest/component";
 
-import { broken, remember, render } from "./handlers.js";
+import { broken, count, remember, render } from "./handlers.js";
 
-export const handlers = component("js-markdown", "0.1.0", [render, remember, broken]);
+export const handlers = component("js-markdown", "0.1.0", [render, remember, count, broken]);

@@ -8,7 +8,7 @@ const MARKDOWN = {
   properties: {
     markdown: { type: "string" },
     title: { type: "string" },
-    remember: { type: "boolean", description: "Whether a follow-up job keeps the headings." },
+    remember: { type: "boolean", description: "Whether a follow-up job keeps the headings, and another one counts them." },
   },
   required: ["markdown"],
 };
@@ -43,7 +43,10 @@ export const render = handler(
       html += marked.parser([part]);
     });
     ctx.info("rendered", { parts: parts.length, headings: headings.length });
-    if (remember) ctx.enqueue("remember", headings, { tags: ["remembered"] });
+    if (remember) {
+      ctx.enqueue("remember", headings, { tags: ["remembered"] });
+      ctx.enqueue("count", null, { tags: ["counted"], after: [ctx.id], unique: { key: ctx.id }, limitKey: "counts", at: new Date(0) });
+    }
     return { html, headings };
   },
 );
@@ -59,6 +62,11 @@ export const remember = handler(
     ctx.info(`attempt ${ctx.attempt} finds ${kept.length} headings`);
     return kept;
   },
+);
+
+export const count = handler(
+  { name: "count", summary: "Counts the headings of the pages that it continues." },
+  (_, ctx) => ctx.parents.reduce((sum, id) => sum + ctx.parent(id).result.headings.length, 0),
 );
 
 export const broken = handler(

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from windlass_guest import Context, Fatal, Retry, export, handler
+from windlass_guest import Context, Fatal, Retry, Unique, export, handler
 
 WORD = re.compile(r"\w+(?:['’]\w+)*")
 
@@ -16,7 +16,7 @@ class Text:
     text: str
     top: int = 5
     remember: bool = False
-    """Whether to have the statistics written down by a follow-up job."""
+    """Whether to have the statistics written down by a follow-up job, and read by one that continues this one."""
 
 
 @dataclass
@@ -45,6 +45,9 @@ def statistics(ctx: Context, args: Text) -> Statistics:
     made = Statistics(len(lines), counted.total(), len(args.text), dict(counted.most_common(args.top)))
     if args.remember:
         ctx.enqueue("remember", made, tags=["remembered"])
+        ctx.enqueue("total", tags=["total"], after=[ctx.id], unique=Unique(key=ctx.id), limit_key="totals")
+        # Another of the same key: it is left out.
+        ctx.enqueue("total", tags=["total"], after=[ctx.id], unique=Unique(key=ctx.id))
     return made
 
 
@@ -59,10 +62,16 @@ def remember(ctx: Context, args: Statistics) -> int:
     return int(kept["words"])
 
 
+@handler
+def total(ctx: Context) -> int:
+    """Adds up the words of the texts whose statistics it continues."""
+    return sum(ctx.parent(parent).read(Statistics).words for parent in ctx.parents)
+
+
 @handler(max_attempts=1)
 def divide(args: dict[str, int]) -> float:
     """Divides, and so may raise an exception of Python's own."""
     return args["a"] / args["b"]
 
 
-Handlers = export("python-text", "0.1.0", statistics, remember, divide)
+Handlers = export("python-text", "0.1.0", statistics, remember, total, divide)

@@ -80,19 +80,25 @@ pub fn run<A: AsRef<OsStr>>(arguments: &[A], input: &str) -> Result<Answer> {
     for argument in arguments {
         line = format!("{line} {}", argument.as_ref().display());
     }
+    let mut command = bare()?;
+    command.args(arguments);
+    finish(command, line, input, PATIENCE)
+}
+
+/// Runs a command to its end, or for so long.
+pub(crate) fn finish(mut command: Command, line: String, input: &str, patience: Duration) -> Result<Answer> {
     // Files rather than pipes, so that nothing that it writes can make it wait.
     let (mut stdin, mut stdout, mut stderr) = (tempfile()?, tempfile()?, tempfile()?);
     stdin.write_all(input.as_bytes())?;
     stdin.rewind()?;
-    let mut command = bare()?;
-    command.args(arguments).stdin(stdin).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
+    command.stdin(stdin).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
     let mut child = command.spawn().with_context(|| format!("failed to run `{line}`"))?;
     let started = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        if started.elapsed() > PATIENCE {
+        if started.elapsed() > patience {
             child.kill()?;
             break child.wait()?;
         }

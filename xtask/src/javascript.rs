@@ -1,6 +1,6 @@
-//! What is written in JavaScript: the library for handlers, and the example of it. They are tested natively, and the example becomes a
-//! component, which is run in the host's sandbox. All of that happens in a copy in the target directory, with packages of fixed
-//! versions.
+//! What is written in JavaScript: the library for handlers, the example of it, new projects, and the page that tells of them. They
+//! are tested natively and become components, which are run in the host's sandbox. All of that happens in a copy in the target
+//! directory, with packages of fixed versions, and in temporary folders.
 
 use std::{
     fs,
@@ -21,6 +21,9 @@ const GUEST: &str = "guest-sdk/js";
 /// The example that becomes a component.
 const HANDLERS: &str = "examples/js-markdown";
 
+/// The page of the documentation, which the tests follow.
+const PAGE: &str = "docs/src/handlers-javascript.md";
+
 /// The contract, which both are built against.
 const CONTRACT: &str = "wit";
 
@@ -29,8 +32,11 @@ pub(crate) fn test(workspace: &Workspace) -> Result<()> {
     component(workspace)?;
     let copy = Copy::of(workspace);
     let mut tests = copy.command("node", GUEST);
-    tests.args(["--test", "tests/guest.test.js", "tests/component.test.js"]);
+    tests.args(["--test", "tests/guest.test.js", "tests/component.test.js", "tests/project.test.js"]);
     tests.env("WINDLASS_BIN", workspace.host_binary()).env("WINDLASS_COMPONENTS", workspace.components());
+    tests.env("WINDLASS_PAGE", workspace.root.join(PAGE));
+    // Somebody's own host is not to be tested.
+    tests.env_remove("WINDLASS_URL").env_remove("WINDLASS_TOKEN");
     step("JavaScript tests: the library", &mut tests)?;
     step("JavaScript tests: the example", copy.command("node", HANDLERS).args(["--test", "handlers.test.js"]))
 }

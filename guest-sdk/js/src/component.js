@@ -6,7 +6,8 @@ import log from "windlass:job/log@0.1.0";
 import queue from "windlass:job/queue@0.1.0";
 
 import { written } from "./context.js";
-import { Cancelled, CheckpointError, EnqueueError, Fatal, Retry, Snooze } from "./errors.js";
+import { Cancelled, CheckpointError, EnqueueError, Fatal, ParentError, Retry, Snooze } from "./errors.js";
+import { extensions } from "./follow_up.js";
 import { specsOf } from "./handler.js";
 import { run } from "./run.js";
 
@@ -53,7 +54,7 @@ function described(spec) {
     memory: spec.memoryBytes ?? null,
     payloadSchema: json(spec.payload),
     resultSchema: json(spec.result),
-    redact: [],
+    redact: spec.redact ?? [],
     schedules: (spec.schedules ?? []).map((schedule) => ({
       name: schedule.name ?? null,
       expression: schedule.expression,
@@ -104,6 +105,16 @@ const host = {
   },
   getCheckpoint: (key) => asked(CheckpointError, () => context.getCheckpoint(key)),
   putCheckpoint: (key, value) => asked(CheckpointError, () => context.putCheckpoint(key, value)),
+  getParent: (id) => {
+    const told = asked(ParentError, () => context.getParent(id));
+    return {
+      id,
+      handler: told.handler,
+      state: told.state,
+      result: parsed(told.result),
+      failure: told.failure ? { ...told.failure, details: parsed(told.failure.details) } : null,
+    };
+  },
   config: (key) => config.get(key) ?? null,
   secret: (key) => config.secret(key) ?? null,
   enqueue: (job) =>
@@ -113,16 +124,25 @@ const host = {
         payload: job.payload,
         queue: job.queue ?? null,
         priority: job.priority ?? null,
-        start: job.delay === undefined ? { tag: "now" } : { tag: "after", val: ms(job.delay) },
+        start: start(job),
         maxAttempts: job.maxAttempts ?? null,
-        retry: null,
+        retry: policy(job.retry),
         timeout: ms(job.timeout),
         tags: job.tags ?? [],
         headers: Object.entries(job.headers ?? {}),
-        extensions: [],
+        extensions: extensions(job),
       }),
     ),
 };
+
+function start({ at, delay }) {
+  if (at !== undefined) return { tag: "at", val: Math.max(0, at.getTime()) };
+  return delay === undefined ? { tag: "now" } : { tag: "after", val: ms(delay) };
+}
+
+function parsed(text) {
+  return text == null ? null : JSON.parse(text);
+}
 
 function asked(Kind, call) {
   try {
@@ -132,6 +152,6 @@ function asked(Kind, call) {
     const said = refused?.payload ?? refused;
     if (said?.tag === undefined) throw refused;
     const words = said.tag.replaceAll("-", " ");
-    throw new Kind(said.val === undefined || said.val === null ? words : `${words}: ${said.val}`);
+    throw new Kind(said.val === undefined || said.val === null ? words : `${words}: ${said.val}`, said.tag === "unknown");
   }
 }

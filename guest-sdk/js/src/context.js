@@ -1,6 +1,7 @@
 // A handler's view of its job and its host.
 
-import { Cancelled } from "./errors.js";
+import { Cancelled, Retry } from "./errors.js";
+import { checked } from "./follow_up.js";
 
 /** What a handler may ask about its job, and what it may tell the host meanwhile. */
 export class Context {
@@ -47,9 +48,32 @@ export class Context {
     return Object.fromEntries(this.#job.headers);
   }
 
-  /** The jobs that this one continues. */
+  /** When the job was made, a `Date`. */
+  get enqueuedAt() {
+    return new Date(Number(this.#job.enqueuedAt));
+  }
+
+  /** When the host stops this run, a `Date`; `null` where it has no limit. */
+  get deadline() {
+    return this.#job.deadline == null ? null : new Date(Number(this.#job.deadline));
+  }
+
+  /** The ids of the jobs that this one continues, in the order in which they were given. */
   get parents() {
     return this.#job.parents;
+  }
+
+  /**
+   * How one of them ended: `handler` is `module/handler`, `state` is `succeeded`, `failed` or `deleted`, or another one where it was
+   * requeued meanwhile; `result` is what it gave, `null` where it gave nothing, and `failure` why its last run did not succeed.
+   *
+   * @param {string} id One of `parents`.
+   * @returns {{id: string, handler: string, state: string, result: any,
+   *   failure: {code: string, message: string, details: any} | null}}
+   * @throws {ParentError} It is no parent of this job, has been removed since, or the storage cannot be reached.
+   */
+  parent(id) {
+    return this.#host.getParent(id);
   }
 
   /** How much of the run's time is left, in seconds; `null` where it has no limit. */
@@ -119,22 +143,38 @@ export class Context {
     return this.#host.secret(key);
   }
 
+  /** Gives a setting that the handler cannot do without; throws a `Retry` where there is none, since one may be set. */
+  requireConfig(key) {
+    return there("config value", key, this.config(key));
+  }
+
+  /** Gives a secret that the handler cannot do without; throws a `Retry` where there is none, since one may be granted. */
+  requireSecret(key) {
+    return there("secret", key, this.secret(key));
+  }
+
   /**
-   * Asks for a job and gives its id. It is enqueued when this handler succeeds, in the same step. Throws `EnqueueError`.
+   * Asks for a job and gives its id. It is enqueued when this handler succeeds, in the same step.
    *
    * @param {string} handler `module/handler`, or the name of a handler of the same module.
    * @param {unknown} [payload] What it is to work on.
-   * @param {{queue?: string, priority?: number, delay?: number, maxAttempts?: number, timeout?: number, tags?: string[],
-   *   headers?: Record<string, string>}} [options] `delay` counts from the handler's success; it and `timeout` are in seconds.
+   * @param {import("./follow_up.js").FollowUpOptions} [options] When it may start, and what else it depends on.
    * @returns {string}
+   * @throws {EnqueueError} It was not taken.
+   * @throws {TypeError} An option is not as it must be.
    */
   enqueue(handler, payload = null, options = {}) {
-    return this.#host.enqueue({ handler, payload: written(payload), ...options });
+    return this.#host.enqueue({ handler, payload: written(payload), ...checked(options) });
   }
 
   #log(level, message, fields) {
     this.#host.log(level, String(message), fields === undefined ? null : written(fields));
   }
+}
+
+function there(what, key, value) {
+  if (value !== null) return value;
+  throw new Retry("missing-setting", `the ${what} \`${key}\` is missing: ask the operator to grant it to this module`);
 }
 
 /** A value as JSON text. */

@@ -53,6 +53,20 @@ export class CheckpointError extends Error {
   name = "CheckpointError";
 }
 
+/** Nothing can be told of a parent. */
+export class ParentError extends Error {
+  name = "ParentError";
+
+  /**
+   * @param {string} message What keeps it from being told.
+   * @param {boolean} [unknown] It is no parent of this job, or has been removed since; else the storage could not be reached.
+   */
+  constructor(message, unknown = false) {
+    super(message);
+    this.unknown = unknown;
+  }
+}
+
 /** A follow-up job was not taken. */
 export class EnqueueError extends Error {
   name = "EnqueueError";

@@ -17,6 +17,7 @@ const SETTINGS = new Set([
   "cancelGrace",
   "fuel",
   "memoryBytes",
+  "redact",
   "payload",
   "result",
   "schedules",
@@ -38,6 +39,7 @@ const SETTINGS = new Set([
  * @param {number} [settings.cancelGrace] How long a cancelled run may go on to put its things in order.
  * @param {number} [settings.fuel] How many instructions a run may take.
  * @param {number} [settings.memoryBytes] How much memory a run may have.
+ * @param {string[]} [settings.redact] JSON Pointers into payload and result, such as `/card`, that are masked for those who only look.
  * @param {object} [settings.payload] The payload's JSON Schema, which the host checks before it takes a job.
  * @param {object} [settings.result] The result's, for readers.
  * @param {object[]} [settings.schedules] Recurring jobs that come with the module: `{expression, name, timeZone, payload, misfire}`.

@@ -1,7 +1,7 @@
 // One run of a handler: what it is called with, and what its exceptions mean.
 
 import { Context, written } from "./context.js";
-import { Cancelled, CheckpointError, EnqueueError, Fatal, Retry, Snooze } from "./errors.js";
+import { Cancelled, CheckpointError, EnqueueError, Fatal, ParentError, Retry, Snooze } from "./errors.js";
 
 /** How much of a stack is kept, in characters. */
 const MAX_STACK = 8_000;
@@ -32,6 +32,9 @@ function told(error) {
   if ([Retry, Fatal, Snooze, Cancelled].some((kind) => error instanceof kind)) return error;
   if (error instanceof CheckpointError) return new Retry("checkpoint", error.message);
   if (error instanceof EnqueueError) return new Retry("enqueue", error.message);
+  if (error instanceof ParentError) {
+    return error.unknown ? new Fatal("unknown-parent", error.message) : new Retry("parent", error.message);
+  }
   if (!(error instanceof Error)) return new Retry("error", String(error));
   const message = error.message ? `${error.name}: ${error.message}` : error.name;
   return new Retry("error", message, { details: { stack: String(error.stack).slice(0, MAX_STACK) } });

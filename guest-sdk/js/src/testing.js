@@ -1,13 +1,14 @@
 // Native tests of handlers, without a host.
 
 import { Context, written } from "./context.js";
+import { ParentError } from "./errors.js";
 import { specsOf } from "./handler.js";
 import { run as runOnce } from "./run.js";
 
 /** Stands for a host: it keeps what a handler says, and answers what a test has set. */
 export class TestContext extends Context {
   constructor(job = {}) {
-    const test = { logs: [], progressTold: [], checkpoints: {}, followUps: [], settings: {}, secrets: {}, isCancelled: false };
+    const test = { logs: [], progressTold: [], checkpoints: {}, followUps: [], parents: {}, settings: {}, secrets: {}, isCancelled: false };
     const whole = {
       id: "0199f3a8-7c00-7a3e-9c1d-2b6f1e0a4d55",
       handler: "test",
@@ -16,6 +17,8 @@ export class TestContext extends Context {
       attempt: 1,
       maxAttempts: 10,
       headers: [],
+      enqueuedAt: 0,
+      deadline: null,
       parents: [],
       ...job,
     };
@@ -29,6 +32,12 @@ export class TestContext extends Context {
     this.checkpoints = test.checkpoints;
     /** The jobs that were asked for. */
     this.followUps = test.followUps;
+    /** Lets the job continue another one, which succeeded with this result, or failed so: `{handler, state, failure}`. */
+    this.addParent = (id, result = null, { handler = "test/parent", failure = null, state = failure ? "failed" : "succeeded" } = {}) => {
+      // As it comes back from the host.
+      test.parents[id] = { id, handler, state, result: JSON.parse(written(result)), failure };
+      whole.parents = [...whole.parents, id];
+    };
     /** What `config` tells. */
     this.settings = test.settings;
     /** What `secret` tells. */
@@ -50,6 +59,10 @@ function hostOf(test) {
     getCheckpoint: (key) => (key in test.checkpoints ? written(test.checkpoints[key]) : null),
     putCheckpoint: (key, value) => {
       test.checkpoints[key] = JSON.parse(value);
+    },
+    getParent: (id) => {
+      if (id in test.parents) return test.parents[id];
+      throw new ParentError(`unknown: job ${id} is no parent of this one: tell of it with \`addParent\``, true);
     },
     config: (key) => test.settings[key] ?? null,
     secret: (key) => test.secrets[key] ?? null,

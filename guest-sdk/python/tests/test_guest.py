@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import enum
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
 
-from windlass_guest import Cancelled, Context, Fatal, HttpError, Response, Retry, Snooze, export, handler
+from windlass_guest import (
+    Cancelled,
+    Context,
+    Delays,
+    Failure,
+    Fatal,
+    HttpError,
+    Response,
+    Retry,
+    Snooze,
+    Unique,
+    export,
+    handler,
+)
 from windlass_guest._handlers import spec_of
 from windlass_guest._http import Request, joined
 from windlass_guest._schema import read, schema
 from windlass_guest.testing import TestContext, run
+
+UTC = datetime.timezone.utc
 
 
 class Colour(enum.Enum):
@@ -205,3 +221,89 @@ def test_an_address_that_cannot_be_asked_is_refused_before_it_is_sent() -> None:
     assert joined([("A", "1"), ("b", "2"), ("a", "3")]) == {"a": "1, 3", "b": "2"}
     with pytest.raises(HttpError, match="is not JSON"):
         Response(200, body=b"{").json()
+
+
+@dataclass
+class Receipt:
+    number: str
+    cents: int
+
+
+@handler(redact=("/card",))
+def ship(ctx: Context) -> int:
+    """Reads what the jobs gave that it continues, and asks for others."""
+    charged = sum(ctx.parent(parent).read(Receipt).cents for parent in ctx.parents)
+    label = ctx.enqueue("label", charged, retry=Delays(1, 5), at=datetime.datetime(2026, 12, 1, tzinfo=UTC))
+    ctx.enqueue("mail", {"order": 7}, after=[ctx.id, label], on="finished", delay=5, unique=Unique(fields=["/order"]))
+    ctx.enqueue(
+        "forget",
+        unique=Unique(key="nightly", period=60, on_conflict="replace"),
+        expires_at=datetime.datetime(2026, 12, 1, 13, tzinfo=datetime.timezone(datetime.timedelta(hours=1))),
+        limit_key="tenant:7",
+    )
+    return charged
+
+
+def test_a_handler_reads_what_the_jobs_gave_that_it_continues() -> None:
+    test = TestContext()
+    test.add_parent("a", Receipt("1", 20))
+    test.add_parent("b", {"number": "2", "cents": 3}, handler="shop/charge")
+    assert run(ship, None, test) == 23
+    parent = test.context().parent("b")
+    assert (parent.handler, parent.state, parent.result) == ("shop/charge", "succeeded", {"number": "2", "cents": 3})
+    test.add_parent("c", failure=Failure("declined", "no cover", {"limit": 5}))
+    told = test.context().parent("c")
+    assert (told.state, told.failure) == ("failed", Failure("declined", "no cover", {"limit": 5}))
+    with pytest.raises(Fatal, match="failed to read the result of job c") as unread:
+        run(ship, None, test)
+    assert unread.value.code == "bad-parent-result"
+
+    @handler
+    def pry(ctx: Context) -> None:
+        ctx.parent("another")
+
+    with pytest.raises(Fatal, match="another is no parent of this one") as unknown:
+        run(pry, None, test)
+    assert unknown.value.code == "unknown-parent"
+
+
+def test_a_follow_up_job_may_continue_others_be_unique_expire_and_count_under_a_key() -> None:
+    test = TestContext(id="me")
+    run(ship, None, test)
+    label, mail, forget = test.follow_ups
+    assert (label.retry, label.extensions()) == (Delays(1, 5), [])
+    assert (label.at and label.at.timestamp()) == 1_796_083_200
+    assert mail.extensions() == [
+        ("after", '{"jobs":["me","00000001-0000-7000-8000-000000000000"],"on":"finished"}'),
+        ("unique", '{"on_conflict":"existing","fields":["/order"]}'),
+    ]
+    assert forget.extensions() == [
+        ("unique", '{"on_conflict":"replace","key":"nightly","period_ms":60000}'),
+        ("expires_at", '"2026-12-01T12:00:00.000Z"'),
+        ("limit_key", '"tenant:7"'),
+    ]
+    ctx = test.context()
+    naive = datetime.datetime(2026, 12, 1)
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"delay": 1, "at": naive}, "and not both"),
+        ({"at": naive}, "at: expected an instant with its time zone"),
+        ({"expires_at": naive}, "expires_at: expected an instant"),
+        ({"after": "an-id"}, r"after: expected a list of texts, such as \['an-id'\]"),
+    ]
+    for options, said in refused:
+        with pytest.raises(ValueError, match=said):
+            ctx.enqueue("other", **options)
+    with pytest.raises(ValueError, match="a key or fields"):
+        Unique(key="k", fields=["/a"]).wire()
+
+
+def test_a_handler_knows_its_times_and_what_it_cannot_do_without() -> None:
+    test = TestContext(enqueued_at=1_500, deadline=2_000)
+    ctx = test.context()
+    assert (ctx.enqueued_at.timestamp(), ctx.deadline and ctx.deadline.timestamp()) == (1.5, 2.0)
+    test.settings, test.secrets = {"greeting": "Hello"}, {"key": "s"}
+    assert (ctx.require_config("greeting"), ctx.require_secret("key")) == ("Hello", "s")
+    with pytest.raises(Retry, match="the secret `other` is missing") as missing:
+        ctx.require_secret("other")
+    assert missing.value.code == "missing-setting"
+    assert spec_of(ship).redact == ("/card",)

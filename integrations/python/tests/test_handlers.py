@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from conftest import PATIENCE, Host, component
-from windlass import Client, State, errors
+from windlass import After, Client, State, errors
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 def test_a_component_describes_its_handlers_by_their_type_hints(client: Client) -> None:
     (version,) = client.module("python-text").versions
     handlers = {handler.name: handler for handler in version.handlers}
-    assert set(handlers) == {"statistics", "remember", "divide"}
+    assert set(handlers) == {"statistics", "remember", "total", "divide"}
     assert version.sdk.startswith("windlass-guest for Python")
     statistics = handlers["statistics"]
     assert (statistics.mode, statistics.queue, statistics.max_attempts) == ("sync", "texts", 3)
@@ -66,6 +66,17 @@ def test_a_follow_up_job_is_made_with_the_result_and_finds_its_checkpoint(client
     failures = [line.failure for line in ended.history if line.failure]
     assert [(failure.code, failure.details) for failure in failures] == [("not-yet", {"words": 2})]
     assert [line.message for line in client.logs(follow_up.id).items] == ["attempt 2 finds 2 words"]
+
+
+def test_a_job_reads_what_those_gave_that_it_continues(client: Client) -> None:
+    texts = [client.enqueue("python-text/statistics", {"text": text}).id for text in ("a b c", "d e")]
+    assert client.result(client.enqueue("python-text/total", after=After(texts)).id, PATIENCE) == 5
+    # One that a handler asks for, to continue itself, and only once.
+    made = client.enqueue("python-text/statistics", {"text": "a b", "remember": True}).id
+    assert client.wait(made, PATIENCE).state is State.SUCCEEDED
+    details = [client.get(job.id) for job in client.jobs(tag="total").items]
+    (total,) = (detail for detail in details if detail.after and detail.after.jobs == [made])
+    assert (client.result(total.job.id, PATIENCE), total.limit_key) == (2, "totals")
 
 
 def test_a_payload_that_the_hints_do_not_allow_is_refused_before_there_is_a_job(client: Client) -> None:

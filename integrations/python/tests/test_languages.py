@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import PATIENCE, Host, component
-from windlass import Client, JobRequest, State, errors
+from windlass import After, Client, JobRequest, State, errors
 
 MODULES = ("faults", "python-text", "python-fetch", "js-markdown", "wat-echo")
 
@@ -116,6 +116,17 @@ def test_a_handler_in_javascript_has_logs_checkpoints_and_follow_up_jobs(client:
     assert (ended.state, ended.job.attempt, len(ended.result)) == (State.SUCCEEDED, 2, 100)
     failures = [line.failure for line in ended.history if line.failure]
     assert [(failure.code, failure.details) for failure in failures] == [("not-yet", {"headings": 100})]
+
+
+def test_a_handler_in_javascript_reads_what_the_jobs_gave_that_it_continues(client: Client) -> None:
+    pages = [client.enqueue("js-markdown/render", {"markdown": text}).id for text in ("# A\n\n# B", "# C")]
+    assert client.result(client.enqueue("js-markdown/count", after=After(pages)).id, PATIENCE) == 3
+    # One that a handler asks for, to continue itself.
+    made = client.enqueue("js-markdown/render", {"markdown": "# A", "remember": True}).id
+    assert client.wait(made, PATIENCE).state is State.SUCCEEDED
+    details = [client.get(job.id) for job in client.jobs(tag="counted", module="js-markdown").items]
+    (counted,) = (detail for detail in details if detail.after and detail.after.jobs == [made])
+    assert (client.result(counted.job.id, PATIENCE), counted.limit_key) == (1, "counts")
 
 
 def test_an_exception_of_javascript_fails_the_job_with_where_it_was(client: Client) -> None:

@@ -107,10 +107,12 @@ def test_the_page_of_handlers_tests_them_as_it_says(tmp_path: Path, monkeypatch:
 
 
 def test_the_page_of_handlers_makes_a_component_that_runs(tmp_path: Path) -> None:
-    write_files("handlers-python.md", tmp_path)
-    (tmp_path / "windlass").symlink_to(built("WINDLASS_CHECKOUT"))
     found = blocks("handlers-python.md")
-    commands = "".join(block.text for block in found if block.language == "sh")
+    commands = "".join(
+        f"cat > {block.file} <<'END OF THE FILE'\n{block.text}END OF THE FILE\n" if block.file else block.text
+        for block in found
+        if block.file or block.language == "sh"
+    )
     (prints,) = (block.text for block in found if block.note.startswith("prints"))
     ended = subprocess.run(
         ["bash", "-euc", commands],

@@ -118,3 +118,14 @@ fn the_code_of_the_readme_is_that_of_a_page() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn the_handler_of_the_quick_start_is_that_of_a_new_project() -> Result<()> {
+    let project = fs::read_to_string(root().join("host/server/templates/rust/src/lib.rs"))?;
+    let page = pages()?.into_iter().find(|page| page.name == "docs/src/quick-start.md").context("no quick start")?;
+    let code: Vec<_> = blocks(&page.text).into_iter().filter(|block| block.language == "rust").collect();
+    ensure!(code.len() == 1, "there are {} blocks of code in the quick start", code.len());
+    let shown = code[0].shown();
+    ensure!(project.contains(shown.trim_end()), "the quick start shows\n{shown}and a project has\n{project}");
+    Ok(())
+}

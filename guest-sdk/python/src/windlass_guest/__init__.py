@@ -19,8 +19,11 @@ Of `async def` functions, `AsyncHandlers = export(…)`.
 
 from ._context import CheckpointError, Context, EnqueueError
 from ._errors import Cancelled, Fatal, JobError, Retry, Snooze
-from ._handlers import Delays, Exponential, Fixed, Linear, Schedule, export, handler
+from ._follow_up import Unique
+from ._handlers import Schedule, export, handler
 from ._http import HttpError, Response
+from ._parent import Failure, Parent, ParentError
+from ._retry import Delays, Exponential, Fixed, Linear
 
 __version__ = "0.1.0"
 
@@ -31,15 +34,19 @@ __all__ = [
     "Delays",
     "EnqueueError",
     "Exponential",
+    "Failure",
     "Fatal",
     "Fixed",
     "HttpError",
     "JobError",
     "Linear",
+    "Parent",
+    "ParentError",
     "Response",
     "Retry",
     "Schedule",
     "Snooze",
+    "Unique",
     "export",
     "handler",
 ]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from . import _json, _waiting
-from ._context import CheckpointError, EnqueueError, FollowUp, Job
+from ._context import CheckpointError, EnqueueError, Job
 from ._errors import Fatal, JobError, Retry, Snooze
-from ._handlers import Delays, Exponential, Fixed, Linear, RetryPolicy, Schedule, Spec
+from ._follow_up import FollowUp
+from ._handlers import Schedule, Spec
 from ._http import Request, Response
+from ._parent import Failure, Parent, ParentError
+from ._retry import Delays, Exponential, Fixed, Linear, RetryPolicy
 from ._run import run, run_async
 
 try:
@@ -114,7 +118,7 @@ def _handler(spec: Spec) -> Any:
         memory=spec.memory_bytes,
         payload_schema=None if spec.payload_schema is None else _json.write(spec.payload_schema),
         result_schema=None if spec.result_schema is None else _json.write(spec.result_schema),
-        redact=[],
+        redact=list(spec.redact),
         schedules=[_schedule(schedule) for schedule in spec.schedules],
         extensions=[],
     )
@@ -135,6 +139,16 @@ def _retry(policy: RetryPolicy) -> Any:
         return types.RetryPolicy_Exponential(types.Exponential(_ms(policy.base), _ms(policy.longest)))
     assert isinstance(policy, Delays)
     return types.RetryPolicy_Delays([_ms(delay) for delay in policy])
+
+
+def _start(job: FollowUp) -> Any:
+    if job.at is not None:
+        return queue.Start_At(_ms(job.at.timestamp()))
+    return queue.Start_Now() if job.delay is None else queue.Start_After(_ms(job.delay))
+
+
+def _read(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
 
 
 def _ms(seconds: float) -> int:
@@ -171,6 +185,14 @@ class _Host:
         except Err as error:
             raise CheckpointError(_said(error.value)) from None
 
+    def get_parent(self, id: str) -> Parent:  # noqa: A002
+        try:
+            told = context.get_parent(id)
+        except Err as error:
+            raise ParentError(_said(error.value), unknown=type(error.value).__name__.endswith("_Unknown")) from None
+        failure = told.failure and Failure(told.failure.code, told.failure.message, _read(told.failure.details))
+        return Parent(id, told.handler, told.state, _read(told.result), failure)
+
     def config(self, key: str) -> str | None:
         value: str | None = config.get(key)
         return value
@@ -185,13 +207,13 @@ class _Host:
             payload=job.payload,
             queue=job.queue,
             priority=job.priority,
-            start=queue.Start_Now() if job.delay is None else queue.Start_After(_ms(job.delay)),
+            start=_start(job),
             max_attempts=job.max_attempts,
-            retry=None,
+            retry=None if job.retry is None else _retry(job.retry),
             timeout=None if job.timeout is None else _ms(job.timeout),
             tags=list(job.tags),
             headers=list(job.headers.items()),
-            extensions=[],
+            extensions=job.extensions(),
         )
         try:
             made: str = queue.enqueue(request)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from . import _json
-from ._errors import Cancelled
+from ._errors import Cancelled, Retry
+from ._follow_up import ContinueOn, FollowUp, Unique
 from ._http import MAX_RESPONSE_BYTES, TIMEOUT, Request, Response
+from ._parent import Parent
+from ._retry import RetryPolicy
 
 
 class CheckpointError(Exception):
@@ -37,21 +41,6 @@ class Job:
     parents: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class FollowUp:
-    """A job that a handler asks for."""
-
-    handler: str
-    payload: str
-    queue: str | None
-    priority: int | None
-    delay: float | None
-    max_attempts: int | None
-    timeout: float | None
-    tags: Sequence[str]
-    headers: Mapping[str, str]
-
-
 class Host(Protocol):
     """What a context asks: the host, or a test."""
 
@@ -61,6 +50,7 @@ class Host(Protocol):
     def remaining(self) -> float | None: ...
     def get_checkpoint(self, key: str) -> str | None: ...
     def put_checkpoint(self, key: str, value: str) -> None: ...
+    def get_parent(self, id: str) -> Parent: ...  # noqa: A002
     def config(self, key: str) -> str | None: ...
     def secret(self, key: str) -> str | None: ...
     def enqueue(self, job: FollowUp) -> str: ...
@@ -111,9 +101,32 @@ class Context:
         return self._job.headers
 
     @property
+    def enqueued_at(self) -> datetime.datetime:
+        """When the job was made, in UTC."""
+        return _instant(self._job.enqueued_at)
+
+    @property
+    def deadline(self) -> datetime.datetime | None:
+        """When the host stops this run, in UTC; absent where it has no limit."""
+        return None if self._job.deadline is None else _instant(self._job.deadline)
+
+    @property
     def parents(self) -> Sequence[str]:
-        """The jobs that this one continues."""
+        """The ids of the jobs that this one continues, in the order in which they were given."""
         return self._job.parents
+
+    def parent(self, id: str) -> Parent:  # noqa: A002
+        """Tell how one of them ended, with what it gave.
+
+        ```python
+        charged = ctx.parent(ctx.parents[0]).read(int)
+        ```
+
+        Raises:
+            ParentError: it is no parent of this job, has been removed since, or the storage cannot be reached.
+
+        """
+        return self._host.get_parent(id)
 
     def remaining(self) -> float | None:
         """How much of the run's time is left, in seconds; absent where it has no limit."""
@@ -186,6 +199,24 @@ class Context:
         """Give a secret that is granted to the module; absent where none is. Do not log it."""
         return self._host.secret(key)
 
+    def require_config(self, key: str) -> str:
+        """Give a setting that the handler cannot do without.
+
+        Raises:
+            Retry: the operator set none, with the code `missing-setting`: one may be set.
+
+        """
+        return _there("config value", key, self.config(key))
+
+    def require_secret(self, key: str) -> str:
+        """Give a secret that the handler cannot do without.
+
+        Raises:
+            Retry: none is granted, with the code `missing-setting`: one may be.
+
+        """
+        return _there("secret", key, self.secret(key))
+
     def enqueue(
         self,
         handler: str,
@@ -194,22 +225,50 @@ class Context:
         queue: str | None = None,
         priority: int | None = None,
         delay: float | None = None,
+        at: datetime.datetime | None = None,
         max_attempts: int | None = None,
+        retry: RetryPolicy | None = None,
         timeout: float | None = None,
         tags: Sequence[str] = (),
         headers: Mapping[str, str] | None = None,
+        after: Sequence[str] = (),
+        on: ContinueOn = "success",
+        unique: Unique | None = None,
+        expires_at: datetime.datetime | None = None,
+        limit_key: str | None = None,
     ) -> str:
         """Ask for a job and give its id. It is enqueued when this handler succeeds, in the same step.
 
-        `handler` is `module/handler`, or the name of a handler of the same module; `delay` counts from the handler's success,
-        it and `timeout` are in seconds.
+        `handler` is `module/handler`, or the name of a handler of the same module. It starts `delay` seconds after this handler's
+        success, or at the instant `at`, which names its time zone; what has not been started at `expires_at` is deleted. `timeout`
+        is in seconds too. `after` are the ids of jobs that it continues, `ctx.id` and those of other follow-up jobs among them; all
+        must have ended as `on` says, and `delay` then counts from there. `unique` is what it must be the only one of, `limit_key`
+        what it counts under where an operator limits keys.
 
         Raises:
             EnqueueError: it was not taken.
+            ValueError: something of it is not as it must be.
 
         """
         text = _json.write(payload)
-        job = FollowUp(handler, text, queue, priority, delay, max_attempts, timeout, tags, headers or {})
+        job = FollowUp(
+            handler=handler,
+            payload=text,
+            queue=queue,
+            priority=priority,
+            delay=delay,
+            at=at,
+            max_attempts=max_attempts,
+            retry=retry,
+            timeout=timeout,
+            tags=tags,
+            headers=headers or {},
+            after=after,
+            on=on,
+            unique=unique,
+            expires_at=expires_at,
+            limit_key=limit_key,
+        )
         return self._host.enqueue(job)
 
     async def sleep(self, seconds: float) -> None:
@@ -242,3 +301,13 @@ class Context:
 
     def _log(self, level: str, message: str, fields: dict[str, Any]) -> None:
         self._host.log(level, message, _json.write(fields) if fields else None)
+
+
+def _instant(milliseconds: int) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.timezone.utc)
+
+
+def _there(what: str, key: str, value: str | None) -> str:
+    if value is None:
+        raise Retry("missing-setting", f"the {what} `{key}` is missing: ask the operator to grant it to this module")
+    return value

@@ -11,43 +11,12 @@ from typing import Any, Literal, TypeVar, overload
 
 from . import _schema
 from ._context import Context
+from ._retry import RetryPolicy
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 """What modules and handlers may be called."""
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """Wait as many seconds before each further attempt."""
-
-    delay: float
-
-
-@dataclass(frozen=True)
-class Linear:
-    """Wait this many seconds times the number of the attempt that failed."""
-
-    delay: float
-
-
-@dataclass(frozen=True)
-class Exponential:
-    """Wait twice as long each time, in seconds, up to a bound."""
-
-    base: float
-    longest: float
-
-
-class Delays(tuple[float, ...]):
-    """Wait these, in seconds, one after the other; the last one repeats."""
-
-    def __new__(cls, *delays: float) -> Delays:
-        return super().__new__(cls, delays)
-
-
-RetryPolicy = Fixed | Linear | Exponential | Delays
 
 
 @dataclass(frozen=True)
@@ -89,6 +58,8 @@ class Spec:
     cancel_grace: float | None
     fuel: int | None
     memory_bytes: int | None
+    redact: tuple[str, ...]
+    """JSON Pointers into the payload and the result."""
     schedules: tuple[Schedule, ...]
 
 
@@ -108,6 +79,7 @@ def handler(
     cancel_grace: float | None = None,
     fuel: int | None = None,
     memory_bytes: int | None = None,
+    redact: tuple[str, ...] = (),
     schedules: tuple[Schedule, ...] = (),
 ) -> Callable[[F], F]: ...
 
@@ -117,7 +89,8 @@ def handler(function: F | None = None, **settings: Any) -> F | Callable[[F], F]:
 
     It takes a `Context`, or the payload, or both in any order, each told by its type hint. The payload's hint is its JSON Schema,
     which the host checks before a job is taken; without a parameter for it, any payload will do. The docstring's first line is the
-    summary. Spans are in seconds; what is not said comes from the operator's defaults.
+    summary. Spans are in seconds; what `redact` names by JSON Pointers, such as `/card`, is masked for those who only look. What is
+    not said comes from the operator's defaults.
 
     Raises:
         TypeError: the signature is another one, or a hint is nothing that JSON knows.
@@ -137,6 +110,7 @@ def export(module: str, version: str, *handlers: Callable[..., Any]) -> type:
 
     Give what comes back the name `Handlers` in the module that componentize-py is given, for the world `sync-module`; or, of async
     handlers, the name `AsyncHandlers`, for `async-module`; or both, each with its own handlers, for `mixed-module`.
+    `windlass build` finds out which.
 
     Raises:
         TypeError: something is no handler, or some are async and others are not.
@@ -185,10 +159,13 @@ def _spec(
     cancel_grace: float | None = None,
     fuel: int | None = None,
     memory_bytes: int | None = None,
+    redact: tuple[str, ...] = (),
     schedules: tuple[Schedule, ...] = (),
 ) -> Spec:
     name = name or function.__name__
     _check_name("handler", name)
+    if isinstance(redact, str):
+        raise TypeError(f"{name}: expected `redact` as ({redact!r},), and not as one text")
     hints = typing.get_type_hints(function)
     context = payload = None
     for parameter in inspect.signature(function).parameters:
@@ -219,6 +196,7 @@ def _spec(
         cancel_grace=cancel_grace,
         fuel=fuel,
         memory_bytes=memory_bytes,
+        redact=redact,
         schedules=schedules,
     )
 

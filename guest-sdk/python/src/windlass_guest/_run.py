@@ -13,6 +13,7 @@ from ._context import CheckpointError, Context, EnqueueError, Host, Job
 from ._errors import Fatal, JobError, Retry
 from ._handlers import Spec
 from ._http import HttpError
+from ._parent import ParentError
 
 MAX_TRACEBACK = 8_000
 """How much of a traceback is kept, in characters: its end, where the exception is."""
@@ -74,6 +75,10 @@ def _exceptions_told() -> Iterator[None]:
         raise Retry("checkpoint", str(error)) from error
     except EnqueueError as error:
         raise Retry("enqueue", str(error)) from error
+    except ParentError as error:
+        if error.unknown:
+            raise Fatal("unknown-parent", str(error)) from error
+        raise Retry("parent", str(error)) from error
     except HttpError as error:
         raise Retry("http", str(error)) from error
     except Exception as error:

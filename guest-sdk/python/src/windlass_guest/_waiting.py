@@ -1,4 +1,4 @@
-"""The bridge to WASI 0.3: what an async handler waits for. It is there where the world is `windlass:python/async-module`."""
+"""The bridge to WASI 0.3: what an async handler waits for. It is there where the world is one of `windlass:python`."""
 
 from __future__ import annotations
 

@@ -15,10 +15,12 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import _run
-from ._context import Context, FollowUp, Job
+from . import _json, _run
+from ._context import Context, Job
+from ._follow_up import FollowUp
 from ._handlers import spec_of
 from ._http import HttpError, Request, Response
+from ._parent import Failure, Parent, ParentError
 
 
 class TestContext:
@@ -36,6 +38,8 @@ class TestContext:
         """What is kept by key; a test may fill it in before."""
         self.follow_ups: list[FollowUp] = []
         """The jobs that were asked for."""
+        self.parents_told: dict[str, Parent] = {}
+        """What `Context.parent` tells, by id."""
         self.settings: Mapping[str, str] = {}
         """What `Context.config` tells."""
         self.secrets: Mapping[str, str] = {}
@@ -49,13 +53,29 @@ class TestContext:
         self.slept: list[float] = []
         """How long `Context.sleep` was asked to wait, in seconds; it does not."""
 
+    def add_parent(
+        self,
+        id: str,  # noqa: A002
+        result: Any = None,
+        *,
+        handler: str = "test/parent",
+        state: str | None = None,
+        failure: Failure | None = None,
+    ) -> None:
+        """Let the job continue another one, which succeeded with this result, or failed so."""
+        state = state or ("succeeded" if failure is None else "failed")
+        # As it comes back from the host.
+        told = json.loads(_json.write(result))
+        self.parents_told[id] = Parent(id, handler, state, told, failure)
+
     def context(self, payload: Any = None) -> Context:
         """Give a context of this host."""
         return Context(self.job(payload), self)
 
     def job(self, payload: Any) -> Job:
         """Give the job."""
-        return Job(**self._job, payload=json.dumps(payload))
+        job = {"parents": tuple(self.parents_told), **self._job}
+        return Job(**job, payload=json.dumps(payload))
 
     def log(self, level: str, message: str, fields: str | None) -> None:  # noqa: D102
         self.logs.append((level, message))
@@ -74,6 +94,11 @@ class TestContext:
 
     def put_checkpoint(self, key: str, value: str) -> None:  # noqa: D102
         self.checkpoints[key] = json.loads(value)
+
+    def get_parent(self, id: str) -> Parent:  # noqa: A002, D102
+        if id not in self.parents_told:
+            raise ParentError(f"unknown: job {id} is no parent of this one: tell of it with `add_parent`", unknown=True)
+        return self.parents_told[id]
 
     def config(self, key: str) -> str | None:  # noqa: D102
         return self.settings.get(key)

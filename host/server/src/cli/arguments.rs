@@ -5,8 +5,8 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    audit::Audit, check::Check, completions::Completions, deploy::Deploy, documentation, enqueue::Enqueue, jobs,
-    limits, modules, queues, recurring, run::Run, serve::Serve, storage, token,
+    audit::Audit, build::Build, check::Check, completions::Completions, deploy::Deploy, dev::Dev, documentation,
+    enqueue::Enqueue, jobs, limits, modules, new::New, queues, recurring, run::Run, serve::Serve, storage, token,
 };
 
 /// A background-job runner whose job handlers are WebAssembly components.
@@ -69,6 +69,9 @@ pub(super) struct Config {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Serve(Serve),
+    New(New),
+    Build(Build),
+    Dev(Dev),
     Run(Run),
     Deploy(Deploy),
     /// List modules, show one, activate one of its versions.
@@ -144,6 +147,14 @@ mod tests {
             "serve --config w.toml --storage sqlite:a.db --listen 127.0.0.1:0 --queues a,b:3 --sync-slots 2 --async-slots 9 \
              --concurrency-mode async --modules handlers --shutdown-grace 30s",
             "run images.wasm thumbnail {}",
+            "new hello",
+            "new of/hello --lang python",
+            "new hello --lang rust --sdk windlass/guest-sdk --json",
+            "build",
+            "build hello --lang javascript -o /tmp/hello.wasm",
+            "dev",
+            "dev hello --listen 127.0.0.1:7879",
+            "dev --url http://host:1",
             "deploy images.wasm --name images --no-activate",
             "modules",
             "modules list --json",
@@ -214,6 +225,8 @@ mod tests {
     #[test]
     fn what_contradicts_itself_is_refused() {
         for line in [
+            "new",
+            "new hello --lang cobol",
             "enqueue",
             "enqueue a/b --jsonl f",
             "enqueue a/b --delay 1s --at 2026-11-23T12:00:00Z",

@@ -64,16 +64,21 @@ fn signature(command: &Deploy) -> anyhow::Result<Option<String>> {
     }
 }
 
-fn describe(deployed: &Deployed) -> String {
+/// What was deployed.
+pub(super) fn describe(deployed: &Deployed) -> String {
     let Deployed { module, version, already_known, dropped_handlers: _ } = deployed;
     let what = if *already_known { "already there" } else { "deployed" };
     let state = if version.active { "active" } else { "not active" };
     let size = format::size(version.size_bytes);
-    format!("{module} {} ({size}) is {what} and {state}\n\n{}", version.digest.short(), modules::handlers(version))
+    format!(
+        "{module} {} ({size}) is {what} and {state}\n\n{}",
+        version.digest.short(),
+        modules::handlers(&version.handlers)
+    )
 }
 
 /// What a deploy took away.
-fn warning(deployed: &Deployed) -> Option<String> {
+pub(super) fn warning(deployed: &Deployed) -> Option<String> {
     let Deployed { module, dropped_handlers, .. } = deployed;
     let paths: Vec<_> = dropped_handlers.iter().map(|handler| format!("{module}/{handler}")).collect();
     (!paths.is_empty()).then(|| {

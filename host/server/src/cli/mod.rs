@@ -6,10 +6,13 @@
 
 mod arguments;
 mod audit;
+mod build;
 mod check;
 mod compile_component;
 mod completions;
+mod component;
 mod deploy;
+mod dev;
 mod documentation;
 mod enqueue;
 mod exit;
@@ -20,9 +23,11 @@ mod jobs;
 mod limits;
 mod logging;
 mod modules;
+mod new;
 mod output;
 mod payload;
 mod progress;
+mod project;
 mod queues;
 mod recurring;
 mod retry;
@@ -77,6 +82,9 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
     match command {
         Command::Serve(command) => serve::run(command).await,
         Command::Run(command) => run::run(command, &global).await,
+        Command::New(command) => new::run(&command, &global),
+        Command::Build(command) => build::run(command, &global).await,
+        Command::Dev(command) => dev::run(command, &global).await,
         Command::Deploy(command) => deploy::run(command, &global).await,
         Command::Modules { command } => modules::run(command.unwrap_or_default(), &global).await,
         Command::Enqueue(command) => enqueue::run(command, &global).await,

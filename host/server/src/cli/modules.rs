@@ -105,13 +105,13 @@ fn show(module: &ModuleView) -> String {
     });
     let versions = table::table(&["DIGEST", "STATE", "VERSION", "SDK", "SIZE", "DEPLOYED"], &[0], &[4], rows);
     let active = module.versions.iter().find(|version| version.active);
-    let handlers = active.map(|version| format!("\n\n{}", handlers(version))).unwrap_or_default();
+    let handlers = active.map(|version| format!("\n\n{}", handlers(&version.handlers))).unwrap_or_default();
     format!("{}\n\n{versions}{handlers}", module.name)
 }
 
 /// What a version can do.
-pub(super) fn handlers(version: &VersionView) -> String {
-    let rows = version.handlers.iter().map(|handler| {
+pub(super) fn handlers(handlers: &[HandlerSpec]) -> String {
+    let rows = handlers.iter().map(|handler| {
         let HandlerSpec { name, mode, queue, max_attempts, retry, timeout_ms, summary, .. } = handler;
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         vec![

@@ -19,12 +19,12 @@ use windlass_api::{Digest, ModuleName, VersionView};
 use windlass_jobs::storage::{Storage, StorageError};
 use windlass_wasm::{Compiler, Component, Refusal};
 
-pub(crate) use self::signature::MAX_SIGNATURE_BYTES;
 use self::signature::Trusted;
 pub use self::{
     deploy::{Activation, DeployError, Upload},
     watch::watch,
 };
+pub(crate) use self::{signature::MAX_SIGNATURE_BYTES, watch::next_change};
 use crate::config::SignatureSettings;
 
 /// Fewer than the pool has to spare for it, so that deploying never takes a place from a job.

@@ -74,7 +74,7 @@ fn is_of_component(path: &Path) -> bool {
 
 /// Waits until something has changed and settled, or until it is time for another try. False where nothing will ever
 /// change again.
-async fn next_change(changes: &mut mpsc::Receiver<()>, retry_at: Option<Instant>) -> bool {
+pub(crate) async fn next_change(changes: &mut mpsc::Receiver<()>, retry_at: Option<Instant>) -> bool {
     let changed = match retry_at {
         Some(retry_at) => timeout_at(retry_at, changes.recv()).await.unwrap_or(Some(())),
         None => changes.recv().await,

@@ -11,14 +11,14 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 use windlass_api::{Failure, HandlerName, HandlerSpec, Json, Mode, ModuleName, Usage};
 use windlass_jobs::{Verdict, admission};
-use windlass_wasm::{Compiler, Component, Engine, EngineOptions, Limits, RunReport, RunRequest, Stop, contract};
+use windlass_wasm::{Component, Limits, RunReport, RunRequest, Stop, contract};
 
 use self::guest_host::TerminalHost;
-use super::{Exit, Global, arguments::Config, exit::Usage as WrongUsage, files, format, output::say, payload};
+use super::{
+    Exit, Global, arguments::Config, component, exit::Usage as WrongUsage, files, format, output::say, payload,
+};
 use crate::{
-    config::{self, Overrides, Sandbox, Settings},
-    host::compiler_options,
-    modules::manifest,
+    config::{self, Overrides, Sandbox},
     worker::verdict,
 };
 
@@ -59,9 +59,9 @@ pub(super) async fn run(command: Run, global: &Global) -> anyhow::Result<Exit> {
     let settings = config::load(command.config.config.as_deref(), Overrides::default())?;
     let payload = payload::read(command.payload.as_deref())?;
     let bytes = files::read(&command.file, "the component", "build it first")?;
-    let component = load(&settings, bytes).await.with_context(|| format!("failed to load {file}"))?;
-    let description = component.describe().await.with_context(|| format!("failed to load {file}"))?;
-    let described = manifest::read(description).map_err(|error| anyhow::anyhow!("failed to load {file}: {error}"))?;
+    let failed = || format!("failed to load {file}");
+    let component = component::load(&settings, bytes).await.with_context(failed)?;
+    let described = component::describe(&component).await.with_context(failed)?;
     let handler = find(&described.handlers, &command.handler, &file)?;
     if let Some(schema) = &handler.payload_schema {
         let wrong = |error| WrongUsage(format!("the payload does not match what `{}` takes: {error}", handler.name));
@@ -87,17 +87,6 @@ pub(super) async fn run(command: Run, global: &Global) -> anyhow::Result<Exit> {
         stop,
     };
     report(on_a_thread(component, request).await?, global)
-}
-
-async fn load(settings: &Settings, bytes: Vec<u8>) -> anyhow::Result<Component> {
-    let engine = Engine::new(&EngineOptions {
-        // The run itself, and describing the component before it.
-        concurrent_runs: 2,
-        max_memory_bytes: settings.largest_memory_bytes().map_err(anyhow::Error::msg)?,
-        wasi_p3: settings.wasi_p3,
-    })?;
-    let compiler = Compiler::new(engine, compiler_options(settings)?)?;
-    Ok(compiler.load(windlass_wasm::digest(&bytes), async { Ok(bytes) }).await?)
 }
 
 fn find<'a>(handlers: &'a [HandlerSpec], name: &HandlerName, file: &str) -> anyhow::Result<&'a HandlerSpec> {
