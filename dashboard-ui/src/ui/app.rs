@@ -10,7 +10,7 @@ use leptos_router::{
 use super::{
     browser,
     later::{Later, Page},
-    navigation::{Connection, Navigation},
+    navigation::{Connection, Navigation, ReadOnly},
     pages::NotFound,
     parts::{Confirmation, Toasts},
     shared::Shared,
@@ -81,6 +81,7 @@ fn Pages() -> impl IntoView {
         <Navigation />
         <main id="main" tabindex="-1">
             <Connection />
+            <ReadOnly />
             <FlatRoutes fallback=|| view! { <NotFound /> }>
                 <Route path=path!("/") view=|| view! { <Later page=Page::Overview /> } />
                 <Route path=path!("/jobs") view=|| view! { <Later page=Page::Jobs /> } />

@@ -43,9 +43,11 @@ impl Page {
         match self {
             Self::Overview => overview(self).await,
             Self::Jobs => jobs(self).await,
-            Self::Job | Self::Flow => job(self).await,
+            Self::Job => job(self).await,
+            Self::Flow => flow(self).await,
             Self::Run => run(self).await,
-            Self::Recurring | Self::RecurringJob | Self::NewRecurring => recurring(self).await,
+            Self::Recurring => recurring(self).await,
+            Self::RecurringJob | Self::NewRecurring => schedule(self).await,
             Self::Modules | Self::Module => modules(self).await,
             Self::Queues | Self::Servers | Self::Audit | Self::Settings => hosts(self).await,
         }
@@ -63,11 +65,13 @@ fn jobs(_: Page) -> Result<Draw, SplitLoaderError> {
 }
 
 #[wasm_split(job, wasm_split_path = leptos::wasm_split, fallible)]
-fn job(page: Page) -> Result<Draw, SplitLoaderError> {
-    Ok(match page {
-        Page::Flow => || view! { <Flow /> }.into_any(),
-        _ => || view! { <Job /> }.into_any(),
-    })
+fn job(_: Page) -> Result<Draw, SplitLoaderError> {
+    Ok(|| view! { <Job /> }.into_any())
+}
+
+#[wasm_split(flow, wasm_split_path = leptos::wasm_split, fallible)]
+fn flow(_: Page) -> Result<Draw, SplitLoaderError> {
+    Ok(|| view! { <Flow /> }.into_any())
 }
 
 #[wasm_split(run, wasm_split_path = leptos::wasm_split, fallible)]
@@ -76,11 +80,15 @@ fn run(_: Page) -> Result<Draw, SplitLoaderError> {
 }
 
 #[wasm_split(recurring, wasm_split_path = leptos::wasm_split, fallible)]
-fn recurring(page: Page) -> Result<Draw, SplitLoaderError> {
+fn recurring(_: Page) -> Result<Draw, SplitLoaderError> {
+    Ok(|| view! { <Recurring /> }.into_any())
+}
+
+#[wasm_split(schedule, wasm_split_path = leptos::wasm_split, fallible)]
+fn schedule(page: Page) -> Result<Draw, SplitLoaderError> {
     Ok(match page {
         Page::RecurringJob => || view! { <RecurringJob /> }.into_any(),
-        Page::NewRecurring => || view! { <NewRecurring /> }.into_any(),
-        _ => || view! { <Recurring /> }.into_any(),
+        _ => || view! { <NewRecurring /> }.into_any(),
     })
 }
 

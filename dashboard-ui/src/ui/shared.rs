@@ -166,9 +166,14 @@ impl Shared {
         }
     }
 
-    /// Whether what takes this role is offered; read reactively.
+    /// Whether what changes something and takes this role is offered; read reactively.
     pub(super) fn may(self, role: Role) -> bool {
         self.access.with(|access| access.may(role))
+    }
+
+    /// Whether what only shows something and takes this role is offered; read reactively.
+    pub(super) fn may_read(self, role: Role) -> bool {
+        self.access.with(|access| access.may_read(role))
     }
 
     /// Looks again at once, after something was done.

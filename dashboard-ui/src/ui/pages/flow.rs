@@ -11,7 +11,7 @@ use windlass_api::{ContinueOn, JobId};
 
 use super::Head;
 use crate::{
-    format::{plural, visible},
+    format::{decimal, plural, visible},
     model::{
         flow::{Direction, Drawing, Graph, JOB_HEIGHT, JOB_WIDTH, Line, MOST_JOBS, Node, Placed},
         news::Topic,
@@ -185,8 +185,8 @@ fn picture(graph: Memo<Graph>, drawing: Memo<Drawing>, root: JobId) -> AnyView {
     let jobs: Vec<_> =
         graph.with(|graph| jobs.iter().filter_map(|placed| Some(job(placed, graph.node(placed.id)?, root))).collect());
     view! {
-        <svg role="group" aria-label="Jobs and what they continue" width=width.to_string() height=height.to_string()
-            viewBox=format!("0 0 {width} {height}") on:keydown=on_key on:click=on_click>
+        <svg role="group" aria-label="Jobs and what they continue" width=decimal(width) height=decimal(height)
+            viewBox=format!("0 0 {} {}", decimal(width), decimal(height)) on:keydown=on_key on:click=on_click>
             {lines}
             {jobs}
         </svg>
@@ -196,7 +196,8 @@ fn picture(graph: Memo<Graph>, drawing: Memo<Drawing>, root: JobId) -> AnyView {
 
 fn line(line: &Line) -> AnyView {
     let ((from_x, from_y), (to_x, to_y)) = (line.from, line.to);
-    let middle = (from_x + to_x) / 2.0;
+    let [from_x, middle, to_x] = [from_x, (from_x + to_x) / 2.0, to_x].map(decimal);
+    let [from_y, to_y] = [from_y, to_y].map(decimal);
     let class = if line.link.met { "flow-line met" } else { "flow-line" };
     let class =
         if line.link.on == ContinueOn::Success { class.to_owned() } else { format!("{class} on-{}", line.link.on) };
@@ -215,11 +216,11 @@ fn job(placed: &Placed, node: &Node, root: JobId) -> AnyView {
         // Within another element of a picture, or else the link would be one of a page.
         <g>
             <a href=href id=format!("job-{id}") class=class>
-                <rect x=x.to_string() y=y.to_string() width=JOB_WIDTH.to_string() height=JOB_HEIGHT.to_string() rx="6"></rect>
-                <circle cx=(x + 13.0).to_string() cy=(y + 16.0).to_string() r="4"></circle>
-                <text x=(x + 24.0).to_string() y=(y + 20.0).to_string()>{text}</text>
+                <rect x=decimal(x) y=decimal(y) width=decimal(JOB_WIDTH) height=decimal(JOB_HEIGHT) rx="6"></rect>
+                <circle cx=decimal(x + 13.0) cy=decimal(y + 16.0) r="4"></circle>
+                <text x=decimal(x + 24.0) y=decimal(y + 20.0)>{text}</text>
                 " "
-                <text class="flow-state" x=(x + 24.0).to_string() y=(y + 36.0).to_string()>{state}</text>
+                <text class="flow-state" x=decimal(x + 24.0) y=decimal(y + 36.0)>{state}</text>
             </a>
         </g>
     }

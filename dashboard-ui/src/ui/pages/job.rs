@@ -11,13 +11,16 @@ use super::{
     job_relations::Family,
 };
 use crate::{
-    format::{span, visible},
+    format::{decimal, span, visible},
     model::{job::JobModel, news::Topic},
     ui::{
         parts::{Code, Empty, Fact, Failed, Instant, Loading, LogView, Name, Stale, StateBadge},
         shared::Shared,
     },
 };
+
+/// A header of a longer name stands above what it says, not beside it.
+const SHORT: usize = 14;
 
 #[component]
 pub(in crate::ui) fn Job() -> impl IntoView {
@@ -116,11 +119,11 @@ fn Details(model: RwSignal<JobModel>, id: JobId) -> impl IntoView {
         {move || progress.get().map(|progress| view! {
             <div class="progress">
                 <svg class="meter wide" viewBox="0 0 100 6" preserveAspectRatio="none" role="progressbar" aria-label="Progress"
-                    aria-valuenow=progress.percent.to_string() aria-valuemin="0" aria-valuemax="100">
+                    aria-valuenow=decimal(f64::from(progress.percent)) aria-valuemin="0" aria-valuemax="100">
                     <rect class="meter-all" width="100" height="6"></rect>
-                    <rect class="meter-used" width=progress.percent.clamp(0.0, 100.0).to_string() height="6"></rect>
+                    <rect class="meter-used" width=decimal(f64::from(progress.percent).clamp(0.0, 100.0)) height="6"></rect>
                 </svg>
-                <span class="number">{format!("{:.0} %", progress.percent)}</span>
+                <span class="number">{format!("{} %", decimal(f64::from(progress.percent).round()))}</span>
                 <span>{progress.note.as_deref().map(visible)}</span>
             </div>
         })}
@@ -196,7 +199,7 @@ fn facts(detail: JobDetail) -> impl IntoView {
     let tags = (!job.tags.is_empty()).then(|| tags.collect_view());
     let headers = headers.into_iter().map(|(name, value)| {
         view! {
-            <Fact name=visible(&name)><bdi class="mono">{visible(&value)}</bdi></Fact>
+            <Fact name=visible(&name) given=name.chars().count() > SHORT><bdi class="mono">{visible(&value)}</bdi></Fact>
         }
     });
     let digest = |digest: Digest| view! { <Fact name="Version"><span class="mono" title=digest.to_string()>{digest.short()}</span></Fact> };

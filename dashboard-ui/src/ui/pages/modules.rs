@@ -6,7 +6,7 @@ use windlass_api::{ModuleView, Role};
 
 use super::Head;
 use crate::{
-    format::{bytes, plural, visible},
+    format::{bytes, decimal, plural, visible},
     ui::{
         parts::{Empty, Failed, Glyph, Icon, Instant, Loading, Name, Stale, prose, sentence},
         shared::Shared,
@@ -115,9 +115,9 @@ fn Deploy() -> impl IntoView {
             <div class="sending" role="status">
                 <p>{move || if sent.get() < 1.0 { format!("Sending {name} …") } else { format!("Checking and compiling {name} …") }}</p>
                 <svg class="meter wide" viewBox="0 0 100 6" preserveAspectRatio="none" role="progressbar" aria-label="Sent" aria-valuemin="0" aria-valuemax="100"
-                    aria-valuenow=move || format!("{:.0}", sent.get() * 100.0)>
+                    aria-valuenow=move || decimal((sent.get() * 100.0).round())>
                     <rect class="meter-all" width="100" height="6"></rect>
-                    <rect class="meter-used" width=move || (sent.get() * 100.0).to_string() height="6"></rect>
+                    <rect class="meter-used" width=move || decimal(sent.get() * 100.0) height="6"></rect>
                 </svg>
             </div>
         }

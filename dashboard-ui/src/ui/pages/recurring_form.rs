@@ -173,7 +173,7 @@ fn typed(
 ) -> impl IntoView {
     let value = move || form.editing.with(|editing| part(&mut editing.clone()).clone());
     let fault = Memo::new(move |_| fault_at(form, field));
-    let id = format!("fault-{}", label.to_lowercase().replace(' ', "-"));
+    let id = format!("fault-{}", label.to_ascii_lowercase().replace(' ', "-"));
     let type_in = move |event| {
         form.editing.update(|editing| *part(editing) = event_target_value(&event));
         // What is wrong was said of what stood there before.

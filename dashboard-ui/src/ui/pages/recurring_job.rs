@@ -13,6 +13,7 @@ use crate::{
     format::{span, visible},
     model::{
         Loaded,
+        access::Access,
         news::Topic,
         recurring::{misfire_words, missed_ms},
     },
@@ -34,6 +35,7 @@ pub(in crate::ui) fn NewRecurring() -> impl IntoView {
         <Head title="Add a recurring job" />
         {move || match may.get() {
             true => view! { <RecurringForm there=None /> }.into_any(),
+            false if shared.access.with(Access::is_read_only) => ().into_any(),
             false => view! { <p class="quiet">"It takes the role operator."</p> }.into_any(),
         }}
     }
