@@ -10,8 +10,8 @@ use leptos::{
 
 use super::{
     pages::{
-        Audit, Flow, Job, Jobs, Module, Modules, NewRecurring, Overview, Queues, Recurring, RecurringJob, Run, Servers,
-        Settings,
+        Audit, ChangeRecurring, Flow, Job, Jobs, Module, Modules, NewRecurring, Overview, Queues, Recurring, RecurringJob,
+        Run, Servers, Settings,
     },
     parts::{Empty, Loading},
 };
@@ -30,6 +30,8 @@ pub(super) enum Page {
     Recurring,
     RecurringJob,
     NewRecurring,
+    /// A part of the page of a recurring job, which most who look at it do not need.
+    ChangeRecurring,
     Queues,
     Modules,
     Module,
@@ -46,8 +48,8 @@ impl Page {
             Self::Job => job(self).await,
             Self::Flow => flow(self).await,
             Self::Run => run(self).await,
-            Self::Recurring => recurring(self).await,
-            Self::RecurringJob | Self::NewRecurring => schedule(self).await,
+            Self::Recurring | Self::RecurringJob => recurring(self).await,
+            Self::NewRecurring | Self::ChangeRecurring => schedule(self).await,
             Self::Modules | Self::Module => modules(self).await,
             Self::Queues | Self::Servers | Self::Audit | Self::Settings => hosts(self).await,
         }
@@ -80,14 +82,17 @@ fn run(_: Page) -> Result<Draw, SplitLoaderError> {
 }
 
 #[wasm_split(recurring, wasm_split_path = leptos::wasm_split, fallible)]
-fn recurring(_: Page) -> Result<Draw, SplitLoaderError> {
-    Ok(|| view! { <Recurring /> }.into_any())
+fn recurring(page: Page) -> Result<Draw, SplitLoaderError> {
+    Ok(match page {
+        Page::RecurringJob => || view! { <RecurringJob /> }.into_any(),
+        _ => || view! { <Recurring /> }.into_any(),
+    })
 }
 
 #[wasm_split(schedule, wasm_split_path = leptos::wasm_split, fallible)]
 fn schedule(page: Page) -> Result<Draw, SplitLoaderError> {
     Ok(match page {
-        Page::RecurringJob => || view! { <RecurringJob /> }.into_any(),
+        Page::ChangeRecurring => || view! { <ChangeRecurring /> }.into_any(),
         _ => || view! { <NewRecurring /> }.into_any(),
     })
 }

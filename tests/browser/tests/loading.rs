@@ -24,7 +24,7 @@ async fn the_first_load_of_every_page_is_at_most_300_kilobytes() -> Result<()> {
         ("run?handler=faults/sleepy".to_owned(), ".json-input"),
         ("queues".to_owned(), "h1"),
         ("recurring".to_owned(), ".recurring tbody tr"),
-        ("recurring/yearly".to_owned(), ".schedule-fields"),
+        ("recurring/yearly".to_owned(), ".next-runs"),
         ("new-recurring".to_owned(), ".schedule-fields"),
         ("modules".to_owned(), ".handlers"),
         ("modules/faults".to_owned(), ".table"),

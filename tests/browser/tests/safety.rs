@@ -187,7 +187,7 @@ async fn no_page_is_wider_than_its_window_whatever_others_write() -> Result<()> 
         (format!("run?from={job}"), ".json-input"),
         ("queues".to_owned(), ".limits .table"),
         ("recurring".to_owned(), ".recurring tbody tr"),
-        (format!("recurring/{name}"), ".schedule-fields"),
+        (format!("recurring/{name}"), ".next-runs"),
         ("modules".to_owned(), ".handlers"),
         ("modules/faults".to_owned(), ".table"),
         ("servers".to_owned(), ".table"),

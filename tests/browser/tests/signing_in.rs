@@ -98,7 +98,7 @@ fn offers(job: &str) -> [(&str, &'static str, &'static str, Role); 9] {
         (job, ".timeline", ".buttons .danger", Role::Operator),
         ("queues", ".table", "button[aria-label='Resume queue slow']", Role::Operator),
         ("recurring", ".recurring tbody tr", "button[aria-label='Pause yearly']", Role::Operator),
-        ("recurring/yearly", ".next-runs", "button[type=submit]", Role::Operator),
+        ("recurring/yearly", ".next-runs", "main .buttons .primary", Role::Operator),
         ("modules", ".handlers", ".drop", Role::Deployer),
         ("modules/faults", ".table", "a.nav-link[href='run']", Role::Operator),
         ("servers", ".table", "a.nav-link[href='audit']", Role::Admin),

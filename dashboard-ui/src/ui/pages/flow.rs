@@ -129,6 +129,15 @@ async fn read(shared: Shared, known: RwSignal<Known>, id: JobId) -> bool {
 fn Drawn(known: RwSignal<Known>, id: JobId) -> impl IntoView {
     let graph = Memo::new(move |_| known.with(|known| known.graph.clone()));
     let drawing = Memo::new(move |_| graph.with(Graph::draw));
+    // Where the picture is wider than the window, the job itself is what one wants to see.
+    Effect::new(move |was_shown: Option<bool>| {
+        let place = drawing.with(|drawing| drawing.jobs.iter().find(|placed| placed.id == id).map(|placed| placed.x));
+        let is_whole = !graph.with(Graph::is_growing);
+        if let Some(x) = place.filter(|_| is_whole && was_shown != Some(true)) {
+            request_animation_frame(move || browser::centre("flow", x + JOB_WIDTH / 2.0));
+        }
+        was_shown == Some(true) || is_whole
+    });
     let told = move || {
         graph.with(|graph| {
             let jobs = plural(graph.jobs().count() as u64, "job", "jobs");
@@ -144,7 +153,10 @@ fn Drawn(known: RwSignal<Known>, id: JobId) -> impl IntoView {
     view! {
         <Stale trouble=Signal::derive(move || known.with(|known| known.trouble.clone())) />
         <p class="quiet flow-told" role="status">{told}</p>
-        <div class="card flow" role="region" aria-label="Graph" tabindex="0">{move || picture(graph, drawing, id)}</div>
+        <p class="quiet flow-legend" aria-hidden="true">
+            <span>"on success"</span><span class="on-failure">"on failure"</span><span class="on-finished">"on any end"</span><span class="waits">"waited for"</span>
+        </p>
+        <div class="card flow" id="flow" role="region" aria-label="Graph" tabindex="0">{move || picture(graph, drawing, id)}</div>
         <section class="card flow-list">
             <h2>"As a list"</h2>
             {move || graph.with(list)}

@@ -72,7 +72,7 @@ fn row(shared: Shared, module: &ModuleName, version: &VersionView) -> impl IntoV
             "New jobs of {name} go to version {author} ({}); jobs that have started keep theirs.",
             digest.short()
         );
-        shared.ask("Activate this version?", text, "Activate", move || begin(shared, name.clone(), digest));
+        shared.ask("Activate this version?", text, "Activate", move || begin(shared, name.clone(), digest, false));
     };
     view! {
         <tr>
@@ -90,10 +90,15 @@ fn row(shared: Shared, module: &ModuleName, version: &VersionView) -> impl IntoV
     }
 }
 
-fn begin(shared: Shared, name: ModuleName, digest: Digest) {
+fn begin(shared: Shared, name: ModuleName, digest: Digest, force: bool) {
     spawn_local(async move {
-        match shared.api().activate(&name, digest).await {
+        match shared.api().activate(&name, digest, force).await {
             Ok(_) => shared.say(format!("Version {} of {name} is active.", digest.short())),
+            Err(trouble) if trouble.would_break() => {
+                let (text, name) = (sentence(&visible(&trouble.to_string())), name.clone());
+                let go = move || begin(shared, name.clone(), digest, true);
+                shared.ask("Activate it all the same?", text, "Activate all the same", go);
+            }
             Err(trouble) => shared.complain(sentence(&trouble.to_string())),
         }
         let answer = shared.api().modules().await;
