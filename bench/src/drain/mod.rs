@@ -137,9 +137,13 @@ async fn drain(
 
 /// What the runs of the benchmark's handlers have taken so far, by the storage's own counters.
 async fn run_us(client: &Client) -> Result<f64> {
-    use windlass_jobs::api::{CounterQuery, Grain, Timestamp};
-    let query =
-        CounterQuery { grain: Grain::Hour, from: Timestamp(0), before: Timestamp::MAX, module: None, handler: None };
+    use windlass_jobs::{
+        Clock as _, SystemClock,
+        api::{CounterQuery, Grain, Timestamp},
+    };
+    // Of the last spans before an instant there are rows, so that one is the end of this hour.
+    let before = SystemClock.now().plus_ms(Grain::Hour.span_ms());
+    let query = CounterQuery { grain: Grain::Hour, from: Timestamp(0), before, module: None, handler: None };
     let rows = client.storage().counters(&query).await?;
     Ok(rows.iter().map(|row| row.run_us as f64).sum())
 }

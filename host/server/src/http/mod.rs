@@ -41,8 +41,8 @@ use windlass_api::ProblemCode;
 use windlass_jobs::Client;
 
 pub(crate) use self::{
-    access::Access, audit::Audit, door::Door, guard::Guard, health::Health, listener::serve, redact::Redaction,
-    tls::Tls,
+    access::Access, audit::Audit, door::Door, guard::Guard, health::Health, listener::serve,
+    openapi::document as description, redact::Redaction, tls::Tls,
 };
 use self::{
     access::Caller,

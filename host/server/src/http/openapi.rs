@@ -83,7 +83,8 @@ pub(super) async fn show() -> Response {
     ([(header::CONTENT_TYPE, kind)], DOCUMENT.clone()).into_response()
 }
 
-fn document() -> Value {
+/// The description itself.
+pub(crate) fn document() -> Value {
     // Plain data: it can always be written.
     let mut document = serde_json::to_value(Described::openapi()).unwrap_or_default();
     document["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));

@@ -4,6 +4,7 @@
 mod commands;
 mod configuration;
 mod errors;
+mod http;
 mod markdown;
 
 use std::{
@@ -52,9 +53,12 @@ pub(super) fn run(command: Command) -> anyhow::Result<Exit> {
 
 fn pages(folder: &Path) -> anyhow::Result<()> {
     make(folder)?;
-    for (name, text) in
-        [("commands.md", commands::page()), ("configuration.md", configuration::page()), ("errors.md", errors::page())]
-    {
+    for (name, text) in [
+        ("commands.md", commands::page()),
+        ("configuration.md", configuration::page()),
+        ("errors.md", errors::page()),
+        ("http.md", http::page()),
+    ] {
         let file = folder.join(name);
         fs::write(&file, text).with_context(|| format!("failed to write {}", file.display()))?;
     }
