@@ -15,7 +15,6 @@ use super::{
     parts::{Confirmation, Toasts},
     shared::Shared,
     shortcuts,
-    sign_in::SignIn,
     stream,
 };
 use crate::model::access::Access;
@@ -54,13 +53,9 @@ fn Frame() -> impl IntoView {
         }
         path
     });
-    let out = Memo::new(move |_| match shared.access.get() {
-        Access::Out(reason) => Some(reason),
-        _ => None,
-    });
-    let is_out = move || out.with(Option::is_some);
+    let is_out = Memo::new(move |_| shared.access.with(|access| matches!(access, Access::Out(_))));
     view! {
-        {move || out.get().map(|reason| view! { <SignIn reason=reason /> })}
+        {move || is_out.get().then(|| view! { <div class="sign-in-place"><Later page=Page::SignIn /></div> })}
         // Behind the question who one is all stays as it was, so that nothing that was typed is lost.
         <div class="frame" hidden=is_out>
             {move || {

@@ -14,6 +14,7 @@ use super::{
         Run, Servers, Settings,
     },
     parts::{Empty, Loading},
+    sign_in::SignIn,
 };
 
 /// Draws a page. A plain function, so that what is fetched is drawn under the page's own owner.
@@ -38,6 +39,8 @@ pub(super) enum Page {
     Servers,
     Audit,
     Settings,
+    /// What stands before all others where the host asks for a token.
+    SignIn,
 }
 
 impl Page {
@@ -52,6 +55,7 @@ impl Page {
             Self::NewRecurring | Self::ChangeRecurring => schedule(self).await,
             Self::Modules | Self::Module => modules(self).await,
             Self::Queues | Self::Servers | Self::Audit | Self::Settings => hosts(self).await,
+            Self::SignIn => sign_in(self).await,
         }
     }
 }
@@ -113,6 +117,11 @@ fn hosts(page: Page) -> Result<Draw, SplitLoaderError> {
         Page::Audit => || view! { <Audit /> }.into_any(),
         _ => || view! { <Settings /> }.into_any(),
     })
+}
+
+#[wasm_split(sign_in, wasm_split_path = leptos::wasm_split, fallible)]
+fn sign_in(_: Page) -> Result<Draw, SplitLoaderError> {
+    Ok(|| view! { <SignIn /> }.into_any())
 }
 
 /// A page, as soon as it is there.

@@ -11,7 +11,7 @@ use super::{
     sign_in::SignedIn,
 };
 use crate::{
-    filter::Shown,
+    filter::state_in,
     format::{compact, count},
     model::{access::Access, connection::Source},
 };
@@ -110,13 +110,12 @@ pub(super) fn Navigation() -> impl IntoView {
 #[component]
 fn States(here: Memo<String>, search: Memo<String>) -> impl IntoView {
     let shared = Shared::of_page();
-    let chosen =
-        Memo::new(move |_| (here.get() == "jobs").then(|| Shown::read(&search.get()).0.filter.state).flatten());
+    let chosen = Memo::new(move |_| (here.get() == "jobs").then(|| state_in(&search.get())).flatten());
     let states = State::ALL.iter().map(|&state| {
         let number = move || shared.counts.with(|counts| counts.value.as_ref().map(|counts| counts.of(state)));
         view! {
             <li>
-                <a class=format!("nav-state state-{state}") href=format!("jobs?{}", Shown::of_state(state).write())
+                <a class=format!("nav-state state-{state}") href=format!("jobs?state={state}")
                     aria-current=move || (chosen.get() == Some(state)).then_some("page")>
                     <span class="dot" aria-hidden="true"></span>
                     <span class="nav-word">{state.to_string()}</span>
