@@ -198,8 +198,9 @@ fn facts(detail: JobDetail) -> impl IntoView {
     });
     let tags = (!job.tags.is_empty()).then(|| tags.collect_view());
     let headers = headers.into_iter().map(|(name, value)| {
+        let is_long = name.chars().count() > SHORT;
         view! {
-            <Fact name=visible(&name) given=name.chars().count() > SHORT><bdi class="mono">{visible(&value)}</bdi></Fact>
+            <Fact name=visible(&name) given=is_long><bdi class="mono">{visible(&value)}</bdi></Fact>
         }
     });
     let digest = |digest: Digest| view! { <Fact name="Version"><span class="mono" title=digest.to_string()>{digest.short()}</span></Fact> };
