@@ -11,6 +11,7 @@ pub mod format;
 pub mod json;
 pub mod model;
 pub mod order;
+pub mod pages;
 pub mod query;
 pub mod schema;
 pub mod trouble;

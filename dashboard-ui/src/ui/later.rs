@@ -16,47 +16,24 @@ use super::{
     parts::{Empty, Loading},
     sign_in::SignIn,
 };
+use crate::pages::Page;
 
 /// Draws a page. A plain function, so that what is fetched is drawn under the page's own owner.
 type Draw = fn() -> AnyView;
 
-/// Which of the pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Page {
-    Overview,
-    Jobs,
-    Job,
-    Flow,
-    Run,
-    Recurring,
-    RecurringJob,
-    NewRecurring,
-    /// A part of the page of a recurring job, which most who look at it do not need.
-    ChangeRecurring,
-    Queues,
-    Modules,
-    Module,
-    Servers,
-    Audit,
-    Settings,
-    /// What stands before all others where the host asks for a token.
-    SignIn,
-}
-
-impl Page {
-    async fn fetch(self) -> Result<Draw, SplitLoaderError> {
-        match self {
-            Self::Overview => overview(self).await,
-            Self::Jobs => jobs(self).await,
-            Self::Job => job(self).await,
-            Self::Flow => flow(self).await,
-            Self::Run => run(self).await,
-            Self::Recurring | Self::RecurringJob => recurring(self).await,
-            Self::NewRecurring | Self::ChangeRecurring => schedule(self).await,
-            Self::Modules | Self::Module => modules(self).await,
-            Self::Queues | Self::Servers | Self::Audit | Self::Settings => hosts(self).await,
-            Self::SignIn => sign_in(self).await,
-        }
+/// What draws a page.
+async fn fetch(page: Page) -> Result<Draw, SplitLoaderError> {
+    match page {
+        Page::Overview => overview(page).await,
+        Page::Jobs => jobs(page).await,
+        Page::Job => job(page).await,
+        Page::Flow => flow(page).await,
+        Page::Run => run(page).await,
+        Page::Recurring | Page::RecurringJob => recurring(page).await,
+        Page::NewRecurring | Page::ChangeRecurring => schedule(page).await,
+        Page::Modules | Page::Module => modules(page).await,
+        Page::Queues | Page::Servers | Page::Audit | Page::Settings => hosts(page).await,
+        Page::SignIn => sign_in(page).await,
     }
 }
 
@@ -128,21 +105,21 @@ fn sign_in(_: Page) -> Result<Draw, SplitLoaderError> {
 #[component]
 pub(super) fn Later(page: Page) -> impl IntoView {
     let drawn = RwSignal::new(None::<Option<Draw>>);
-    let fetch = move || {
+    let begin = move || {
         drawn.set(None);
         spawn_local(async move {
-            let fetched = page.fetch().await.ok();
+            let fetched = fetch(page).await.ok();
             // The viewer may be elsewhere by now.
             drawn.try_set(Some(fetched));
         });
     };
-    fetch();
+    begin();
     move || match drawn.get() {
         Some(Some(draw)) => draw(),
         Some(None) => view! {
             <Empty title="This page could not be fetched">
                 <p>"The host does not answer, or it is of another version by now: then reload the dashboard."</p>
-                <button class="button primary" on:click=move |_| fetch()>"Try again"</button>
+                <button class="button primary" on:click=move |_| begin()>"Try again"</button>
                 <a class="button" rel="external" href="">"Reload"</a>
             </Empty>
         }

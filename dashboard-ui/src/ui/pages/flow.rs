@@ -4,7 +4,6 @@ use leptos::{
     ev::{KeyboardEvent, MouseEvent},
     prelude::*,
 };
-use leptos_router::hooks::use_params_map;
 use wasm_bindgen::JsCast;
 use web_sys::Element;
 use windlass_api::{ContinueOn, JobId};
@@ -18,6 +17,7 @@ use crate::{
     },
     trouble::Trouble,
     ui::{
+        app::Named,
         browser,
         parts::{Empty, Failed, Loading, Name, Stale, StateBadge},
         shared::{Rounds, Shared},
@@ -37,8 +37,7 @@ struct Known {
 
 #[component]
 pub(in crate::ui) fn Flow() -> impl IntoView {
-    let params = use_params_map();
-    let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
+    let id = Named::of_page();
     move || match id.get().parse::<JobId>() {
         Ok(id) => view! { <Shown id=id /> }.into_any(),
         Err(error) => view! {

@@ -1,7 +1,6 @@
 //! One job: its life, what it works on, what it gave, what it wrote, and what may be done with it.
 
 use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
 use windlass_api::{Digest, HandlerPath, JobDetail, JobId, State};
 
 use super::{
@@ -14,6 +13,7 @@ use crate::{
     format::{decimal, span, visible},
     model::{job::JobModel, news::Topic},
     ui::{
+        app::Named,
         parts::{Code, Empty, Fact, Failed, Instant, Loading, LogView, Name, Stale, StateBadge},
         shared::Shared,
     },
@@ -24,8 +24,7 @@ const SHORT: usize = 14;
 
 #[component]
 pub(in crate::ui) fn Job() -> impl IntoView {
-    let params = use_params_map();
-    let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
+    let id = Named::of_page();
     // Another job is another page.
     move || match id.get().parse::<JobId>() {
         Ok(id) => view! { <Shown id=id /> }.into_any(),

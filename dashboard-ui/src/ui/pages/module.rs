@@ -1,13 +1,13 @@
 //! One module: its versions and its handlers.
 
 use leptos::{prelude::*, task::spawn_local};
-use leptos_router::hooks::use_params_map;
 use windlass_api::{Digest, HandlerSpec, ModuleName, ModuleView, RetryPolicy, Role, VersionView};
 
 use super::Head;
 use crate::{
     format::{bytes, count, plural, span, visible},
     ui::{
+        app::Named,
         parts::{Code, Empty, Fact, Failed, Instant, Loading, Name, prose, sentence},
         shared::Shared,
     },
@@ -16,8 +16,7 @@ use crate::{
 #[component]
 pub(in crate::ui) fn Module() -> impl IntoView {
     let shared = Shared::of_page();
-    let params = use_params_map();
-    let name = Memo::new(move |_| params.with(|params| params.get("name").unwrap_or_default()));
+    let name = Named::of_page();
     let found = Memo::new(move |_| {
         let name = name.get();
         shared.modules.with(|modules| {

@@ -1,7 +1,6 @@
 //! One recurring job: when it runs next, what came of the last time, and what is done with it.
 
 use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
 use windlass_api::{Misfire, RecurringJob as Entry, RecurringName, Role};
 
 use super::{
@@ -15,8 +14,10 @@ use crate::{
         news::Topic,
         recurring::{misfire_words, missed_ms},
     },
+    pages::Page,
     ui::{
-        later::{Later, Page},
+        app::Named,
+        later::Later,
         parts::{Code, Empty, Fact, Failed, Instant, Loading, Name, Stale},
         shared::{Rounds, Shared},
     },
@@ -27,8 +28,7 @@ const LOOK: u32 = 5;
 
 #[component]
 pub(in crate::ui) fn RecurringJob() -> impl IntoView {
-    let params = use_params_map();
-    let name = Memo::new(move |_| params.with(|params| params.get("name").unwrap_or_default()));
+    let name = Named::of_page();
     move || match name.get().parse::<RecurringName>() {
         Ok(name) => view! { <Shown name=name /> }.into_any(),
         Err(error) => view! {
