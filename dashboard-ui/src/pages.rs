@@ -73,7 +73,9 @@ mod tests {
         assert_eq!(at("flow/7"), Some((Page::Flow, "7")));
         assert_eq!(at("modules/images"), Some((Page::Module, "images")));
         assert_eq!(at("recurring/nightly"), Some((Page::RecurringJob, "nightly")));
-        for nowhere in ["flow", "jobs/7/logs", "queues/mail", "no/such/page", "/jobs", "Jobs", "change-recurring", "sign-in"] {
+        for nowhere in
+            ["flow", "jobs/7/logs", "queues/mail", "no/such/page", "/jobs", "Jobs", "change-recurring", "sign-in"]
+        {
             assert_eq!(at(nowhere), None, "{nowhere}");
         }
     }

@@ -37,7 +37,8 @@ fn read(text: &str) -> Decimal {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     // A power that is too long for this is beyond all others of its sign.
     let most = if power.starts_with('-') { i64::MIN / 2 } else { i64::MAX / 2 };
-    let power = power.trim_start_matches('+').parse::<i64>().map_or(most, |power| power.clamp(i64::MIN / 2, i64::MAX / 2));
+    let power =
+        power.trim_start_matches('+').parse::<i64>().map_or(most, |power| power.clamp(i64::MIN / 2, i64::MAX / 2));
     let all = format!("{whole}{fraction}");
     let digits = all.trim_start_matches('0');
     let length = |digits: usize| i64::try_from(digits).unwrap_or(i64::MAX / 4);
@@ -81,7 +82,8 @@ mod tests {
 
     #[test]
     fn there_are_many_ways_to_write_a_number() {
-        for (one, other) in [("0", "-0.00e7"), ("100", "1e2"), ("1.50", "15E-1"), ("0.01", "1e-2"), ("-20", "-0.2e+2")] {
+        for (one, other) in [("0", "-0.00e7"), ("100", "1e2"), ("1.50", "15E-1"), ("0.01", "1e-2"), ("-20", "-0.2e+2")]
+        {
             assert_eq!(compare(one, other), Ordering::Equal, "{one} and {other}");
         }
     }

@@ -14,8 +14,7 @@ use super::{
     pages::NotFound,
     parts::{Confirmation, Toasts},
     shared::Shared,
-    shortcuts,
-    stream,
+    shortcuts, stream,
 };
 use crate::{
     model::access::Access,

@@ -10,8 +10,8 @@ use leptos::{
 
 use super::{
     pages::{
-        Audit, ChangeRecurring, Flow, Job, Jobs, Module, Modules, NewRecurring, Overview, Queues, Recurring, RecurringJob,
-        Run, Servers, Settings,
+        Audit, ChangeRecurring, Flow, Job, Jobs, Module, Modules, NewRecurring, Overview, Queues, Recurring,
+        RecurringJob, Run, Servers, Settings,
     },
     parts::{Empty, Loading},
     sign_in::SignIn,

@@ -107,17 +107,19 @@ fn Details(job: RwSignal<Loaded<Entry>>) -> impl IntoView {
     let facts = move || there.get().map(facts);
     let is_changing = RwSignal::new(false);
     let payload = Memo::new(move |_| {
-        there.with(|there| there.as_ref().map(|there| there.request.job.payload.as_str().to_owned())).unwrap_or_default()
+        there
+            .with(|there| there.as_ref().map(|there| there.request.job.payload.as_str().to_owned()))
+            .unwrap_or_default()
     });
     // Made once, of what is there by then: what is typed is not overwritten by what others change.
-    let form = move || {
-        match may_change.get() && is_changing.get() {
+    let form = move || match may_change.get() && is_changing.get() {
         true => there.get_untracked().map(|there| {
             provide_context(Changing(there));
             view! { <Later page=Page::ChangeRecurring /> }.into_any()
         }),
-        false => Some(view! { <section class="card"><h2>"Payload"</h2><Code what="payload" json=payload /></section> }.into_any()),
-    }
+        false => Some(
+            view! { <section class="card"><h2>"Payload"</h2><Code what="payload" json=payload /></section> }.into_any(),
+        ),
     };
     view! {
         <Stale trouble=Signal::derive(move || job.with(|job| job.trouble.clone())) />
