@@ -141,14 +141,15 @@ fn hostile(text: &str) -> String {
     format!(
         "const real = window.fetch, hostile = {text}, \
          keys = new Set(['host', 'version', 'sdk', 'summary', 'note', 'by', 'reason', 'message', 'code', 'backtrace', \
-           'action', 'target', 'from', 'refused', 'schedule', 'time_zone', 'error', 'title', 'description']); \
-         const fill = (value, key) => typeof value === 'string' ? (keys.has(key) ? hostile : value) : \
+           'action', 'target', 'refused', 'schedule', 'time_zone', 'error', 'title', 'description']); \
+         const fill = (value, key) => typeof value === 'string' ? (keys.has(key) && !/^[0-9a-f]{{64}}$/.test(value) ? hostile : value) : \
            Array.isArray(value) ? value.map((item) => fill(item, key)) : \
            value && typeof value === 'object' ? Object.fromEntries(Object.entries(value).map(([key, value]) => \
              [key, key === 'payload' ? value : fill(value, key)])) : value; \
          window.fetch = async (url, init) => {{ \
          const answer = await real(url, init); \
-         if (!answer.ok || new URL(url).pathname.match(/session$|limits$/)) return answer; \
+         const at = new URL(url).pathname; \
+         if (!answer.ok || !at.includes('/api/v1/') || at.match(/session$|limits$/)) return answer; \
          const text = await answer.text(); \
          try {{ return new Response(JSON.stringify(fill(JSON.parse(text)))); }} catch {{ return new Response(text); }} }}"
     )

@@ -82,7 +82,7 @@ fn row(shared: Shared, module: &ModuleName, version: &VersionView) -> impl IntoV
             <td data-label="Digest" class="mono" title=digest.to_string()>{digest.short()}</td>
             <td data-label="Handlers">{plural(version.handlers.len() as u64, "handler", "handlers")}</td>
             <td data-label="Size" class="number">{bytes(version.size_bytes)}</td>
-            <td data-label="Built with" class="quiet">{visible(&version.sdk)}</td>
+            <td data-label="Built with" class="quiet"><bdi>{visible(&version.sdk)}</bdi></td>
             <td data-label="Deployed" class="number"><Instant at=version.deployed_at /></td>
             <td class="end">{(!version.active).then(|| view! { <button class="button small" hidden=move || !shared.may(Role::Deployer) aria-label=label on:click=activate>"Activate"</button> })}</td>
         </tr>
