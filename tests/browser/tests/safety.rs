@@ -200,7 +200,7 @@ async fn no_page_is_wider_than_its_window_whatever_others_write() -> Result<()> 
     let mut faults = Vec::new();
     for look in [Look::Light, Look::Phone] {
         browser.look(look).await?;
-        for (page, sign) in &pages {
+        for (number, (page, sign)) in pages.iter().enumerate() {
             browser.open_page(page).await?;
             browser.sees(sign).await?;
             // What reaches furthest to the right, of what is not within something that scrolls by itself or hides it.
@@ -216,8 +216,7 @@ async fn no_page_is_wider_than_its_window_whatever_others_write() -> Result<()> 
             if found[2] != json!(0) || found[3] == json!("owned") {
                 faults.push(format!("/{page} obeys what others write: {found}"));
             }
-            let name = page.split(['/', '?']).next().filter(|name| !name.is_empty()).unwrap_or("overview");
-            browser.picture(&format!("hostile-{name}-{}", look.name())).await?;
+            browser.picture(&format!("hostile-{number}-{}", look.name())).await?;
         }
     }
     ensure!(faults.is_empty(), "{}", faults.join("\n"));
