@@ -362,7 +362,10 @@ mod tests {
 
     fn relations(parents: &[u32], children: &[u32]) -> Relations {
         let many = |numbers: &[u32]| numbers.iter().map(|number| relative(*number, State::Awaiting)).collect();
-        Relations { parents: many(parents), children: Page { items: many(children), next: None, searched_to: None } }
+        Relations {
+            parents: many(parents),
+            children: Page { items: many(children), next: None, searched_to: None, damaged: 0 },
+        }
     }
 
     /// 1 and 2 before 3, 3 before 4 and 5, 1 before 5.

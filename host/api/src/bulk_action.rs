@@ -18,6 +18,18 @@ words! {
     }
 }
 
+impl BulkVerb {
+    /// Whether it may be done to a job in this state.
+    #[must_use]
+    pub fn may_act_on(self, state: State) -> bool {
+        match self {
+            Self::Requeue => !matches!(state, State::Enqueued | State::Processing),
+            Self::Delete => state != State::Deleted,
+            Self::Cancel => !state.is_final(),
+        }
+    }
+}
+
 words! {
     /// How far a bulk action is.
     BulkState {
@@ -71,7 +83,8 @@ pub struct BulkActionRequest {
     /// Which jobs, by their ids: 1,000 at most. One that is named twice is looked at once.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub ids: Vec<JobId>,
-    /// No more jobs are looked at, 1 to 100,000; 100,000 where absent.
+    /// No more jobs are looked at, 1 to 100,000; 100,000 where absent. Where the filter names no state, those whose state does not
+    /// allow the action are passed over and do not count.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 100_000))]
     pub limit: Option<u32>,
@@ -97,6 +110,18 @@ impl BulkActionRequest {
     #[must_use]
     pub const fn new(action: BulkVerb, filter: JobFilter) -> Self {
         Self { action, filter, ids: Vec::new(), limit: None, dry_run: false, fresh: false, newest: false }
+    }
+
+    /// The filters whose jobs together are those that the action can be done to. What is looked for job by job is looked for once:
+    /// there, those whose state does not allow the action are among them.
+    #[must_use]
+    pub fn countable(&self) -> Vec<JobFilter> {
+        let filter = &self.filter;
+        if filter.state.is_some() || filter.text.is_some() || filter.reason.is_some() {
+            return vec![filter.clone()];
+        }
+        let states = State::ALL.iter().filter(|state| self.action.may_act_on(**state));
+        states.map(|state| JobFilter { state: Some(*state), ..filter.clone() }).collect()
     }
 
     /// This action on the jobs of these ids; where a state is given, only on those that are in it.

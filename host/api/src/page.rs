@@ -18,13 +18,21 @@ pub struct Page<T> {
     /// instant was looked at. There may be fewer entries than asked for, even none; `next` goes on from there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub searched_to: Option<Timestamp>,
+    /// How many entries of this part were left out, since what is kept of them is damaged. `windlass check` names some.
+    #[serde(skip_serializing_if = "is_none", default)]
+    pub damaged: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_none(number: &u64) -> bool {
+    *number == 0
 }
 
 impl<T> Page<T> {
     /// A page of a list that was looked at as far as the page reaches.
     #[must_use]
     pub const fn new(items: Vec<T>, next: Option<String>) -> Self {
-        Self { items, next, searched_to: None }
+        Self { items, next, searched_to: None, damaged: 0 }
     }
 }
 
@@ -34,6 +42,16 @@ impl<T> Page<T> {
 pub struct FilteredCount {
     /// How many were counted: at most 100,000.
     pub count: u64,
-    /// Whether there may be more: counting stops at 100,000, and after 50 ms where no index answers the filter.
+    /// Whether there may be more: counting stops at 100,000, and after 1 s where no index answers the filter.
     pub more: bool,
+}
+
+impl FilteredCount {
+    /// What this and another count come to, of entries that differ.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        const MOST: u64 = 100_000;
+        let count = self.count.saturating_add(other.count);
+        Self { count: count.min(MOST), more: self.more || other.more || count > MOST }
+    }
 }

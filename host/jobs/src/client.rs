@@ -14,7 +14,7 @@ use windlass_api::{
 
 use crate::{
     admission::{Admission, AdmissionError},
-    storage::{Commanded, Storage, StorageError},
+    storage::{Commanded, Removal, Storage, StorageError},
 };
 
 /// How often a job is looked at that somebody waits for, where nothing tells of its end: a twentieth of a second is
@@ -375,6 +375,15 @@ impl Client {
     /// Where the storage does not answer.
     pub async fn delete(&self, job: JobId) -> Result<Commanded, ClientError> {
         Ok(self.storage.delete(job, &self.by).await?)
+    }
+
+    /// Deletes or cancels jobs, all in one step: gives what came of each, in their order. At most
+    /// [`MAX_REMOVED_AT_ONCE`](crate::storage::MAX_REMOVED_AT_ONCE) should be given.
+    ///
+    /// # Errors
+    /// Where the storage does not answer, or one of the jobs cannot be read: then nothing was done to any.
+    pub async fn remove_all(&self, jobs: Vec<JobId>, how: Removal) -> Result<Vec<Commanded>, ClientError> {
+        Ok(self.storage.remove_all(jobs, how, &self.by).await?)
     }
 
     /// Enqueues a job anew, with its attempts counted from the start.

@@ -49,8 +49,14 @@ pub const MAX_CHECKPOINTS: u64 = 1_000;
 /// The most that a job's checkpoints may take in all, keys included, in bytes: 16 MiB.
 pub const MAX_CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
 
-/// How long a list or a count may look at jobs one by one, where no index answers its filter, in milliseconds.
+/// How long a list may look at jobs one by one, where no index answers its filter, in milliseconds.
 pub const SCAN_BUDGET_MS: u64 = 50;
+
+/// The same for a count, which nobody asks for again and again, in milliseconds.
+pub const COUNT_BUDGET_MS: u64 = 1_000;
+
+/// No more jobs should be deleted in one step.
+pub const MAX_REMOVED_AT_ONCE: usize = 100;
 
 /// No filtered count goes further.
 pub const MAX_COUNTED: u64 = 100_000;
@@ -197,6 +203,15 @@ pub enum Commanded {
     NotFound,
 }
 
+/// How jobs are taken out of the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// Whether those that have succeeded or failed are deleted too.
+    pub deletes_ended: bool,
+    /// Jobs in another state than this are refused.
+    pub expected_state: Option<State>,
+}
+
 /// Why a fenced write was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Superseded;
@@ -265,6 +280,11 @@ pub trait JobStore: Send + Sync + 'static {
     /// Deletes a job: as `cancel`, but one that has succeeded or failed is deleted too.
     async fn delete(&self, job: JobId, by: &str) -> Result<Commanded, StorageError>;
 
+    /// Deletes jobs as `delete` does, or cancels them as `cancel` does, all in one step: gives what came of each. Where one of them
+    /// cannot be read, fails and changes nothing. No more than [`MAX_REMOVED_AT_ONCE`] should be given, so that others get their
+    /// turn in between.
+    async fn remove_all(&self, jobs: Vec<JobId>, how: Removal, by: &str) -> Result<Vec<Commanded>, StorageError>;
+
     /// Enqueues a job anew, with its attempts and losses counted from the start and its log empty. Refused for one that
     /// is enqueued or processing. It no longer waits for its parents, nor expires. One that is unique is refused with
     /// [`Commanded::Conflict`] where another job holds its key and counts for its rule, and becomes the holder otherwise.
@@ -291,7 +311,8 @@ pub trait JobStore: Send + Sync + 'static {
 
     /// Jobs that pass the filter, newest first: by when they were made, and then by the order of storing. `cursor` is a page's `next`. State, queue, module, handler, tag and time
     /// are each answered by an index; what a filter asks beyond the index that serves it best is looked for job by job,
-    /// for no longer than [`SCAN_BUDGET_MS`]: then the page says how far that went.
+    /// for no longer than [`SCAN_BUDGET_MS`]: then the page says how far that went. A job whose record is damaged is left out, and
+    /// counted as `damaged`.
     async fn jobs(
         &self,
         filter: &JobFilter,
@@ -299,7 +320,7 @@ pub trait JobStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Page<JobSummary>, StorageError>;
 
-    /// How many jobs pass the filter, counted to [`MAX_COUNTED`] and for [`SCAN_BUDGET_MS`] at most.
+    /// How many jobs pass the filter, counted to [`MAX_COUNTED`] and for [`COUNT_BUDGET_MS`] at most.
     async fn count(&self, filter: &JobFilter) -> Result<FilteredCount, StorageError>;
 
     /// How many jobs there are, by state.

@@ -17,7 +17,9 @@ use windlass_jobs::{
         RecurringName, RecurringRequest, ScheduleSpec, State, Timestamp,
     },
     recurring::{self, Scheduler},
-    storage::{JobStore as _, ModuleStore as _, NewVersion, RecurringEntry, RecurringStore as _, sqlite::SqliteStorage},
+    storage::{
+        JobStore as _, ModuleStore as _, NewVersion, RecurringEntry, RecurringStore as _, sqlite::SqliteStorage,
+    },
 };
 
 /// A storage whose clock the test moves, with a module `shop` that has the handler `bill`.
@@ -268,7 +270,10 @@ async fn a_trigger_that_meets_a_job_which_is_unique_answers_with_that_one() {
     assert_eq!(world.show("tr").await.last.map(|last| (last.job, last.left_out)), Some((Some(first.id), false)));
 
     let error = world.client.trigger_recurring(&name("tr")).await.unwrap_err();
-    assert!(matches!(error, ClientError::Admission(AdmissionError::NotUnique { holder }) if holder == first.id), "{error}");
+    assert!(
+        matches!(error, ClientError::Admission(AdmissionError::NotUnique { holder }) if holder == first.id),
+        "{error}"
+    );
     for (on_conflict, replaced) in [("existing", false), ("replace", true)] {
         world.put("tr", unique(on_conflict)).await;
         let there = world.client.trigger_recurring(&name("tr")).await.unwrap().unwrap();

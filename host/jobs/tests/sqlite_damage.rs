@@ -14,10 +14,10 @@ use rusqlite::Connection;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use windlass_jobs::{
     Conditions, NewJob, Next, Settlement, Start, TestClock,
-    api::{After, ContinueOn, JobId, Json, Mode, QueueName, RetryPolicy, ServerId, State, Timestamp, Usage},
+    api::{After, ContinueOn, JobFilter, JobId, Json, Mode, QueueName, RetryPolicy, ServerId, State, Timestamp, Usage},
     storage::{
-        ClaimRequest, ExportPart, JobStore, NewServer, QueueStore, Record, ServerStore, Storage, StorageError,
-        Transfer,
+        ClaimRequest, Commanded, ExportPart, JobStore, NewServer, QueueStore, Record, Removal, ServerStore, Storage,
+        StorageError, Transfer,
         sqlite::{SqliteOptions, SqliteStorage},
     },
 };
@@ -59,6 +59,42 @@ async fn register(storage: &SqliteStorage) -> ServerId {
 fn integrity(path: &Path) -> String {
     let db = Connection::open(path).unwrap();
     db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test]
+async fn a_job_whose_record_is_damaged_hides_no_other_is_named_and_can_be_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let storage = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
+    let jobs = [job("first"), job("damaged"), job("last")];
+    let [first, damaged, last] = [&jobs[0], &jobs[1], &jobs[2]].map(|job| job.id);
+    storage.enqueue(jobs.to_vec(), "ann").await.unwrap();
+    let db = Connection::open(&path).unwrap();
+    assert_eq!(db.execute("UPDATE jobs SET state = 99 WHERE id = ?1", [damaged.0.as_bytes()]).unwrap(), 1);
+
+    for filter in [JobFilter::default(), JobFilter { queue: Some(QueueName::default()), ..JobFilter::default() }] {
+        let page = storage.jobs(&filter, None, 10).await.unwrap();
+        assert_eq!(page.items.iter().map(|job| job.id).collect::<Vec<_>>(), [last, first]);
+        assert_eq!((page.damaged, page.next), (1, None), "it is counted as what is left out");
+    }
+    let named = async || {
+        let findings = storage.findings().await.unwrap();
+        findings.iter().any(|finding| finding.what.contains(&damaged.to_string()))
+    };
+    assert!(named().await);
+    let how = Removal { deletes_ended: true, expected_state: None };
+    let refused = storage.remove_all(vec![first, damaged], how, "ann").await.unwrap_err();
+    assert!(refused.to_string().contains(&damaged.to_string()), "{refused}");
+    assert_eq!(storage.job(first).await.unwrap().unwrap().job.state, State::Enqueued, "nothing was done");
+
+    assert_eq!(storage.delete(damaged, "ann").await.unwrap(), Commanded::Done(State::Deleted));
+    assert!(!named().await);
+    let history = storage.job(damaged).await.unwrap().unwrap().history;
+    let reasons = history.iter().map(|line| line.reason.as_deref().unwrap_or_default()).collect::<Vec<_>>();
+    assert_eq!(reasons, ["", "damaged", "deleted"]);
+    assert_eq!(storage.counts().await.unwrap().0, [(State::Enqueued, 2), (State::Deleted, 1)].into());
+    let request = ClaimRequest { server: register(&storage).await, queues: Vec::new(), sync_free: 9, async_free: 0 };
+    assert_eq!(storage.claim(&request).await.unwrap().len(), 2);
 }
 
 const FULL: &str = "WINDLASS_TEST_FULL";

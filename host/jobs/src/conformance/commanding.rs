@@ -1,12 +1,12 @@
 //! What operators ask of one job.
 
 use uuid::Uuid;
-use windlass_api::{JobId, RequeueRequest, State};
+use windlass_api::{After, ContinueOn, JobId, RequeueRequest, State};
 
 use super::world::{World, failure, job, json, released, retry, success, told};
 use crate::{
-    Next, Start, Verdict, decide,
-    storage::{Commanded, Heartbeat, Signal},
+    NewJob, Next, Start, Verdict, decide,
+    storage::{Commanded, Heartbeat, Removal, Signal},
 };
 
 pub async fn a_waiting_job_is_cancelled_at_once(world: World) {
@@ -149,4 +149,50 @@ pub async fn a_command_on_no_job_finds_none(world: World) {
     let requeued = world.storage.requeue(nobody, RequeueRequest::default(), "ann").await.unwrap();
     assert_eq!(requeued, Commanded::NotFound);
     assert_eq!(world.storage.job(nobody).await.unwrap(), None);
+}
+
+pub async fn jobs_that_are_removed_in_one_step_become_what_each_by_itself_would(world: World) {
+    let server = world.server().await;
+    let mut runs = Vec::new();
+    for _ in 0..3 {
+        world.add(NewJob { priority: 0, ..job() }).await;
+    }
+    for run in world.claim(server, 3, 0).await {
+        runs.push(run);
+    }
+    world.settle(&runs[0], success()).await.unwrap();
+    let (succeeded, running, other) = (runs[0].fence.job, runs[1].fence.job, runs[2].fence.job);
+    let parent = world.add(job()).await;
+    let mut child = job();
+    child.conditions.after = Some(After { jobs: vec![parent], on: ContinueOn::Success });
+    let child = world.add(child).await;
+    let later = world.add(NewJob { start: Start::After(5_000), ..job() }).await;
+    let unknown = JobId(Uuid::now_v7());
+
+    let cancels = Removal { deletes_ended: false, expected_state: None };
+    let asked = vec![succeeded, later, unknown, running];
+    let told = world.storage.remove_all(asked, cancels, "ann").await.unwrap();
+    let expected = [
+        Commanded::Refused(State::Succeeded),
+        Commanded::Done(State::Deleted),
+        Commanded::NotFound,
+        Commanded::Requested(runs[1].fence),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(world.detail(later).await.job.reason.as_deref(), Some("cancelled"));
+    assert!(world.detail(running).await.job.cancel_requested && !world.detail(other).await.job.cancel_requested);
+
+    let deletes = Removal { deletes_ended: true, expected_state: None };
+    let of_enqueued = Removal { expected_state: Some(State::Enqueued), ..deletes };
+    let told = world.storage.remove_all(vec![succeeded, parent], of_enqueued, "ann").await.unwrap();
+    assert_eq!(told, [Commanded::Refused(State::Succeeded), Commanded::Done(State::Deleted)]);
+    let told = world.storage.remove_all(vec![succeeded, parent], deletes, "ann").await.unwrap();
+    assert_eq!(told, [Commanded::Done(State::Deleted), Commanded::Refused(State::Deleted)]);
+    let detail = world.detail(succeeded).await;
+    assert_eq!((detail.job.reason.as_deref(), detail.result.is_some()), (Some("deleted"), true), "its result stays");
+    world.promote().await;
+    assert_eq!(world.detail(child).await.job.reason.as_deref(), Some("parent-gone"));
+    assert_eq!(world.settle(&runs[1], Next::Cancelled).await, Ok(State::Deleted));
+    assert_eq!(world.storage.counts().await.unwrap().0, [(State::Processing, 1), (State::Deleted, 5)].into());
+    assert!(world.storage.remove_all(Vec::new(), deletes, "ann").await.unwrap().is_empty());
 }

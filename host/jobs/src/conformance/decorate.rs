@@ -15,6 +15,7 @@ macro_rules! decorate {
                 promote(limit: usize) -> Promoted;
                 cancel(job: JobId, by: &str) -> Commanded;
                 delete(job: JobId, by: &str) -> Commanded;
+                remove_all(jobs: Vec<JobId>, how: Removal, by: &str) -> Vec<Commanded>;
                 requeue(job: JobId, how: RequeueRequest, by: &str) -> Commanded;
                 prune(limit: usize) -> usize;
                 job(job: JobId) -> Option<JobDetail>;
@@ -116,8 +117,8 @@ macro_rules! decorated_names {
             Claimed, Fence, NewJob, Settlement,
             storage::{
                 AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore,
-                ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record,
-                RecurringEntry, RecurringStore, ServerStore, Storage, StorageError, Superseded, Transfer, Wake,
+                ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record, RecurringEntry,
+                RecurringStore, Removal, ServerStore, Storage, StorageError, Superseded, Transfer, Wake,
             },
         };
     };

@@ -10,7 +10,7 @@
 //! | `record_audit` | repeat it: an entry may be there twice |
 //! | `add_version`, `import`, `remove_recurring`, `remove_limit` | repeat it: the same effect; the answer says that it was done already |
 //! | `promote`, `prune`, `sweep` | repeat it: the rest is done, and only the rest is counted |
-//! | `cancel`, `delete`, `requeue` | repeat it: it is refused with the state that it has led to, if it did; with an expected state nothing that came in between is undone |
+//! | `cancel`, `delete`, `remove_all`, `requeue` | repeat it: it is refused with the state that it has led to, if it did; with an expected state nothing that came in between is undone |
 //! | `settle` | repeat it: a run that was settled is [`Superseded`](crate::storage::Superseded), which its server must take as "no longer mine" |
 //! | `put_recurring` | read the entry first: where it is as it was put, the jobs are there as well; otherwise try again with its revision |
 //! | `note` | do not repeat it: its lines may be there already, and would be kept twice; progress comes with the next one |
@@ -91,6 +91,7 @@ pub fn answers_alike(verb: &str) -> bool {
             | "sweep"
             | "cancel"
             | "delete"
+            | "remove_all"
             | "requeue"
             | "settle"
             | "put_recurring"

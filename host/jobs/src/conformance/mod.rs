@@ -91,6 +91,7 @@ macro_rules! conformance_suite {
                 the_end_of_a_job_is_told,
             }
             commanding {
+                jobs_that_are_removed_in_one_step_become_what_each_by_itself_would,
                 a_waiting_job_is_cancelled_at_once,
                 a_running_job_is_asked_to_stop_and_deleted_when_it_has,
                 a_cancel_turns_a_retry_a_snooze_and_a_release_into_a_deletion,
@@ -177,6 +178,8 @@ macro_rules! conformance_suite {
                 jobs_are_found_by_their_time_also_after_the_clock_was_set_back,
                 a_count_agrees_with_the_list,
                 a_count_stops_at_its_limit_and_says_so,
+                where_two_filters_meet_what_passes_is_found_behind_ten_thousand_that_do_not,
+                two_filters_that_meet_here_and_there_give_each_job_once,
                 pages_under_a_filter_neither_repeat_nor_skip_while_jobs_move,
             }
             moving {

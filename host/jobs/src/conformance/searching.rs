@@ -3,7 +3,7 @@
 use windlass_api::{JobFilter, JobId, Page, State, Timestamp};
 
 use super::world::{World, failure, job, json};
-use crate::{NewJob, Next, storage::MAX_COUNTED};
+use crate::{NewJob, Next, Start, storage::MAX_COUNTED};
 
 async fn listed(world: &World, filter: &JobFilter) -> Vec<JobId> {
     let page = world.storage.jobs(filter, None, 100).await.unwrap();
@@ -115,7 +115,7 @@ pub async fn a_search_goes_on_where_it_was_cut_short_and_misses_nothing(world: W
     let filter = JobFilter { text: Some("needle".into()), ..JobFilter::default() };
     let (mut found, mut cursor, mut reached) = (Vec::new(), None::<String>, Timestamp(i64::MAX));
     loop {
-        let Page { items, next, searched_to } = world.storage.jobs(&filter, cursor.as_deref(), 4).await.unwrap();
+        let Page { items, next, searched_to, .. } = world.storage.jobs(&filter, cursor.as_deref(), 4).await.unwrap();
         found.extend(items.iter().map(|item| item.id));
         if let Some(to) = searched_to {
             assert!(to <= reached && next.is_some(), "a search that was cut short goes back in time and on");
@@ -238,4 +238,83 @@ pub async fn jobs_are_found_by_their_time_also_after_the_clock_was_set_back(worl
         assert_eq!(listed(&world, &filter).await, expected);
         assert_eq!(count(&world, &filter).await, (1, false));
     }
+}
+
+pub async fn where_two_filters_meet_what_passes_is_found_behind_ten_thousand_that_do_not(world: World) {
+    const LOT: usize = 2_000;
+    const HALF: usize = 5 * LOT;
+    let store = async |of: &NewJob| {
+        for _ in 0..HALF / LOT {
+            let lot = (0..LOT).map(|_| NewJob { id: job().id, ..of.clone() }).collect::<Vec<_>>();
+            world.storage.enqueue(lot, "ann").await.unwrap();
+            world.clock.advance_ms(1);
+        }
+    };
+    let later = NewJob { tags: vec!["cnt".into()], start: Start::After(1_000_000), ..job() };
+    store(&later).await;
+    // Others that are in the state but not of the tag, so that neither index alone leads to what is looked for.
+    store(&NewJob { tags: Vec::new(), ..later.clone() }).await;
+    let mut gone = later.clone();
+    gone.conditions.expires_at = Some(world.now().plus_ms(100));
+    store(&gone).await;
+    world.clock.advance_ms(100);
+    while world.storage.counts().await.unwrap().of(State::Deleted) < HALF as u64 {
+        world.storage.promote(2_000).await.unwrap();
+    }
+    let any = JobFilter { state: Some(State::Scheduled), ..JobFilter::default() };
+    let tagged = JobFilter { tag: Some("cnt".into()), ..any.clone() };
+    let half = HALF as u64;
+    for (filter, expected) in [
+        (tagged.clone(), half),
+        (JobFilter { created_before: Some(world.now()), ..tagged.clone() }, half),
+        (JobFilter { queue: Some(later.queue.clone()), ..tagged.clone() }, half),
+        (
+            JobFilter { module: Some(later.module.clone()), handler: Some(later.handler.clone()), ..tagged.clone() },
+            half,
+        ),
+        (JobFilter { queue: Some(later.queue.clone()), ..any.clone() }, 2 * half),
+        (JobFilter { module: Some(later.module.clone()), ..any }, 2 * half),
+        (JobFilter { state: Some(State::Deleted), ..tagged.clone() }, half),
+        (JobFilter { state: Some(State::Failed), ..tagged }, 0),
+    ] {
+        let page = world.storage.jobs(&filter, None, 20).await.unwrap();
+        let there = expected.min(20);
+        assert_eq!((page.items.len() as u64, page.searched_to), (there, None), "{filter:?}");
+        assert!(page.items.iter().all(|job| Some(job.state) == filter.state), "{filter:?}");
+        assert_eq!(count(&world, &filter).await, (expected, false), "{filter:?}");
+    }
+}
+
+pub async fn two_filters_that_meet_here_and_there_give_each_job_once(world: World) {
+    let mut expected = Vec::new();
+    for n in 0..90 {
+        let mut new = job();
+        if n % 2 == 0 {
+            new.tags = vec!["even".into()];
+        }
+        if n % 3 == 0 {
+            new.queue = "third".parse().unwrap();
+        }
+        if n % 5 == 0 {
+            new.start = Start::After(1_000);
+        }
+        let id = world.add(new).await;
+        if n % 2 == 0 && n % 3 == 0 && n % 5 != 0 {
+            expected.push(id);
+        }
+        if n % 7 == 0 {
+            world.clock.advance_ms(1);
+        }
+    }
+    expected.reverse();
+    let filter = JobFilter {
+        state: Some(State::Enqueued),
+        queue: Some("third".parse().unwrap()),
+        tag: Some("even".into()),
+        ..JobFilter::default()
+    };
+    for limit in [1, 2, 5, 100] {
+        assert_eq!(whole_list(&world, &filter, limit).await, expected, "in pages of {limit}");
+    }
+    assert_eq!(count(&world, &filter).await, (expected.len() as u64, false));
 }

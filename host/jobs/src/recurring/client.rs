@@ -184,9 +184,7 @@ impl Client {
             let expected = Some(entry.revision);
             let Some(put) = storage.put_recurring(entry, expected, vec![job]).await? else { continue };
             return match put.jobs.first() {
-                Some(there) if there.id != id && rejects => {
-                    Err(AdmissionError::NotUnique { holder: there.id }.into())
-                }
+                Some(there) if there.id != id && rejects => Err(AdmissionError::NotUnique { holder: there.id }.into()),
                 Some(enqueued) => Ok(Some(*enqueued)),
                 None => Ok(Some(Enqueued { id, existing: false, replaced: false })),
             };

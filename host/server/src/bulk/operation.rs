@@ -1,4 +1,5 @@
-//! One bulk action: list some jobs, command each, pause, go on.
+//! One bulk action: list some jobs, command them, pause, go on. Jobs that are deleted or cancelled are so in one step of the
+//! storage for each chunk.
 
 use std::{
     collections::HashSet,
@@ -14,18 +15,21 @@ use std::{
 use futures::stream::{self, StreamExt as _};
 use tokio::sync::{Semaphore, watch};
 use windlass_api::{
-    BulkAction, BulkActionId, BulkActionRequest, BulkState, BulkVerb, FilteredCount, JobId, JobSummary, RequeueRequest,
-    SkipReason, State, Timestamp,
+    BulkAction, BulkActionId, BulkActionRequest, BulkState, BulkVerb, FilteredCount, JobFilter, JobId, JobSummary,
+    RequeueRequest, SkipReason, State, Timestamp,
 };
 use windlass_jobs::{
     Client, ClientError, Clock as _, SystemClock,
-    storage::{Commanded, StorageError},
+    storage::{Commanded, MAX_REMOVED_AT_ONCE, Removal, StorageError},
 };
 
 use crate::worker::Backoff;
 
 /// How many jobs are taken at a time: what a stop waits for, and what other writes wait for at most.
-const CHUNK: u64 = 100;
+const CHUNK: usize = MAX_REMOVED_AT_ONCE;
+
+/// How many jobs are listed at a time where those before were all passed over.
+const PASSED_OVER: usize = 1_000;
 
 /// How many commands are under way at once: fewer than a host has connections to its storage, and enough for those that put what
 /// comes together into one step.
@@ -147,11 +151,12 @@ impl Operation {
             return Ok(BulkState::Finished);
         }
         let matched = match self.ids.len() as u64 {
-            0 => self.patiently(|| client.count(&filter)).await?,
+            0 => self.matched(client).await?,
             named => FilteredCount { count: named, more: false },
         };
         self.locked().matched = Some(matched);
-        let (mut cursor, mut left) = (None::<String>, u64::from(limit));
+        let mut left = u64::from(limit);
+        let mut listed = Listed::default();
         loop {
             // Kept through the pause, so that others do not fill it.
             let _turn = tokio::select! {
@@ -160,17 +165,19 @@ impl Operation {
                 turn = turn.acquire() => turn,
             };
             let begun_at = Instant::now();
-            let size = usize::try_from(CHUNK.min(left)).unwrap_or(1);
+            let size = CHUNK.min(usize::try_from(left).unwrap_or(CHUNK));
             let (looked_at, is_last) = if self.ids.is_empty() {
-                let page = self.patiently(|| client.list(&filter, cursor.as_deref(), size)).await?;
-                let looked_at = page.items.len();
-                self.carry_out(page.items.into_iter().map(|job| self.command(client, job)).collect()).await?;
-                cursor = page.next;
-                (looked_at, cursor.is_none())
+                if listed.jobs.is_empty() {
+                    self.list(client, &filter, size, &mut listed).await?;
+                }
+                let chunk = listed.jobs.drain(..size.min(listed.jobs.len())).collect::<Vec<_>>();
+                let looked_at = chunk.len();
+                self.carry_out(client, chunk).await?;
+                (looked_at, listed.is_last && listed.jobs.is_empty())
             } else {
                 let rest = &self.ids[usize::try_from(self.view().looked_at).unwrap_or_default().min(self.ids.len())..];
                 let chunk = &rest[..size.min(rest.len())];
-                self.carry_out(chunk.iter().map(|id| self.command_named(client, *id)).collect()).await?;
+                self.carry_out_named(client, chunk).await?;
                 (chunk.len(), chunk.len() == rest.len())
             };
             left = left.saturating_sub(looked_at as u64);
@@ -188,8 +195,97 @@ impl Operation {
         }
     }
 
+    /// How many jobs there are to be acted on.
+    async fn matched(&self, client: &Client) -> Result<FilteredCount, ClientError> {
+        let (action, filter) = {
+            let view = self.locked();
+            (view.action, view.filter.clone())
+        };
+        let mut matched = FilteredCount { count: 0, more: false };
+        for filter in BulkActionRequest::new(action, filter).countable() {
+            matched = matched.and(self.patiently(|| client.count(&filter)).await?);
+        }
+        Ok(matched)
+    }
+
+    /// Lists jobs: where the filter names no state, without those that the action is not for.
+    async fn list(
+        &self,
+        client: &Client,
+        filter: &JobFilter,
+        size: usize,
+        listed: &mut Listed,
+    ) -> Result<(), ClientError> {
+        let size = if listed.passes_over { PASSED_OVER } else { size };
+        let cursor = listed.cursor.take();
+        let page = self.patiently(|| client.list(filter, cursor.as_deref(), size)).await?;
+        let action = self.locked().action;
+        let of_any_state = filter.state.is_none();
+        listed.jobs = page.items.into_iter().filter(|job| !of_any_state || action.may_act_on(job.state)).collect();
+        listed.passes_over = listed.jobs.is_empty();
+        listed.is_last = page.next.is_none();
+        listed.cursor = page.next;
+        if page.damaged > 0 {
+            let mut view = self.locked();
+            view.looked_at += page.damaged;
+            view.failed += page.damaged;
+            drop(view);
+            self.note_error(format!(
+                "{} of the jobs were left out, since their records are damaged: `windlass check` names some",
+                page.damaged
+            ));
+        }
+        Ok(())
+    }
+
+    /// Commands jobs that were listed.
+    async fn carry_out(&self, client: &Client, jobs: Vec<JobSummary>) -> Result<(), ClientError> {
+        let ids = jobs.iter().map(|job| job.id).collect::<Vec<_>>();
+        if self.removed(client, &ids).await? {
+            return Ok(());
+        }
+        self.one_by_one(jobs.into_iter().map(|job| self.command(client, job)).collect()).await
+    }
+
+    /// Commands jobs that were named.
+    async fn carry_out_named(&self, client: &Client, ids: &[JobId]) -> Result<(), ClientError> {
+        if self.removed(client, ids).await? {
+            return Ok(());
+        }
+        self.one_by_one(ids.iter().map(|id| self.command_named(client, *id)).collect()).await
+    }
+
+    /// Deletes or cancels jobs in one step. Gives whether that was done: it is not where something else is asked for, and where
+    /// one of them cannot be read.
+    async fn removed(&self, client: &Client, ids: &[JobId]) -> Result<bool, ClientError> {
+        let (action, dry_run) = {
+            let view = self.locked();
+            (view.action, view.dry_run)
+        };
+        if dry_run || ids.is_empty() || action == BulkVerb::Requeue {
+            return Ok(false);
+        }
+        let expected = self.how.expected_state;
+        let how = Removal { deletes_ended: action == BulkVerb::Delete, expected_state: expected };
+        // Where an answer was lost, the step may have been taken all the same.
+        let tries = AtomicU32::new(0);
+        let remove = || {
+            tries.fetch_add(1, Ordering::Relaxed);
+            client.remove_all(ids.to_vec(), how)
+        };
+        match self.patiently(remove).await {
+            Ok(commanded) => {
+                let is_repeat = tries.load(Ordering::Relaxed) > 1;
+                commanded.into_iter().for_each(|commanded| self.count(outcome(commanded, expected, is_repeat)));
+                Ok(true)
+            }
+            Err(ClientError::Storage(error @ StorageError::Unavailable(_))) => Err(error.into()),
+            Err(_) => Ok(false),
+        }
+    }
+
     /// Carries out some commands, a few at a time.
-    async fn carry_out<F>(&self, commands: Vec<F>) -> Result<(), ClientError>
+    async fn one_by_one<F>(&self, commands: Vec<F>) -> Result<(), ClientError>
     where
         F: Future<Output = Result<Outcome, ClientError>>,
     {
@@ -273,19 +369,8 @@ impl Operation {
                 self.patiently(cancel).await?
             }
         };
-        Ok(match commanded {
-            Commanded::Done(_) => Outcome::Done { pending: false },
-            Commanded::Refused(State::Deleted) if tries.load(Ordering::Relaxed) > 1 && action != BulkVerb::Requeue => {
-                Outcome::Done { pending: false }
-            }
-            Commanded::Requested(_) => Outcome::Done { pending: true },
-            Commanded::Refused(state) if expected.is_some_and(|expected| expected != state) => {
-                Outcome::Skipped(SkipReason::OtherState)
-            }
-            Commanded::Refused(_) => Outcome::Skipped(SkipReason::NotAllowed),
-            Commanded::Conflict(_) => Outcome::Skipped(SkipReason::NotUnique),
-            Commanded::NotFound => Outcome::Skipped(SkipReason::Gone),
-        })
+        let is_repeat = tries.load(Ordering::Relaxed) > 1 && action != BulkVerb::Requeue;
+        Ok(outcome(commanded, expected, is_repeat))
     }
 
     /// Whether a requeue by the same caller has been carried out since the job ended as it was listed.
@@ -349,14 +434,34 @@ impl Operation {
     }
 }
 
+/// Jobs that were listed and are still to be commanded.
+#[derive(Debug, Default)]
+struct Listed {
+    jobs: Vec<JobSummary>,
+    cursor: Option<String>,
+    is_last: bool,
+    /// Whether none of the last page was to be commanded.
+    passes_over: bool,
+}
+
+/// What came of a command. One that was given again, since its answer was lost, may find that it was carried out.
+fn outcome(commanded: Commanded, expected: Option<State>, is_repeat: bool) -> Outcome {
+    match commanded {
+        Commanded::Done(_) => Outcome::Done { pending: false },
+        Commanded::Refused(State::Deleted) if is_repeat => Outcome::Done { pending: false },
+        Commanded::Requested(_) => Outcome::Done { pending: true },
+        Commanded::Refused(state) if expected.is_some_and(|expected| expected != state) => {
+            Outcome::Skipped(SkipReason::OtherState)
+        }
+        Commanded::Refused(_) => Outcome::Skipped(SkipReason::NotAllowed),
+        Commanded::Conflict(_) => Outcome::Skipped(SkipReason::NotUnique),
+        Commanded::NotFound => Outcome::Skipped(SkipReason::Gone),
+    }
+}
+
 /// What the command would do to a job in this state.
 fn would_be(action: BulkVerb, state: State) -> Outcome {
-    let is_allowed = match action {
-        BulkVerb::Requeue => !matches!(state, State::Enqueued | State::Processing),
-        BulkVerb::Delete => state != State::Deleted,
-        BulkVerb::Cancel => !state.is_final(),
-    };
-    if !is_allowed {
+    if !action.may_act_on(state) {
         return Outcome::Skipped(SkipReason::NotAllowed);
     }
     Outcome::Done { pending: state == State::Processing }

@@ -45,7 +45,7 @@ async fn a_dry_run_changes_nothing_and_tells_what_would_be_done() {
     client.delete(ids[0]).await.unwrap();
     let request = BulkActionRequest { dry_run: true, ..BulkActionRequest::new(BulkVerb::Delete, tagged()) };
     let ended = run(&client, request).await;
-    assert_eq!((ended.done, ended.skipped.get(&SkipReason::NotAllowed)), (4, Some(&1)));
+    assert_eq!((ended.done, ended.skipped.len(), ended.matched.map(|matched| matched.count)), (4, 0, Some(4)));
     assert_eq!(client.counts().await.unwrap().of(State::Awaiting), 4);
 }
 
@@ -56,6 +56,28 @@ async fn no_more_jobs_than_the_limit_are_looked_at() {
     let ended = run(&client, request).await;
     assert_eq!((ended.looked_at, ended.done, ended.limit_reached), (120, 120, true));
     assert_eq!(client.counts().await.unwrap().of(State::Awaiting), 30);
+}
+
+#[tokio::test]
+async fn jobs_that_the_action_is_not_for_are_passed_over_and_count_for_no_limit() {
+    let (client, _) = with_jobs(1_250).await;
+    let some = |verb, limit| BulkActionRequest { limit: Some(limit), ..BulkActionRequest::new(verb, tagged()) };
+    for left in [200, 50] {
+        // The newest are deleted already after the first time.
+        let limit = if left == 200 { 1_050 } else { 150 };
+        let ended = run(&client, some(BulkVerb::Delete, limit)).await;
+        assert_eq!((ended.done, ended.looked_at), (limit.into(), limit.into()));
+        assert!(ended.skipped.is_empty() && ended.limit_reached);
+        assert_eq!(client.counts().await.unwrap().of(State::Awaiting), left);
+    }
+    let ended = run(&client, some(BulkVerb::Delete, 60)).await;
+    assert_eq!((ended.done, ended.limit_reached, ended.matched.map(|matched| matched.count)), (50, false, Some(50)));
+    let ended = run(&client, some(BulkVerb::Cancel, 2)).await;
+    assert_eq!((ended.done, ended.looked_at, ended.state), (0, 0, BulkState::Finished));
+    let ended = run(&client, some(BulkVerb::Requeue, 2)).await;
+    assert_eq!((ended.done, ended.limit_reached), (2, true));
+    let ended = run(&client, some(BulkVerb::Requeue, 2)).await;
+    assert_eq!((ended.done, client.counts().await.unwrap().of(State::Enqueued)), (2, 4));
 }
 
 #[tokio::test]

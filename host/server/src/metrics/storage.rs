@@ -12,8 +12,8 @@ use windlass_jobs::{
     Claimed, Fence, NewJob, Settlement,
     storage::{
         AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore, ModuleStore,
-        NewServer, NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore,
-        Storage, StorageError, Superseded, Transfer, Wake, postgres::PostgresStorage,
+        NewServer, NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record, RecurringEntry, RecurringStore, Removal,
+        ServerStore, Storage, StorageError, Superseded, Transfer, Wake, postgres::PostgresStorage,
     },
 };
 
@@ -69,6 +69,7 @@ measured! {
         promote(limit: usize) -> Promoted;
         cancel(job: JobId, by: &str) -> Commanded;
         delete(job: JobId, by: &str) -> Commanded;
+        remove_all(jobs: Vec<JobId>, how: Removal, by: &str) -> Vec<Commanded>;
         requeue(job: JobId, how: RequeueRequest, by: &str) -> Commanded;
         prune(limit: usize) -> usize;
         job(job: JobId) -> Option<JobDetail>;

@@ -267,6 +267,8 @@ class Page(Generic[T]):
     """What to give as `cursor` for the next page; absent on the last one."""
     searched_to: datetime.datetime | None = None
     """Where the search for entries was cut short: everything newer than this was looked at; `next` goes on from there."""
+    damaged: int = 0
+    """How many entries of this part were left out, since what is kept of them is damaged."""
 
 
 @dataclass(frozen=True)

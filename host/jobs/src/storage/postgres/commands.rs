@@ -21,39 +21,76 @@ use crate::{
 };
 
 pub(super) async fn remove(tx: &mut Tx<'_>, id: JobId, by: &str, ask: Ask) -> Result<Commanded, Fault> {
-    let Some(job) = Job::held(tx, id).await? else { return Ok(Commanded::NotFound) };
-    let (now, from) = (tx.now(), job.state);
-    match (from, ask) {
-        (State::Processing, _) => {
-            let server = job.server.ok_or_else(|| Fault::damaged(format_args!("job {id}"), "nobody runs it"))?;
-            // Changed in place: whoever is about to settle the run must still find it.
-            let query = tx.query("UPDATE @live SET ask = $2, asked_by = $3 WHERE id = $1");
-            let query = query.bind(id.0).bind(ask.number()).bind(plain(by));
-            tx.run(query).await?;
-            let fence = job.fence(tx.server_id(server).await?);
-            tx.told.signals.push(Signal::Cancel(fence));
-            Ok(Commanded::Requested(fence))
-        }
-        (State::Deleted, _) | (State::Succeeded | State::Failed, Ask::Cancel) => Ok(Commanded::Refused(from)),
-        _ => {
-            let result = result_of(tx, &job).await?;
-            let mut change = job.change();
-            change.result = result;
-            change.job.become_now(now, State::Deleted, Some(delete_reason(ask).as_str()));
-            change.record_step(now, from, by);
-            record::save(tx, &[change]).await?;
-            Ok(Commanded::Done(State::Deleted))
-        }
-    }
+    let commanded = remove_all(tx, &[id], ask, None, by).await?;
+    Ok(commanded.into_iter().next().unwrap_or(Commanded::NotFound))
 }
 
-/// What a job gave that is deleted now: it is kept as long as the job.
-async fn result_of(tx: &mut Tx<'_>, job: &Job) -> Result<Option<String>, Fault> {
-    if job.state != State::Succeeded {
-        return Ok(None);
+/// Deletes or cancels jobs, all or none.
+pub(super) async fn remove_all(
+    tx: &mut Tx<'_>,
+    ids: &[JobId],
+    ask: Ask,
+    expected_state: Option<State>,
+    by: &str,
+) -> Result<Vec<Commanded>, Fault> {
+    let held = Job::held_all(tx, &ids.iter().copied().collect()).await?;
+    let succeeded = held.values().filter(|job| job.state == State::Succeeded).map(|job| job.seq).collect::<Vec<_>>();
+    let mut results = results_of(tx, succeeded).await?;
+    let (now, mut left) = (tx.now(), held);
+    let (mut commanded, mut changes) = (Vec::with_capacity(ids.len()), Vec::new());
+    // One that is named twice is found as it was left.
+    let mut done = HashMap::new();
+    for id in ids {
+        let Some(job) = left.remove(id) else {
+            commanded.push(done.get(id).copied().map_or(Commanded::NotFound, Commanded::Refused));
+            continue;
+        };
+        let from = job.state;
+        if expected_state.is_some_and(|expected| expected != from) {
+            commanded.push(Commanded::Refused(from));
+            done.insert(*id, from);
+            continue;
+        }
+        match (from, ask) {
+            (State::Processing, _) => {
+                let server = job.server.ok_or_else(|| Fault::damaged(format_args!("job {id}"), "nobody runs it"))?;
+                // Changed in place: whoever is about to settle the run must still find it.
+                let query = tx.query("UPDATE @live SET ask = $2, asked_by = $3 WHERE id = $1");
+                let query = query.bind(id.0).bind(ask.number()).bind(plain(by));
+                tx.run(query).await?;
+                let fence = job.fence(tx.server_id(server).await?);
+                tx.told.signals.push(Signal::Cancel(fence));
+                commanded.push(Commanded::Requested(fence));
+                done.insert(*id, from);
+            }
+            (State::Deleted, _) | (State::Succeeded | State::Failed, Ask::Cancel) => {
+                commanded.push(Commanded::Refused(from));
+                done.insert(*id, from);
+            }
+            _ => {
+                let mut change = job.change();
+                change.result = results.remove(&change.job.seq);
+                change.job.become_now(now, State::Deleted, Some(delete_reason(ask).as_str()));
+                change.record_step(now, from, by);
+                changes.push(change);
+                commanded.push(Commanded::Done(State::Deleted));
+                done.insert(*id, State::Deleted);
+            }
+        }
     }
-    let query = tx.query("SELECT result FROM @ended WHERE state = 4 AND seq = $1").bind(job.seq);
-    Ok(tx.first(query).await?.map(|row| row.try_get(0)).transpose()?.flatten())
+    record::save(tx, &changes).await?;
+    Ok(commanded)
+}
+
+/// What jobs gave that are deleted now: it is kept as long as they are.
+async fn results_of(tx: &mut Tx<'_>, succeeded: Vec<i64>) -> Result<HashMap<i64, String>, Fault> {
+    if succeeded.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let query = tx
+        .query("SELECT seq, result FROM @ended WHERE state = 4 AND seq = ANY ($1::bigint[]) AND result IS NOT NULL")
+        .bind(succeeded);
+    tx.all(query).await?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
 pub(super) async fn requeue(tx: &mut Tx<'_>, id: JobId, how: RequeueRequest, by: &str) -> Result<Commanded, Fault> {

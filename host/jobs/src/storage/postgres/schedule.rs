@@ -103,7 +103,10 @@ pub(super) async fn remove(tx: &mut Tx<'_>, name: &RecurringName, expected: Opti
 
 macro_rules! entries {
     ($rest:literal) => {
-        concat!("SELECT name, definition, paused, next_at, last_at, last_job, revision, left_out FROM @recurring ", $rest)
+        concat!(
+            "SELECT name, definition, paused, next_at, last_at, last_job, revision, left_out FROM @recurring ",
+            $rest
+        )
     };
 }
 

@@ -1,8 +1,9 @@
 //! Looking for the jobs that pass a filter, newest first.
 //!
 //! Each search follows the one index that leaves the fewest jobs to look at, as the tallies know beforehand. What else the
-//! filter asks is checked job by job, in slices, as long as there is time. A page's cursor is the number of the last job
-//! that was looked at.
+//! filter asks is checked job by job, in slices, as long as there is time. Where a slice finds nothing, the next one begins no
+//! higher than the newest job of each of the indexes that the filter names: so the jobs of one that stand together are passed
+//! over at once where none of them is in another. A page's cursor is the number of the last job that was looked at.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use super::{
     tx::{Statement, Tx},
     words::{Word, amount, plain, unsigned},
 };
-use crate::storage::{MAX_COUNTED, SCAN_BUDGET_MS};
+use crate::storage::{COUNT_BUDGET_MS, MAX_COUNTED, SCAN_BUDGET_MS};
 
 /// No page is longer.
 const MAX_PAGE: usize = 1000;
@@ -26,6 +27,9 @@ const FIRST_SLICE: i64 = 250;
 const FIRST_TEXT_SLICE: i64 = 25;
 const TEXT_SLICE: i64 = 250;
 const MAX_SLICE: i64 = 4_000;
+
+/// A tag is followed unless another index is known to hold no more jobs than this, and fewer: its own are not tallied.
+const FEW: i64 = 10_000;
 
 /// The size of a page in PostgreSQL's terms: at least 1, at most [`MAX_PAGE`].
 pub(super) fn page_size(limit: usize) -> i64 {
@@ -64,6 +68,9 @@ struct Scan {
     slice: i64,
     deadline: Instant,
 }
+
+/// The types of what every statement of a search is given, so that it may leave some of it unused.
+const TYPES: &str = "$4::smallint, $5::integer, $6::integer[], $7::text";
 
 /// What a slice gave.
 struct Slice {
@@ -132,8 +139,70 @@ impl Wanted {
             self.queue.is_some().then_some((by_queue, Path::Queue)),
             self.handlers.is_some().then_some((by_handlers, Path::Handlers)),
         ];
-        let best = offers.into_iter().flatten().min_by_key(|(jobs, _)| *jobs).map_or(Path::All, |(_, path)| path);
-        Ok((if self.tag.is_some() { Path::Tag } else { best }, exact))
+        let (jobs, best) = offers.into_iter().flatten().min_by_key(|(jobs, _)| *jobs).unwrap_or((i64::MAX, Path::All));
+        let Some(tag) = &self.tag else { return Ok((best, exact)) };
+        if jobs > FEW {
+            return Ok((Path::Tag, exact));
+        }
+        let query = tx.query("SELECT count(*) FROM (SELECT FROM @tags WHERE tag = $1 LIMIT $2) t");
+        let row = tx.first(query.bind(tag.clone()).bind(jobs + 1)).await?.ok_or(Fault::Again)?;
+        Ok((if row.try_get::<i64, _>(0)? > jobs { best } else { Path::Tag }, exact))
+    }
+
+    /// The indexes that hold only jobs which pass the part of the filter that they are for.
+    fn exact_paths(&self) -> Vec<Path> {
+        let paths = [
+            self.state.map(Path::State),
+            self.queue.map(|_| Path::Queue),
+            self.handlers.as_ref().map(|_| Path::Handlers),
+            self.tag.as_ref().map(|_| Path::Tag),
+        ];
+        paths.into_iter().flatten().collect()
+    }
+
+    /// Has a search go on no higher than the newest job of each index that the filter names. Gives whether there is one in each.
+    async fn pass_over(&self, tx: &mut Tx<'_>, scan: &mut Scan) -> Result<bool, Fault> {
+        let paths = self.exact_paths();
+        if scan.is_whole || paths.len() < 2 {
+            return Ok(true);
+        }
+        let newest = paths.iter().map(|path| format!("({})", Self::along(*path))).collect::<Vec<_>>();
+        let sql = format!("SELECT {} FROM (SELECT {TYPES}) AS given", newest.join(", "));
+        let query = self.bind(tx.query_of(&sql), scan, 1);
+        let row = tx.first(query).await?.ok_or(Fault::Again)?;
+        for at in 0..paths.len() {
+            let Some(seq) = row.try_get::<Option<i64>, _>(at)? else { return Ok(false) };
+            scan.before = scan.before.min(seq.saturating_add(1));
+        }
+        Ok(true)
+    }
+
+    /// What is left to be checked of each job along a path, but for a text.
+    fn checks(&self, path: Path) -> String {
+        let mut checks = Vec::new();
+        match self.state.filter(|state| path != Path::State(*state)) {
+            Some(state) if state.is_final() => {
+                checks.push("EXISTS (SELECT 1 FROM @ended WHERE state = $4 AND seq = s.seq LIMIT 1)");
+            }
+            Some(_) => checks.push("EXISTS (SELECT 1 FROM @live WHERE state + 0 = $4 AND seq = s.seq LIMIT 1)"),
+            None => {}
+        }
+        if self.queue.is_some() && path != Path::Queue {
+            checks.push("j.queue = $5");
+        }
+        if self.handlers.is_some() && path != Path::Handlers {
+            checks.push("j.handler = ANY ($6)");
+        }
+        if self.tag.is_some() && path != Path::Tag {
+            checks.push("EXISTS (SELECT 1 FROM @tags WHERE tag = $7 AND seq = s.seq LIMIT 1)");
+        }
+        if self.reason.is_some() {
+            checks.push(
+                "(EXISTS (SELECT 1 FROM @live WHERE state + 0 IN (0, 1, 2, 3) AND seq = s.seq AND reason = $10 LIMIT 1)
+                     OR EXISTS (SELECT 1 FROM @ended WHERE state IN (4, 5, 6) AND seq = s.seq AND reason = $10 LIMIT 1))",
+            );
+        }
+        if checks.is_empty() { "true".to_owned() } else { checks.join(" AND ") }
     }
 
     fn is_answered_by(&self, path: Path) -> bool {
@@ -148,13 +217,13 @@ impl Wanted {
         !others.contains(&true)
     }
 
-    fn begin(&self, path: Path, before: i64) -> Scan {
+    fn begin(&self, path: Path, before: i64, budget_ms: u64) -> Scan {
         Scan {
             path,
             is_whole: self.is_answered_by(path),
             before: before.min(self.span.1),
             slice: if self.text.is_some() { FIRST_TEXT_SLICE } else { FIRST_SLICE },
-            deadline: Instant::now() + Duration::from_millis(SCAN_BUDGET_MS),
+            deadline: Instant::now() + Duration::from_millis(budget_ms),
         }
     }
 
@@ -194,10 +263,9 @@ impl Wanted {
 
     /// Looks at some more jobs.
     async fn slice(&self, tx: &mut Tx<'_>, scan: &mut Scan, limit: i64) -> Result<Slice, Fault> {
-        let types = "$4::smallint, $5::integer, $6::integer[], $7::text";
         if scan.is_whole {
             let sql = format!(
-                "SELECT s.seq FROM ({}) s, (SELECT {types}) AS given ORDER BY s.seq DESC",
+                "SELECT s.seq FROM ({}) s, (SELECT {TYPES}) AS given ORDER BY s.seq DESC",
                 Self::along(scan.path)
             );
             let query = self.bind(tx.query_of(&sql), scan, limit);
@@ -209,26 +277,31 @@ impl Wanted {
             return Ok(Slice { found, last });
         }
         let slice = if self.text.is_some() { scan.slice.min(TEXT_SLICE) } else { scan.slice };
+        let checks = self.checks(scan.path);
+        // What is wide of a job is read only where something of it is looked at.
+        let job = if self.text.is_some() || checks.contains("j.") {
+            "LEFT JOIN LATERAL (SELECT queue, handler, payload FROM @jobs WHERE seq = s.seq LIMIT 1) j ON true"
+        } else {
+            ""
+        };
+        let (texts, failure) = if self.text.is_some() {
+            (
+                "strpos(j.payload, $8) > 0, f.failure",
+                "LEFT JOIN LATERAL (
+                     SELECT h.failure FROM (
+                         SELECT ended_line FROM @live WHERE state + 0 IN (0, 1, 2, 3) AND seq = s.seq
+                         UNION ALL
+                         SELECT ended_line FROM @ended WHERE state IN (4, 5, 6) AND seq = s.seq LIMIT 1) e
+                     CROSS JOIN LATERAL (
+                         SELECT failure FROM @history WHERE seq = s.seq AND n = e.ended_line AND strpos(failure, $9) > 0
+                         LIMIT 1) h) f ON true",
+            )
+        } else {
+            ("true, NULL::text", "")
+        };
         let sql = format!(
-            "SELECT s.seq, ($4::smallint IS NULL
-                     OR ($4 < 4 AND EXISTS (SELECT 1 FROM @live WHERE state + 0 = $4 AND seq = s.seq LIMIT 1))
-                     OR ($4 >= 4 AND EXISTS (SELECT 1 FROM @ended WHERE state = $4 AND seq = s.seq LIMIT 1)))
-                 AND ($5::integer IS NULL OR j.queue = $5) AND ($6::integer[] IS NULL OR j.handler = ANY ($6))
-                 AND ($7::text IS NULL OR EXISTS (SELECT 1 FROM @tags WHERE tag = $7 AND seq = s.seq LIMIT 1))
-                 AND ($10::text IS NULL
-                     OR EXISTS (SELECT 1 FROM @live WHERE state + 0 IN (0, 1, 2, 3) AND seq = s.seq AND reason = $10 LIMIT 1)
-                     OR EXISTS (SELECT 1 FROM @ended WHERE state IN (4, 5, 6) AND seq = s.seq AND reason = $10 LIMIT 1)),
-                 $8::text IS NULL OR strpos(j.payload, $8) > 0, f.failure
-             FROM ({}) s
-             LEFT JOIN LATERAL (SELECT queue, handler, payload FROM @jobs WHERE seq = s.seq LIMIT 1) j ON true
-             LEFT JOIN LATERAL (
-                 SELECT h.failure FROM (
-                     SELECT ended_line FROM @live WHERE $8 IS NOT NULL AND state + 0 IN (0, 1, 2, 3) AND seq = s.seq
-                     UNION ALL
-                     SELECT ended_line FROM @ended WHERE $8 IS NOT NULL AND state IN (4, 5, 6) AND seq = s.seq LIMIT 1) e
-                 CROSS JOIN LATERAL (
-                     SELECT failure FROM @history WHERE seq = s.seq AND n = e.ended_line AND strpos(failure, $9) > 0
-                     LIMIT 1) h) f ON true
+            "SELECT s.seq, {checks}, {texts} FROM ({}) s {job} {failure},
+                 (SELECT {TYPES}, $8::text, $9::text, $10::text) AS given
              ORDER BY s.seq DESC",
             Self::along(scan.path)
         );
@@ -270,11 +343,13 @@ pub(super) async fn jobs(
     let limit = limit.clamp(1, MAX_PAGE);
     let Some(wanted) = Wanted::of(tx, filter).await? else { return Ok(Page::new(Vec::new(), None)) };
     let path = wanted.tallied(tx).await?.0;
-    let mut scan = wanted.begin(path, before);
+    let mut scan = wanted.begin(path, before, SCAN_BUDGET_MS);
     let (mut found, mut next, mut searched_to) = (Vec::new(), None, None);
-    loop {
+    let mut finds = false;
+    while finds || wanted.pass_over(tx, &mut scan).await? {
         // One more than asked for tells whether there is a next page.
         let slice = wanted.slice(tx, &mut scan, amount(limit + 1)).await?;
+        finds = !slice.found.is_empty();
         found.extend(slice.found);
         if found.len() > limit {
             found.truncate(limit);
@@ -288,8 +363,8 @@ pub(super) async fn jobs(
             break;
         }
     }
-    let items = show::summaries(tx, &found).await?;
-    Ok(Page { items, next: next.map(|seq| seq.to_string()), searched_to })
+    let (items, damaged) = show::summaries(tx, &found).await?;
+    Ok(Page { items, next: next.map(|seq| seq.to_string()), searched_to, damaged })
 }
 
 pub(super) async fn count(tx: &mut Tx<'_>, filter: &JobFilter) -> Result<FilteredCount, Fault> {
@@ -300,25 +375,24 @@ pub(super) async fn count(tx: &mut Tx<'_>, filter: &JobFilter) -> Result<Filtere
     if wanted.tag.is_none() && wanted.text.is_none() && wanted.reason.is_none() && !wanted.is_of_time() {
         return Ok(counted(unsigned(exact), false));
     }
-    let mut scan = wanted.begin(path, i64::MAX);
+    let mut scan = wanted.begin(path, i64::MAX, COUNT_BUDGET_MS);
     if scan.is_whole {
-        let sql = format!(
-            "SELECT count(*) FROM ({}) s, (SELECT $4::smallint, $5::integer, $6::integer[], $7::text) AS given",
-            Wanted::along(path)
-        );
+        let sql = format!("SELECT count(*) FROM ({}) s, (SELECT {TYPES}) AS given", Wanted::along(path));
         let query =
             wanted.bind(tx.query_of(&sql), &scan, amount(usize::try_from(MAX_COUNTED).unwrap_or(usize::MAX)) + 1);
         let row = tx.first(query).await?.ok_or(Fault::Again)?;
         return Ok(counted(unsigned(row.try_get(0)?), false));
     }
-    let mut jobs = 0;
-    loop {
+    let (mut jobs, mut finds) = (0, false);
+    while finds || wanted.pass_over(tx, &mut scan).await? {
         let slice = wanted.slice(tx, &mut scan, MAX_SLICE).await?;
+        finds = !slice.found.is_empty();
         jobs += u64::try_from(slice.found.len()).unwrap_or(u64::MAX);
-        let Some(last) = slice.last else { return Ok(counted(jobs, false)) };
+        let Some(last) = slice.last else { break };
         if jobs > MAX_COUNTED || Instant::now() >= scan.deadline {
             return Ok(counted(jobs, true));
         }
         scan.before = last;
     }
+    Ok(counted(jobs, false))
 }

@@ -186,7 +186,8 @@ async fn end_others(
     record::save(tx, &changes).await?;
     let incoming =
         follow_ups.iter().flat_map(|(by, jobs)| jobs.iter().map(move |job| Incoming { job, by })).collect::<Vec<_>>();
-    conditioned::store_leniently(tx, incoming).await
+    conditioned::store_leniently(tx, incoming).await?;
+    Ok(())
 }
 
 async fn end(tx: &mut Tx<'_>, job: Job, settlement: &Settlement) -> Result<Change, Fault> {

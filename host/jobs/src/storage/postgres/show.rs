@@ -18,7 +18,7 @@ use super::{
     tx::Tx,
     words::{self, Word, count, unsigned},
 };
-use crate::Start;
+use crate::{Start, storage::StorageError};
 
 /// Jobs by their numbers, with what stands beside them.
 const SUMMARIES: &str = "
@@ -52,13 +52,29 @@ struct Shown {
 }
 
 /// Jobs by their numbers, as lists show them, in the order of the numbers. Those that are gone are left out.
-pub(super) async fn summaries(tx: &mut Tx<'_>, seqs: &[i64]) -> Result<Vec<JobSummary>, Fault> {
-    let mut shown =
-        shown(tx, seqs).await?.into_iter().map(|shown| (shown.seq, shown.summary)).collect::<HashMap<_, _>>();
-    Ok(seqs.iter().filter_map(|seq| shown.remove(seq)).collect())
+pub(super) async fn summaries(tx: &mut Tx<'_>, seqs: &[i64]) -> Result<(Vec<JobSummary>, u64), Fault> {
+    let (mut summaries, mut damaged) = (HashMap::new(), 0);
+    for shown in read(tx, seqs).await? {
+        match shown {
+            Ok(shown) => {
+                summaries.insert(shown.seq, shown.summary);
+            }
+            // One that cannot be shown hides no other; whoever asks for it is told why.
+            Err(fault) if fault.is_of_a_record() => {
+                tracing::error!(error = %StorageError::from(fault), "a job is left out of a list");
+                damaged += 1;
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok((seqs.iter().filter_map(|seq| summaries.remove(seq)).collect(), damaged))
 }
 
 async fn shown(tx: &mut Tx<'_>, seqs: &[i64]) -> Result<Vec<Shown>, Fault> {
+    read(tx, seqs).await?.into_iter().collect()
+}
+
+async fn read(tx: &mut Tx<'_>, seqs: &[i64]) -> Result<Vec<Result<Shown, Fault>>, Fault> {
     if seqs.is_empty() {
         return Ok(Vec::new());
     }
@@ -71,7 +87,7 @@ async fn shown(tx: &mut Tx<'_>, seqs: &[i64]) -> Result<Vec<Shown>, Fault> {
             Fault::Damaged(why) => Fault::damaged(format_args!("job {id}"), why),
             Fault::Sql(error @ sqlx::Error::ColumnDecode { .. }) => Fault::damaged(format_args!("job {id}"), error),
             fault => fault,
-        })?);
+        }));
     }
     Ok(shown)
 }

@@ -34,7 +34,7 @@ use crate::{
     storage::{
         AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore, Migration,
         ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record, RecurringEntry,
-        RecurringStore, ServerStore, Signal, Storage, StorageError, Superseded, Transfer, Wake,
+        RecurringStore, Removal, ServerStore, Signal, Storage, StorageError, Superseded, Transfer, Wake,
     },
 };
 
@@ -283,6 +283,11 @@ impl JobStore for PostgresStorage {
 
     async fn delete(&self, job: JobId, by: &str) -> Result<Commanded, StorageError> {
         work!(self, Several, |tx| commands::remove(tx, job, by, Ask::Delete))
+    }
+
+    async fn remove_all(&self, jobs: Vec<JobId>, how: Removal, by: &str) -> Result<Vec<Commanded>, StorageError> {
+        let ask = if how.deletes_ended { Ask::Delete } else { Ask::Cancel };
+        work!(self, Several, |tx| commands::remove_all(tx, &jobs, ask, how.expected_state, by))
     }
 
     async fn requeue(&self, job: JobId, how: RequeueRequest, by: &str) -> Result<Commanded, StorageError> {

@@ -9,7 +9,7 @@ use super::{
     RedisStorage,
     answer::{self, List},
     bytes::{cut, state_number},
-    fault::damaged,
+    fault::{damaged, of_job},
     record::id,
     script,
 };
@@ -30,26 +30,45 @@ pub(super) enum Ask {
 
 impl RedisStorage {
     pub(super) async fn remove(&self, job: JobId, ask: Ask, by: &str) -> Result<Commanded, StorageError> {
+        let removed = self.remove_in_one_step(&[job], ask, None, by).await.map_err(|error| of_job(error, job))?;
+        Ok(removed.into_iter().next().unwrap_or(Commanded::NotFound))
+    }
+
+    /// The same for several jobs, all or none.
+    pub(super) async fn remove_in_one_step(
+        &self,
+        jobs: &[JobId],
+        ask: Ask,
+        expected_state: Option<State>,
+        by: &str,
+    ) -> Result<Vec<Commanded>, StorageError> {
         let mut call = self.call(&script::REMOVE);
-        call.arg(job.0.as_bytes()).arg(ask as u8).arg(cut(by));
-        let mut answer = List::of(self.run_for(job, call).await?)?;
-        if answer.is_empty() {
-            return Ok(Commanded::NotFound);
+        call.arg(ask as u8)
+            .arg(cut(by))
+            .arg(expected_state.map(|state| state_number(state).to_string()).unwrap_or_default());
+        for job in jobs {
+            call.arg(job.0.as_bytes());
         }
-        let (what, state, run, server) = (answer.text()?, state(answer.number()?)?, answer.number()?, answer.bytes()?);
-        Ok(match what.as_str() {
-            "requested" => {
-                let server = Uuid::from_slice(&server).map_err(|error| damaged(format_args!("job {job}"), error))?;
-                let fence = Fence { job, run, server: ServerId(server) };
-                self.hub.tell(Signal::Cancel(fence));
-                Commanded::Requested(fence)
-            }
-            "done" => {
-                self.tell_changes(&mut answer)?;
-                Commanded::Done(state)
-            }
-            _ => Commanded::Refused(state),
-        })
+        let mut answer = List::of(self.run(call).await?)?;
+        self.tell_changes(&mut answer)?;
+        let mut commanded = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let (what, state, run, server) =
+                (answer.text()?, state(answer.number()?)?, answer.number()?, answer.bytes()?);
+            commanded.push(match what.as_str() {
+                "gone" => Commanded::NotFound,
+                "requested" => {
+                    let server =
+                        Uuid::from_slice(&server).map_err(|error| damaged(format_args!("job {job}"), error))?;
+                    let fence = Fence { job: *job, run, server: ServerId(server) };
+                    self.hub.tell(Signal::Cancel(fence));
+                    Commanded::Requested(fence)
+                }
+                "done" => Commanded::Done(state),
+                _ => Commanded::Refused(state),
+            });
+        }
+        Ok(commanded)
     }
 
     pub(super) async fn enqueue_anew(

@@ -1,8 +1,9 @@
 //! Lists of jobs, and how many pass a filter.
 //!
 //! A list follows the indexes that leave the fewest jobs to look at, as the tallies know beforehand, and is merged from
-//! them; what else the filter asks is checked job by job, a slice in each call, until the time for it is over. A page's
-//! cursor is the number in the order of making and the id of the last job that was looked at.
+//! them. Whether a job stands in the other indexes that the filter names is asked for many at once; what else the filter asks is
+//! checked job by job. Each call looks at a slice, until the time for it is over. A page's cursor is the number in the order of
+//! making and the id of the last job that was looked at.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use super::{
     script::{self, Call},
     show,
 };
-use crate::storage::{MAX_COUNTED, SCAN_BUDGET_MS, StorageError};
+use crate::storage::{COUNT_BUDGET_MS, MAX_COUNTED, SCAN_BUDGET_MS, StorageError};
 
 /// No page is longer.
 const MAX_PAGE: usize = 1000;
@@ -32,6 +33,9 @@ const LOOKS_AT_TEXT: usize = 100;
 
 /// How many entries of indexes one slice may fetch in all.
 const FETCHED: usize = 4000;
+
+/// The handlers of a filter are looked for in their own indexes, up to so many; more are told by the jobs' records.
+const MAX_HANDLERS: usize = 16;
 
 /// The numbers in the order of making: so many for each millisecond since this instant. `scripts/births.lua` gives them.
 const PER_MS: i64 = 4096;
@@ -73,19 +77,44 @@ impl Cursor {
 }
 
 /// Which numbers in the order of making are looked at, both ends included; all of them where absent.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Bounds {
     least: Option<i64>,
     greatest: Option<i64>,
+    /// Whether no other job has such a number.
+    are_exact: bool,
+}
+
+impl Bounds {
+    /// All numbers.
+    const NONE: Self = Self { least: None, greatest: None, are_exact: true };
 }
 
 /// A list to be looked through.
 pub(super) struct Search<'a> {
     filter: &'a JobFilter,
-    indexes: Vec<String>,
+    indexes: Indexes,
+    /// How many entries the next slice looks at.
+    looks: usize,
     bounds: Bounds,
     newest_first: bool,
     cursor: Option<Cursor>,
+}
+
+/// What a search follows.
+struct Indexes {
+    /// The indexes that are followed: every job that passes stands in one of them.
+    followed: Vec<String>,
+    /// More of that kind: every job that passes stands in one of each.
+    others: Vec<Vec<String>>,
+    /// Whether they answer all that the filter asks, but for a time and what is looked for in a job.
+    answer_all: bool,
+}
+
+impl Indexes {
+    fn of(followed: Vec<String>) -> Self {
+        Self { followed, others: Vec::new(), answer_all: true }
+    }
 }
 
 /// What a slice of it came to.
@@ -109,7 +138,8 @@ impl Slice {
 impl<'a> Search<'a> {
     /// Everything, the jobs that were made first coming first.
     pub(super) fn of_all(filter: &'a JobFilter, cursor: Option<Cursor>) -> Self {
-        Self { filter, indexes: every_state(), bounds: Bounds::default(), newest_first: false, cursor }
+        let indexes = Indexes::of(every_state());
+        Self { filter, indexes, looks: LOOKS, bounds: Bounds::NONE, newest_first: false, cursor }
     }
 
     pub(super) fn cursor(&self) -> Option<&Cursor> {
@@ -137,14 +167,15 @@ impl RedisStorage {
         let cursor = cursor.map(Cursor::parse).transpose()?;
         let Some(indexes) = self.indexes(filter).await? else { return Ok(Page::new(Vec::new(), None)) };
         let bounds = self.bounds(filter).await?;
-        let mut search = Search { filter, indexes, bounds, newest_first: true, cursor };
-        let mut found = Vec::<(Cursor, JobSummary)>::new();
+        let mut search = Search { filter, indexes, looks: LOOKS, bounds, newest_first: true, cursor };
+        let (mut found, mut damaged) = (Vec::<(Cursor, JobSummary)>::new(), 0);
         loop {
             // One more than asked for tells whether there is a next page.
             let slice = self.slice(&mut search, limit + 1 - found.len(), "jobs").await?;
             let (is_last, searched_to) = (slice.is_last, slice.searched_to);
             for job in slice.broken {
                 tracing::error!(%job, "a job is left out of a list, because its record is damaged");
+                damaged += 1;
             }
             let mut rest = slice.rest;
             while !rest.is_empty() {
@@ -152,7 +183,10 @@ impl RedisStorage {
                 match show::read_listed(id, &mut rest) {
                     Ok((record, summary)) => found.push((Cursor::at(record.seq, id), summary)),
                     // One that cannot be shown hides no other; whoever asks for it is told why.
-                    Err(error) => tracing::error!(job = %id, %error, "a job is left out of a list"),
+                    Err(error) => {
+                        tracing::error!(job = %id, %error, "a job is left out of a list");
+                        damaged += 1;
+                    }
                 }
             }
             let more = found.len() > limit;
@@ -160,11 +194,11 @@ impl RedisStorage {
             let last = found.last().map(|(cursor, _)| cursor.shown());
             let items = |found: Vec<(Cursor, JobSummary)>| found.into_iter().map(|(_, job)| job).collect();
             if more || is_last {
-                return Ok(Page::new(items(found), last.filter(|_| more)));
+                return Ok(Page { damaged, ..Page::new(items(found), last.filter(|_| more)) });
             }
             if Instant::now() >= until {
                 let next = search.cursor.map(|cursor| cursor.shown());
-                return Ok(Page { items: items(found), next, searched_to });
+                return Ok(Page { items: items(found), next, searched_to, damaged });
             }
         }
     }
@@ -205,14 +239,18 @@ impl RedisStorage {
         give: &str,
     ) -> Result<Slice, StorageError> {
         let filter = search.filter;
-        let looks = if filter.text.is_some() { LOOKS_AT_TEXT } else { LOOKS };
-        let looks = looks.min(FETCHED / search.indexes.len().max(1)).max(20);
+        let indexes = &search.indexes;
+        let most = (FETCHED / indexes.followed.len().max(1)).max(20);
+        let reads = if filter.text.is_some() { LOOKS_AT_TEXT } else { LOOKS };
         // Where every job that is looked at passes, no more need be looked at than are wanted.
-        let looks = if answers_alone(filter) && filter.text.is_none() && filter.reason.is_none() {
-            looks.min(wanted.max(20))
+        let looks = if !indexes.others.is_empty() {
+            search.looks.min(most)
+        } else if indexes.answer_all && filter.text.is_none() && filter.reason.is_none() {
+            reads.min(most).min(wanted.max(20))
         } else {
-            looks
+            reads.min(most)
         };
+        let is_exact = search.bounds.are_exact && filter.text.is_none() && filter.reason.is_none();
         let bound = |bound: Option<i64>, none: &str| bound.map_or_else(|| none.to_owned(), |at| at.to_string());
         let number = |at: Option<Timestamp>| at.map(|at| at.0.to_string()).unwrap_or_default();
         let mut call = self.call(&script::LIST);
@@ -235,9 +273,14 @@ impl RedisStorage {
             .arg(filter.tag.as_deref().unwrap_or_default())
             .arg(filter.text.as_deref().unwrap_or_default())
             .arg(filter.reason.as_deref().unwrap_or_default());
-        for index in &search.indexes {
-            call.arg(index);
+        call.arg(reads).arg(u8::from(is_exact && indexes.answer_all));
+        for group in std::iter::once(&indexes.followed).chain(&indexes.others) {
+            call.arg(group.len());
+            for index in group {
+                call.arg(index);
+            }
         }
+        search.looks = (search.looks * 2).min(FETCHED);
         let mut answer = List::of(self.run(call).await?)?;
         let (passed, is_last) = (answer.number::<i64>()?, answer.number::<i64>()? == 1);
         let (seq, last, made) = (answer.text()?, answer.bytes()?, answer::optional_number::<i64>(answer.next()?)?);
@@ -255,35 +298,28 @@ impl RedisStorage {
     }
 
     /// The indexes to follow, or nothing where no job can pass.
-    async fn indexes(&self, filter: &JobFilter) -> Result<Option<Vec<String>>, StorageError> {
-        if let Some(tag) = &filter.tag {
-            return Ok(Some(vec![format!("t:{tag}")]));
-        }
+    async fn indexes(&self, filter: &JobFilter) -> Result<Option<Indexes>, StorageError> {
         let by_handler = filter.module.is_some() || filter.handler.is_some();
-        let alone = [filter.state.is_some(), filter.queue.is_some(), by_handler];
-        if !by_handler && alone.iter().filter(|set| **set).count() <= 1 {
-            return Ok(Some(match (filter.state, &filter.queue) {
-                (Some(state), _) => vec![state_index(state)],
-                (None, Some(queue)) => vec![format!("q:{queue}")],
-                (None, None) => every_state(),
-            }));
+        let conditions = [filter.state.is_some(), filter.queue.is_some(), by_handler, filter.tag.is_some()];
+        if !by_handler && conditions.iter().filter(|set| **set).count() <= 1 {
+            return Ok(Some(Indexes::of(match (filter.state, &filter.queue, &filter.tag) {
+                (Some(state), ..) => vec![state_index(state)],
+                (None, Some(queue), _) => vec![format!("q:{queue}")],
+                (None, None, Some(tag)) => vec![format!("t:{tag}")],
+                (None, None, None) => every_state(),
+            })));
         }
         let tallies = self.tally().await?;
         if !tallies.iter().any(|tally| passes(filter, tally)) {
             return Ok(None);
         }
         let size = |of: &dyn Fn(&Tally) -> bool| tallies.iter().filter(|it| of(it)).map(|it| it.jobs).sum::<u64>();
-        let mut best = (u64::MAX, every_state());
-        let mut offer = |jobs: u64, indexes: Vec<String>| {
-            if jobs < best.0 {
-                best = (jobs, indexes);
-            }
-        };
+        let mut groups = Vec::<(u64, Vec<String>)>::new();
         if let Some(state) = filter.state {
-            offer(size(&|tally| tally.state == state), vec![state_index(state)]);
+            groups.push((size(&|tally| tally.state == state), vec![state_index(state)]));
         }
         if let Some(queue) = &filter.queue {
-            offer(size(&|tally| tally.queue == *queue), vec![format!("q:{queue}")]);
+            groups.push((size(&|tally| tally.queue == *queue), vec![format!("q:{queue}")]));
         }
         if by_handler {
             let handlers = |tally: &Tally| of_handler(filter, tally);
@@ -291,20 +327,31 @@ impl RedisStorage {
                 tallies.iter().filter(|it| handlers(it)).map(|it| format!("h/:{}", it.path)).collect::<Vec<_>>();
             indexes.sort_unstable();
             indexes.dedup();
-            offer(size(&handlers), indexes);
+            groups.push((size(&handlers), indexes));
         }
-        Ok(Some(best.1))
+        if let Some(tag) = &filter.tag {
+            let mut command = cmd("ZCARD");
+            command.arg(format!("{}t:{tag}", self.prefix));
+            let jobs = u64::try_from(answer::number::<i64>(self.link.ask(&command).await?)?).unwrap_or(0);
+            groups.push((jobs, vec![format!("t:{tag}")]));
+        }
+        groups.sort_by_key(|(jobs, _)| *jobs);
+        let mut groups = groups.into_iter().map(|(_, indexes)| indexes);
+        let followed = groups.next().unwrap_or_else(every_state);
+        let (others, many) = groups.partition::<Vec<_>, _>(|indexes| indexes.len() <= MAX_HANDLERS);
+        Ok(Some(Indexes { followed, others, answer_all: many.is_empty() }))
     }
 
     /// The numbers that the jobs of the filter's time have. They are exact where jobs never came faster than numbers.
     async fn bounds(&self, filter: &JobFilter) -> Result<Bounds, StorageError> {
         if filter.created_from.is_none() && filter.created_before.is_none() {
-            return Ok(Bounds::default());
+            return Ok(Bounds::NONE);
         }
         let ahead = self.ahead().await?;
         Ok(Bounds {
             least: filter.created_from.map(number_at),
             greatest: filter.created_before.map(|at| latest_before(at, ahead)),
+            are_exact: ahead < PER_MS,
         })
     }
 
@@ -316,7 +363,7 @@ impl RedisStorage {
     }
 
     pub(super) async fn filtered_count(&self, filter: &JobFilter) -> Result<FilteredCount, StorageError> {
-        let until = Instant::now() + Duration::from_millis(SCAN_BUDGET_MS);
+        let until = Instant::now() + Duration::from_millis(COUNT_BUDGET_MS);
         let by_time = filter.created_from.is_some() || filter.created_before.is_some();
         if filter.tag.is_none() && filter.text.is_none() && filter.reason.is_none() && !by_time {
             let tallies = self.tally().await?;
@@ -324,14 +371,12 @@ impl RedisStorage {
             return Ok(capped(jobs));
         }
         let Some(indexes) = self.indexes(filter).await? else { return Ok(FilteredCount { count: 0, more: false }) };
-        if filter.text.is_none() && filter.reason.is_none() && answers_alone(filter) {
-            let ahead = self.ahead().await?;
-            if ahead < PER_MS || !by_time {
-                return self.count_indexes(&indexes, filter, ahead).await.map(capped);
-            }
-        }
         let bounds = self.bounds(filter).await?;
-        let mut search = Search { filter, indexes, bounds, newest_first: true, cursor: None };
+        let is_alone = indexes.others.is_empty() && indexes.answer_all;
+        if filter.text.is_none() && filter.reason.is_none() && is_alone && bounds.are_exact {
+            return self.count_indexes(&indexes.followed, bounds).await.map(capped);
+        }
+        let mut search = Search { filter, indexes, looks: FETCHED, bounds, newest_first: true, cursor: None };
         let mut count = 0;
         loop {
             let slice = self.slice(&mut search, usize::MAX >> 12, "count").await?;
@@ -345,10 +390,9 @@ impl RedisStorage {
         }
     }
 
-    async fn count_indexes(&self, indexes: &[String], filter: &JobFilter, ahead: i64) -> Result<u64, StorageError> {
-        let least = filter.created_from.map_or_else(|| "-inf".to_owned(), |at| number_at(at).to_string());
-        let greatest = filter.created_before;
-        let greatest = greatest.map_or_else(|| "+inf".to_owned(), |at| latest_before(at, ahead).to_string());
+    async fn count_indexes(&self, indexes: &[String], bounds: Bounds) -> Result<u64, StorageError> {
+        let least = bounds.least.map_or_else(|| "-inf".to_owned(), |least| least.to_string());
+        let greatest = bounds.greatest.map_or_else(|| "+inf".to_owned(), |greatest| greatest.to_string());
         let mut jobs = 0;
         for index in indexes {
             let mut command = cmd("ZCOUNT");
@@ -367,13 +411,6 @@ fn number_at(at: Timestamp) -> i64 {
 /// The greatest number of a job that was made before this instant.
 fn latest_before(at: Timestamp, ahead: i64) -> i64 {
     number_at(Timestamp(at.0.saturating_sub(1))).saturating_add(ahead.max(PER_MS - 1))
-}
-
-/// Whether the indexes that are followed hold just the jobs that pass, apart from their time.
-fn answers_alone(filter: &JobFilter) -> bool {
-    let by_handler = filter.module.is_some() || filter.handler.is_some();
-    let conditions = [filter.state.is_some(), filter.queue.is_some(), by_handler, filter.tag.is_some()];
-    conditions.iter().filter(|set| **set).count() <= 1
 }
 
 fn passes(filter: &JobFilter, tally: &Tally) -> bool {

@@ -3,6 +3,7 @@
 //! instead, in hexadecimal.
 
 use redis::Value;
+use uuid::Uuid;
 use windlass_api::{JobId, Page, RecurringName, Timestamp};
 
 use super::{
@@ -30,7 +31,7 @@ fn decode(name: &str, kept: &str) -> Result<RecurringEntry, StorageError> {
     let mut entry: RecurringEntry = serde_json::from_str(entry).map_err(|error| wrong(&error))?;
     if let Some(instead) = instead {
         let (letter, id) = instead.split_at_checked(2).ok_or_else(|| wrong(&"what came of it is cut short"))?;
-        entry.last_job = Some(JobId(id.parse().map_err(|error| wrong(&error))?));
+        entry.last_job = Some(JobId(id.parse::<Uuid>().map_err(|error| wrong(&error))?));
         entry.left_out = letter != REPLACED;
     }
     Ok(RecurringEntry { revision: revision.parse().map_err(|error| wrong(&error))?, ..entry })

@@ -23,7 +23,7 @@ use crate::{
     Claimed, Clock, Fence, NewJob, Settlement,
     storage::{
         ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, Migration, ModuleStore, NewServer,
-        NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record, RecurringEntry, RecurringStore, Retention,
+        NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record, RecurringEntry, RecurringStore, Removal, Retention,
         ServerStore, Storage, StorageError, Superseded, Transfer, Wake,
     },
 };
@@ -133,6 +133,11 @@ impl JobStore for RedisStorage {
 
     async fn delete(&self, job: JobId, by: &str) -> Result<Commanded, StorageError> {
         self.remove(job, Ask::Delete, by).await
+    }
+
+    async fn remove_all(&self, jobs: Vec<JobId>, how: Removal, by: &str) -> Result<Vec<Commanded>, StorageError> {
+        let ask = if how.deletes_ended { Ask::Delete } else { Ask::Cancel };
+        self.remove_in_one_step(&jobs, ask, how.expected_state, by).await
     }
 
     async fn requeue(&self, job: JobId, how: RequeueRequest, by: &str) -> Result<Commanded, StorageError> {

@@ -4,6 +4,7 @@ use rusqlite::Connection;
 use windlass_api::{JobId, RequeueRequest, ServerId, State};
 
 use super::{
+    damage,
     fault::Fault,
     flow, modules,
     record::{COLUMN_COUNT, Job, columns, ties},
@@ -14,21 +15,42 @@ use super::{
 };
 use crate::{
     Fence,
-    storage::{Commanded, Signal},
+    storage::{Commanded, Removal, Signal},
 };
 
+/// Deletes or cancels jobs, all or none.
+pub(super) fn remove_all(tx: &mut Tx<'_>, jobs: &[JobId], how: Removal, by: &str) -> Result<Vec<Commanded>, Fault> {
+    let ask = if how.deletes_ended { Ask::Delete } else { Ask::Cancel };
+    jobs.iter().map(|id| remove(tx, *id, by, ask, how.expected_state)).collect()
+}
+
 pub(super) fn cancel(tx: &mut Tx<'_>, id: JobId, by: &str) -> Result<Commanded, Fault> {
-    remove(tx, id, by, Ask::Cancel)
+    remove(tx, id, by, Ask::Cancel, None)
 }
 
 pub(super) fn delete(tx: &mut Tx<'_>, id: JobId, by: &str) -> Result<Commanded, Fault> {
-    remove(tx, id, by, Ask::Delete)
+    match Job::by_id(tx.db, id) {
+        // What makes no sense of it is put right as far as it can be, as it is where it stands in a line: what is left can be
+        // deleted, or says what it is.
+        Err(fault) if fault.is_of_a_record() => {
+            let seq = tx
+                .db
+                .prepare_cached("SELECT seq FROM jobs WHERE id = ?1")?
+                .query_row([id.0.as_bytes()], |row| row.get(0))?;
+            damage::set_aside_anywhere(tx, seq)?;
+        }
+        read => drop(read?),
+    }
+    remove(tx, id, by, Ask::Delete, None)
 }
 
-fn remove(tx: &mut Tx<'_>, id: JobId, by: &str, ask: Ask) -> Result<Commanded, Fault> {
+fn remove(tx: &mut Tx<'_>, id: JobId, by: &str, ask: Ask, expected_state: Option<State>) -> Result<Commanded, Fault> {
     let Some(mut job) = Job::by_id(tx.db, id)? else { return Ok(Commanded::NotFound) };
     let before = job.place();
     let from = job.state;
+    if expected_state.is_some_and(|expected| expected != from) {
+        return Ok(Commanded::Refused(from));
+    }
     match (from, ask) {
         (State::Processing, _) => {
             job.ask = Some(ask);

@@ -11,8 +11,8 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::options::Synchronous;
-use crate::storage::{Finding, Severity};
+use super::{fault::Fault, options::Synchronous, show, words};
+use crate::storage::{Finding, Retention, Severity, StorageError};
 
 /// Below so much free room on the disk an operator is warned: a gibibyte is some hundred thousand jobs.
 const LOW_BYTES: u64 = 1024 * 1024 * 1024;
@@ -27,11 +27,44 @@ const LONG_LOG_BYTES: u64 = 8 * 4096 * 4096;
 const LOOKS_FOR: Duration = Duration::from_secs(2);
 
 /// What is found, the worst first. `path` is absent for a database in memory.
-pub(super) fn findings(db: &Connection, path: Option<&Path>, synchronous: Synchronous) -> Vec<Finding> {
+pub(super) fn findings(
+    db: &Connection,
+    path: Option<&Path>,
+    synchronous: Synchronous,
+    retention: &Retention,
+) -> Vec<Finding> {
     let mut findings = of_the_setting(path, synchronous);
+    // Where the file itself cannot be read, looking at its pages tells more.
+    findings.extend(of_the_newest_jobs(db, retention).ok().flatten());
     findings.extend(path.and_then(|path| of_the_pages(db, path, LOOKS_FOR)));
     findings.sort_by_key(|finding| Reverse(finding.severity));
     findings
+}
+
+/// How many of the newest jobs are read to see whether they can be.
+const SAMPLE: i64 = 100;
+
+fn of_the_newest_jobs(db: &Connection, retention: &Retention) -> Result<Option<Finding>, Fault> {
+    let mut query = db.prepare_cached("SELECT seq, id FROM jobs ORDER BY seq DESC LIMIT ?1")?;
+    let newest = query.query_map([SAMPLE], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1).ok())))?;
+    let newest = newest.collect::<Result<Vec<(i64, _)>, _>>()?;
+    let mut unread = Vec::new();
+    for (seq, id) in &newest {
+        match show::shown(db, retention, *seq) {
+            Err(fault) if fault.is_of_a_record() => {
+                let id = id.as_deref().and_then(|id| words::uuid(id).ok());
+                let job = id.map_or_else(|| format!("number {seq}"), |id| id.to_string());
+                unread.push((job, StorageError::from(fault).to_string()));
+            }
+            read => drop(read?),
+        }
+    }
+    let Some((job, why)) = unread.first() else { return Ok(None) };
+    // What is wrong mostly names the job already.
+    let first = if why.contains(job.as_str()) { why.clone() } else { format!("job {job}: {why}") };
+    let what = format!("{} of the newest {} jobs cannot be read, such as: {first}", unread.len(), newest.len());
+    let mend = "`windlass jobs delete ID` deletes one; restore the file from a backup where its job must not be lost";
+    Ok(Some(finding(Severity::Error, what, mend)))
 }
 
 /// What SQLite finds wrong with the pages of the file within a time.
@@ -251,7 +284,7 @@ mod tests {
         let path = folder.path().join("jobs.db");
         fs::write(log_of(&path), "").unwrap();
         let db = Connection::open(&path).unwrap();
-        let findings = findings(&db, Some(&path), Synchronous::Normal);
+        let findings = findings(&db, Some(&path), Synchronous::Normal, &Retention::default());
         assert!(findings.iter().any(|finding| finding.what.contains("power cut")));
         assert!(findings.is_sorted_by_key(|finding| Reverse(finding.severity)));
         assert!(findings.iter().all(|finding| !finding.what.ends_with('.')));

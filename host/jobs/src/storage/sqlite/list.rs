@@ -15,7 +15,7 @@ use super::{
     search::{Cut, Wanted},
     show,
 };
-use crate::storage::MAX_COUNTED;
+use crate::storage::{MAX_COUNTED, StorageError};
 
 /// No page is longer.
 const MAX_PAGE: usize = 1000;
@@ -54,9 +54,19 @@ pub(super) fn jobs(
         Some(Cut { last }) => (Some(last), Some(number::instant_of(last))),
         None => (found.last().copied().filter(|_| has_more), None),
     };
-    let summaries = found.into_iter().map(|seq| Ok(show::summary(db, seq)?.map(|(_, summary)| summary)));
-    let items = summaries.filter_map(Result::transpose).collect::<Result<_, Fault>>()?;
-    Ok(Page { items, next: next.map(|seq| seq.to_string()), searched_to })
+    let (mut items, mut damaged) = (Vec::with_capacity(found.len()), 0);
+    for seq in found {
+        match show::summary(db, seq) {
+            Ok(shown) => items.extend(shown.map(|(_, summary)| summary)),
+            // One that cannot be shown hides no other; whoever asks for it is told why.
+            Err(fault) if fault.is_of_a_record() => {
+                tracing::error!(number = seq, error = %StorageError::from(fault), "a job is left out of a list");
+                damaged += 1;
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(Page { items, next: next.map(|seq| seq.to_string()), searched_to, damaged })
 }
 
 pub(super) fn count(db: &Connection, filter: &JobFilter, budget: Duration) -> Result<FilteredCount, Fault> {

@@ -40,14 +40,17 @@ use super::{
 use crate::{
     Claimed, Clock, Fence, NewJob, Settlement,
     storage::{
-        ClaimRequest, Commanded, ExportPart, Finding, Heartbeat, JobStore, MAX_COUNTER_ROWS, ModuleStore, NewServer,
-        NewVersion, Note, Promoted, Pulse, QueueStore, Record, Retention, SCAN_BUDGET_MS, ServerStore, Storage,
-        StorageError, Superseded, Transfer, Wake,
+        COUNT_BUDGET_MS, ClaimRequest, Commanded, ExportPart, Finding, Heartbeat, JobStore, MAX_COUNTER_ROWS,
+        ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, QueueStore, Record, Removal, Retention,
+        SCAN_BUDGET_MS, ServerStore, Storage, StorageError, Superseded, Transfer, Wake,
     },
 };
 
 /// How long jobs are looked at one by one.
 const SCAN_BUDGET: Duration = Duration::from_millis(SCAN_BUDGET_MS);
+
+/// For how long a count may.
+const COUNT_BUDGET: Duration = Duration::from_millis(COUNT_BUDGET_MS);
 
 /// How many jobs that cannot be removed, or written when they expire, are gone on past: with more than that, the file is beyond going on.
 const MAX_STUCK: usize = 1_000;
@@ -178,7 +181,8 @@ impl SqliteStorage {
 impl Storage for SqliteStorage {
     async fn findings(&self) -> Result<Vec<Finding>, StorageError> {
         let (path, synchronous) = (self.path.clone(), self.synchronous);
-        self.read(move |db| Ok(findings::findings(db, path.as_deref(), synchronous))).await
+        let retention = self.retention;
+        self.read(move |db| Ok(findings::findings(db, path.as_deref(), synchronous, &retention))).await
     }
 
     fn wake(&self) -> Option<&dyn Wake> {
@@ -284,6 +288,11 @@ impl JobStore for SqliteStorage {
         self.write(Durability::Promised, move |tx| commands::delete(tx, job, &by)).await
     }
 
+    async fn remove_all(&self, jobs: Vec<JobId>, how: Removal, by: &str) -> Result<Vec<Commanded>, StorageError> {
+        let by = by.to_owned();
+        self.write(Durability::Promised, move |tx| commands::remove_all(tx, &jobs, how, &by)).await
+    }
+
     async fn requeue(&self, job: JobId, how: RequeueRequest, by: &str) -> Result<Commanded, StorageError> {
         let by = by.to_owned();
         self.write(Durability::Promised, move |tx| commands::requeue(tx, job, how, &by)).await
@@ -334,7 +343,7 @@ impl JobStore for SqliteStorage {
 
     async fn count(&self, filter: &JobFilter) -> Result<FilteredCount, StorageError> {
         let filter = filter.clone();
-        self.read(move |db| list::count(db, &filter, SCAN_BUDGET)).await
+        self.read(move |db| list::count(db, &filter, COUNT_BUDGET)).await
     }
 
     async fn counts(&self) -> Result<Counts, StorageError> {

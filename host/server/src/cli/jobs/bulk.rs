@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use indicatif::ProgressBar;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use windlass_api::{BulkAction, BulkActionId, BulkActionRequest, BulkState, JobId};
+use windlass_api::{BulkAction, BulkActionId, BulkActionRequest, BulkState, FilteredCount, JobId};
 
 use super::{
     super::{Exit, Global, format, output::say, progress},
@@ -26,7 +26,10 @@ const MAX_ERRORS: usize = 10;
 pub(super) async fn like(request: BulkActionRequest, like: &Like, global: &Global) -> anyhow::Result<Exit> {
     let (remote, verb) = (global.remote()?, request.action);
     let request = BulkActionRequest { limit: like.limit, ..request };
-    let count = remote.count(&request.filter).await?;
+    let mut count = FilteredCount { count: 0, more: false };
+    for filter in request.countable() {
+        count = count.and(remote.count(&filter).await?);
+    }
     let limited =
         like.limit.map_or_else(String::new, |limit| format!(", of which at most {}", format::count(limit.into())));
     say(&format!("{} jobs pass the filter{limited}", counted(&count)));

@@ -40,6 +40,12 @@ pub(super) async fn run(command: List, global: &Global) -> anyhow::Result<Exit> 
     }
     let page = remote.list(&filter, cursor.as_deref(), limit).await?;
     global.output().show(&page, |page| list(page, format::now()))?;
+    if page.damaged > 0 && !global.json {
+        say(&format!(
+            "{} left out, since what is kept of it is damaged: `windlass check` tells more",
+            if page.damaged == 1 { "1 job is".to_owned() } else { format!("{} jobs are", page.damaged) }
+        ));
+    }
     if let Some(more) = more(&page).filter(|_| !global.json) {
         say(&format!("\n{more}"));
     }
@@ -169,8 +175,12 @@ mod tests {
 
     #[test]
     fn a_search_that_was_cut_short_says_how_far_it_came() {
-        let page =
-            |next: Option<&str>, searched_to| Page { items: Vec::new(), next: next.map(str::to_owned), searched_to };
+        let page = |next: Option<&str>, searched_to| Page {
+            items: Vec::new(),
+            next: next.map(str::to_owned),
+            searched_to,
+            damaged: 0,
+        };
         let at = Some(Timestamp(0));
         assert_eq!(
             more(&page(Some("c"), at)).unwrap(),

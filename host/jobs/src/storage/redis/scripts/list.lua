@@ -6,7 +6,10 @@
 -- ARGV[10]  what to give: `jobs`, `ids` or `count`
 -- Conditions, each may be empty: ARGV[11] state, ARGV[12] queue, ARGV[13] module, ARGV[14] handler, ARGV[15] made from,
 --           ARGV[16] made before, ARGV[17] tag, ARGV[18] text, ARGV[19] reason
--- ARGV[20…] the indexes' suffixes
+-- ARGV[20]  how many records are read at most
+-- ARGV[21]  1 where all conditions are answered by the indexes below
+-- ARGV[22…] groups of indexes, each as their count and their suffixes: the first is followed; of every other one, the jobs that
+--           pass stand in one of its indexes
 -- Result    how many passed; whether that was all (1 or 0); the number, the id and the making of the last that was looked
 --           at; the ids of damaged ones; then for `jobs` for each that passed: id, record, tags, history,
 --           progress; for `ids` the ids
@@ -17,13 +20,51 @@ local state, queue, module, handler = tonumber(ARGV[11]), ARGV[12], ARGV[13], AR
 local made_from, made_before = tonumber(ARGV[15]), tonumber(ARGV[16])
 local tag, text, reason = ARGV[17], ARGV[18], ARGV[19]
 
-local candidates, cut = {}, false
-for at = 20, #ARGV do
-  local key, found = P .. ARGV[at], nil
-  local from, to = least, greatest
-  if after ~= '' then
-    if newest then to = seq else from = seq end
+local reads, by_indexes, at_group = tonumber(ARGV[20]), ARGV[21] == '1', 22
+
+local function next_group()
+  local group = {}
+  for n = 1, tonumber(ARGV[at_group]) do
+    group[n] = P .. ARGV[at_group + n]
   end
+  at_group = at_group + 1 + #group
+  return group
+end
+
+local followed, others = next_group(), {}
+while at_group <= #ARGV do
+  others[#others + 1] = next_group()
+end
+
+local from, to = least, greatest
+if after ~= '' then
+  if newest then to = seq else from = seq end
+end
+
+-- The newest of every group is the newest that may pass: so jobs that stand together in one and in none of another are passed
+-- over at once.
+local nothing = false
+local function begin_at_newest_of(group)
+  local best
+  for _, key in ipairs(group) do
+    local number = tonumber(redis.call('ZREVRANGEBYSCORE', key, to, from, 'WITHSCORES', 'LIMIT', 0, 1)[2])
+    if number and not (best and best > number) then best = number end
+  end
+  if not best then
+    nothing = true
+  elseif to == '+inf' or best < tonumber(to) then
+    to = digits(best)
+  end
+end
+if newest then
+  for _, group in ipairs(others) do
+    begin_at_newest_of(group)
+  end
+end
+
+local candidates, cut = {}, false
+for _, key in ipairs(nothing and {} or followed) do
+  local found
   -- Jobs of one number stand next to each other; those up to the cursor are passed over below.
   if newest then
     found = redis.call('ZREVRANGEBYSCORE', key, to, from, 'WITHSCORES', 'LIMIT', 0, looks + 1)
@@ -39,7 +80,7 @@ for at = 20, #ARGV do
     end
   end
 end
-if #ARGV > 20 then
+if #followed > 1 then
   table.sort(candidates, function(a, b)
     if newest then a, b = b, a end
     if a[2] ~= b[2] then return a[2] < b[2] end
@@ -89,29 +130,79 @@ local function passes(job)
   return text == '' or has_text(job)
 end
 
-local answer, broken, passed, last = { 0, 1, '', '', '', '' }, {}, 0, nil
-local ids = {}
-for n = 1, math.min(looks, #candidates) do
-  ids[n] = candidates[n][1]
+-- Which of the candidates stand in every group.
+local count, stands = math.min(looks, #candidates), {}
+for n = 1, count do
+  stands[n] = true
 end
-local records, made = values('j:', ids), ''
-local chosen = {}
-for n = 1, #ids do
-  local job = records[n] and read(records[n], ids[n])
-  last = candidates[n]
-  if job then
-    made = digits(job.created)
-    if passes(job) then
-      passed = passed + 1
-      chosen[passed] = { ids[n], records[n] }
+for _, group in ipairs(others) do
+  local asked, places, is_in = {}, {}, {}
+  for n = 1, count do
+    if stands[n] then
+      places[#places + 1] = n
+      asked[#asked + 1] = candidates[n][1]
     end
-  else
-    broken[#broken + 1] = ids[n]
   end
-  if passed == wanted then
-    all = all and n == #candidates
-    break
+  for _, key in ipairs(group) do
+    local scores = {}
+    in_parts('ZMSCORE', key, asked, scores)
+    for n = 1, #places do
+      is_in[n] = is_in[n] or scores[n]
+    end
   end
+  for n, place in ipairs(places) do
+    stands[place] = is_in[n] and true or false
+  end
+end
+
+local answer, broken, passed, last = { 0, 1, '', '', '', '' }, {}, 0, nil
+local made, chosen = '', {}
+if by_indexes and give == 'count' then
+  for n = 1, count do
+    if stands[n] then passed = passed + 1 end
+  end
+  last = candidates[count]
+else
+  local ids = {}
+  for n = 1, count do
+    if stands[n] then ids[#ids + 1] = candidates[n][1] end
+    if #ids > reads then break end
+  end
+  local is_short = #ids > reads
+  if is_short then ids[#ids] = nil end
+  local records, read_so_far = values('j:', ids), 0
+  for n = 1, count do
+    if stands[n] and read_so_far == #ids and is_short then
+      all = false
+      break
+    end
+    last = candidates[n]
+    made = ''
+    if stands[n] then
+      read_so_far = read_so_far + 1
+      local raw = records[read_so_far]
+      local job = raw and read(raw, last[1])
+      if job then
+        made = digits(job.created)
+        if passes(job) then
+          passed = passed + 1
+          chosen[passed] = { last[1], raw }
+        end
+      else
+        broken[#broken + 1] = last[1]
+      end
+      if passed == wanted then
+        all = all and n == #candidates
+        break
+      end
+    end
+  end
+end
+if last and made == '' then
+  -- How far it came is told by a job that was passed over.
+  local raw = redis.call('GET', P .. 'j:' .. last[1])
+  local job = raw and read(raw, last[1])
+  made = job and digits(job.created) or ''
 end
 if give == 'ids' then
   for n = 1, passed do
