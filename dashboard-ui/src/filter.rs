@@ -126,7 +126,7 @@ impl Shown {
 #[must_use]
 pub fn state_in(query: &str) -> Option<State> {
     let named = query::read(query).into_iter().filter(|(key, _)| key == "state");
-    named.filter_map(|(_, state)| state.parse().ok()).last()
+    named.rev().find_map(|(_, state)| state.parse().ok())
 }
 
 fn parse<T: FromStr<Err: ToString>>(text: Option<&str>) -> Result<Option<T>, String> {

@@ -71,7 +71,7 @@ fn the_dashboard_is_under_its_prefix_for_whom_the_application_lets_in() -> Resul
 fn sleep(application: &Application, ms: u64) -> Result<String> {
     let faults = fs::read(component("faults")?)?;
     application.command("POST", "api/v1/modules?name=faults", &faults)?;
-    let mut events = application.follow()?;
+    let events = application.follow()?;
     let job = format!(r#"{{"handler":"faults/sleepy","payload":{{"ms":{ms}}}}}"#);
     let job: Value = application.command("POST", "api/v1/jobs", job.as_bytes())?.json()?;
     let path = format!("api/v1/jobs/{}", job["id"].as_str().unwrap_or_default());
@@ -91,7 +91,7 @@ fn a_second_signal_gives_back_what_runs() -> Result<()> {
         // What runs could go on for longer than the test waits for the end.
         let application = site.start_application_with(name, &[("WINDLASS_SHUTDOWN_GRACE", "1h")])?;
         let path = sleep(&application, 3_000_000)?;
-        let mut events = application.follow()?;
+        let events = application.follow()?;
         application.tell_to_stop()?;
         // The first signal has come when streams end.
         events.until_its_end()?;
@@ -122,7 +122,7 @@ fn it_stops_with_the_server_and_what_runs_ends_first() -> Result<()> {
         let site = Site::new()?;
         let application = site.start_application(name)?;
         let path = sleep(&application, 5_000)?;
-        let mut events = application.follow()?;
+        let events = application.follow()?;
         application.tell_to_stop()?;
         // An open dashboard does not hold it back.
         events.until_its_end()?;

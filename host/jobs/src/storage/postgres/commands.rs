@@ -39,7 +39,7 @@ pub(super) async fn remove_all(
     let (now, mut left) = (tx.now(), held);
     let (mut commanded, mut changes) = (Vec::with_capacity(ids.len()), Vec::new());
     // One that is named twice is found as it was left.
-    let mut done = HashMap::new();
+    let mut done = HashMap::<JobId, State>::new();
     for id in ids {
         let Some(job) = left.remove(id) else {
             commanded.push(done.get(id).copied().map_or(Commanded::NotFound, Commanded::Refused));
