@@ -276,7 +276,7 @@ impl Operation {
         match self.patiently(remove).await {
             Ok(commanded) => {
                 let is_repeat = tries.load(Ordering::Relaxed) > 1;
-                commanded.into_iter().for_each(|commanded| self.count(outcome(commanded, expected, is_repeat)));
+                commanded.into_iter().for_each(|commanded| self.count(outcome(&commanded, expected, is_repeat)));
                 Ok(true)
             }
             Err(ClientError::Storage(error @ StorageError::Unavailable(_))) => Err(error.into()),
@@ -370,7 +370,7 @@ impl Operation {
             }
         };
         let is_repeat = tries.load(Ordering::Relaxed) > 1 && action != BulkVerb::Requeue;
-        Ok(outcome(commanded, expected, is_repeat))
+        Ok(outcome(&commanded, expected, is_repeat))
     }
 
     /// Whether a requeue by the same caller has been carried out since the job ended as it was listed.
@@ -445,12 +445,12 @@ struct Listed {
 }
 
 /// What came of a command. One that was given again, since its answer was lost, may find that it was carried out.
-fn outcome(commanded: Commanded, expected: Option<State>, is_repeat: bool) -> Outcome {
+fn outcome(commanded: &Commanded, expected: Option<State>, is_repeat: bool) -> Outcome {
     match commanded {
         Commanded::Done(_) => Outcome::Done { pending: false },
         Commanded::Refused(State::Deleted) if is_repeat => Outcome::Done { pending: false },
         Commanded::Requested(_) => Outcome::Done { pending: true },
-        Commanded::Refused(state) if expected.is_some_and(|expected| expected != state) => {
+        Commanded::Refused(state) if expected.is_some_and(|expected| expected != *state) => {
             Outcome::Skipped(SkipReason::OtherState)
         }
         Commanded::Refused(_) => Outcome::Skipped(SkipReason::NotAllowed),
