@@ -71,7 +71,7 @@ fn the_dashboard_is_under_its_prefix_for_whom_the_application_lets_in() -> Resul
 fn sleep(application: &Application, ms: u64) -> Result<String> {
     let faults = fs::read(component("faults")?)?;
     application.command("POST", "api/v1/modules?name=faults", &faults)?;
-    let events = application.follow()?;
+    let mut events = application.follow()?;
     let job = format!(r#"{{"handler":"faults/sleepy","payload":{{"ms":{ms}}}}}"#);
     let job: Value = application.command("POST", "api/v1/jobs", job.as_bytes())?.json()?;
     let path = format!("api/v1/jobs/{}", job["id"].as_str().unwrap_or_default());

@@ -105,7 +105,7 @@ fn is_source(path: &Path, folder: &Path) -> bool {
     // Without a name it is the folder itself, of which something is told elsewhere.
     let Some(name) = within.file_name().and_then(|name| name.to_str()) else { return false };
     let is_of = |ending: &&str| within.extension().is_some_and(|extension| extension == *ending);
-    !WRITTEN.contains(&name) && !name.ends_with('~') && !ENDINGS.iter().any(|ending| is_of(ending))
+    !WRITTEN.contains(&name) && !name.ends_with('~') && !ENDINGS.iter().any(is_of)
 }
 
 #[cfg(test)]
