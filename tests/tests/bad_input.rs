@@ -115,6 +115,7 @@ fn a_condition_that_cannot_be_is_refused_with_its_field_and_what_is_allowed() ->
         (&["--at", "tomorrow"], &["--at", "rfc 3339"]),
         (&["--delay", "4000d"], &["delay_ms", "10 years"]),
         (&["--expires-at", "2026-13-01T00:00:00Z"], &["--expires-at", "rfc 3339"]),
+        (&["--delay", "1h", "--expires", "1m"], &["would expire", "more time than --delay"]),
         (&["--after", NOBODY], &["after", NOBODY, "not here"]),
         (&["--after", "the first"], &["--after", "uuid"]),
         (&["--after", NOBODY, "--on", "sunday"], &["--on", "success", "failure", "finished"]),

@@ -90,7 +90,7 @@ fn guard(settings: &Settings) -> anyhow::Result<Guard> {
     }
     if settings.insecure_listen {
         tracing::warn!(address = %settings.listen, "whoever reaches this address can deploy code and read every job");
-        return Ok(Guard::Open);
+        return Ok(Guard::Open(settings.access.hosts.clone().into()));
     }
     bail!(
         "{} can be reached from other machines, and nobody is asked for a token: make tokens with `windlass token new`, \

@@ -99,7 +99,10 @@ async fn only_whom_the_application_lets_in_sees_it_and_does_what_their_role_allo
     let session = ask(&app, "GET", "/jobs/api/v1/session", &[OPERATOR]).await?;
     let session: SessionView = serde_json::from_str(&text(session).await?)?;
     let name = Some("ann".to_owned());
-    assert_eq!(session, SessionView { required: false, role: Some(Role::Operator), name, expires_at: None });
+    assert_eq!(
+        session,
+        SessionView { required: false, read_only: false, role: Some(Role::Operator), name, expires_at: None }
+    );
     windlass.stop().await?;
     Ok(())
 }

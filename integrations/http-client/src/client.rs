@@ -240,7 +240,13 @@ impl Client {
     }
 
     fn not_reached(&self, error: &reqwest::Error) -> Error {
-        Error::Unreachable { url: self.base.clone(), reason: innermost(error) }
+        let mut reason = innermost(error);
+        if self.base.scheme() == "https" && reason.contains("corrupt message") {
+            reason += " (what listens there does not speak TLS: is its address one with http://?)";
+        } else if self.base.scheme() == "http" && reason.contains("HTTP version") {
+            reason += " (what listens there does not speak HTTP: is its address one with https://?)";
+        }
+        Error::Unreachable { url: self.base.clone(), reason }
     }
 
     pub(crate) fn not_understood(&self, reason: String) -> Error {
@@ -316,6 +322,26 @@ mod tests {
         let client = Client::new("http://proxy.example/windlass").unwrap();
         let request = client.request(Method::GET, &["jobs"]).unwrap().build().unwrap();
         assert_eq!(request.url().as_str(), "http://proxy.example/windlass/api/v1/jobs");
+    }
+
+    #[tokio::test]
+    async fn a_host_with_tls_or_without_it_is_told_from_one_that_is_away() {
+        for (scheme, bytes, advice) in [
+            ("https", &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "one with http://?"),
+            ("http", &[0x15, 0x03, 0x03, 0, 2, 2, 50], "one with https://?"),
+        ] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("{scheme}://{}", listener.local_addr().unwrap());
+            let other = tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::io::AsyncWriteExt::write_all(&mut stream, bytes).await.unwrap();
+                tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut Vec::new()).await
+            });
+            let client = Client::new(&url).unwrap().with_patience(Duration::ZERO);
+            let error = client.counts().await.unwrap_err().to_string();
+            assert!(error.contains(advice), "{error}");
+            other.abort();
+        }
     }
 
     #[test]

@@ -57,11 +57,13 @@ pub fn texts() -> Result<Vec<Page>> {
     for name in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"] {
         texts.push(Page::read(root().join(name))?);
     }
-    let mut examples = Vec::new();
-    gather(&root().join("examples"), &mut examples)?;
-    examples.sort();
-    for example in examples {
-        texts.push(Page::read(example)?);
+    let mut beside = Vec::new();
+    for room in ["examples", "integrations", "guest-sdk"] {
+        gather(&root().join(room), &mut beside)?;
+    }
+    beside.sort();
+    for text in beside {
+        texts.push(Page::read(text)?);
     }
     Ok(texts)
 }
@@ -80,6 +82,10 @@ fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let entries = fs::read_dir(folder).with_context(|| format!("failed to read {}", folder.display()))?;
     for entry in entries {
         let path = entry?.path();
+        // What package managers put beside the sources is of others.
+        if path.ends_with("node_modules") || path.ends_with(".venv") {
+            continue;
+        }
         if path.is_dir() {
             gather(&path, files)?;
         } else if path.extension().is_some_and(|extension| extension == "md") {

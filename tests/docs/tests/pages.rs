@@ -86,7 +86,7 @@ fn the_generated_pages_are_as_the_program_writes_them() -> Result<()> {
         );
         count += 1;
     }
-    ensure!(count == 3, "there are {count} generated pages");
+    ensure!(count == 4, "there are {count} generated pages");
     Ok(())
 }
 

@@ -24,7 +24,8 @@ use crate::{
 const MDBOOK_VERSION: &str = "0.5.4";
 
 /// The crates that others write against.
-const CRATES: [&str; 3] = ["windlass-api", "windlass-guest", "windlass-jobs"];
+const CRATES: [&str; 6] =
+    ["windlass-actix", "windlass-api", "windlass-axum", "windlass-guest", "windlass-http-client", "windlass-jobs"];
 
 /// Where the pages find the documentation of these, from the site's root.
 const RUSTDOC: &str = "rustdoc";

@@ -19,6 +19,10 @@ pub struct AccessSettings {
     pub required: bool,
     /// Whether the API only tells and changes nothing; jobs are run all the same. Default: no.
     pub read_only: bool,
+    /// By what names a host with `insecure_listen` is called, besides addresses, names without a dot, and those under `localhost`,
+    /// `local`, `internal` and `home.arpa`: a web page could give any other name this host's address, and so have a browser
+    /// within the network read and command it. Default: none.
+    pub hosts: Vec<String>,
     /// A proxy that signs people in. Default: none.
     pub proxy: Option<ProxySettings>,
 }

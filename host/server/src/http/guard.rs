@@ -27,7 +27,7 @@ pub(crate) enum Guard {
     /// Listening on loopback without tokens: only direct requests from this machine.
     LoopbackOnly,
     /// The operator said that whoever reaches the address may do everything.
-    Open,
+    Open(Arc<[String]>),
     /// Whoever has a token may do what its role allows.
     Tokens(Arc<Access>),
     /// Within an application, which says with each request who calls.
@@ -87,7 +87,8 @@ fn admit(door: &Doorkeeper, request: &Request) -> Result<Option<Caller>, Box<Res
     let guard = &door.guard;
     let reason = match guard {
         Guard::LoopbackOnly => foreign(request),
-        Guard::Open | Guard::Tokens(_) | Guard::Application => cross_site(request.method(), request.headers()),
+        Guard::Open(names) => unnamed(names, request).or_else(|| cross_site(request.method(), request.headers())),
+        Guard::Tokens(_) | Guard::Application => cross_site(request.method(), request.headers()),
     };
     if let Some(reason) = reason {
         return Err(Box::new(ApiError::new(ProblemCode::Forbidden, reason).into_response()));
@@ -190,6 +191,29 @@ fn cross_site(method: &Method, headers: &HeaderMap) -> Option<String> {
         (None, None) => true,
     };
     (!is_own).then(|| OTHER_SITE.to_owned())
+}
+
+/// The ends of names that nobody can register for the whole world.
+const NAMES_OF_NETWORKS: [&str; 4] = [".localhost", ".local", ".internal", ".home.arpa"];
+
+/// Why a host that asks nobody does not answer to the name that it is called by. Anybody may have a name lead to its address, and
+/// so have a browser take its answers for those of their own site.
+fn unnamed(names: &[String], request: &Request) -> Option<String> {
+    let named = named_host(request);
+    let called = [request.uri().host().map(str::to_owned), named.as_deref().and_then(host_of)];
+    let is_known = |host: &str| {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        bare.parse::<IpAddr>().is_ok()
+            || !host.contains('.')
+            || NAMES_OF_NETWORKS.iter().any(|end| host.ends_with(end))
+            || names.iter().any(|name| name.eq_ignore_ascii_case(&host))
+    };
+    let stranger = called.iter().flatten().find(|host| !is_known(host))?;
+    Some(format!(
+        "this host asks nobody who they are, so it answers to names that are known only: name `{stranger}` in `hosts` under \
+         [access], or have it ask for tokens"
+    ))
 }
 
 fn authority(origin: &HeaderValue) -> Option<&str> {
@@ -297,6 +321,26 @@ mod tests {
             &[],
         ] {
             assert!(foreign(&request(headers)).is_some(), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_asks_nobody_answers_to_known_names_only() {
+        let names = ["jobs.example.com".to_owned()];
+        for host in [
+            "192.0.2.7:7878",
+            "[2001:db8::7]:7878",
+            "windlass:7878",
+            "windlass.default.svc.cluster.local",
+            "printer.home.arpa",
+            "Jobs.Example.Com:7878",
+            "jobs.example.com.",
+        ] {
+            assert_eq!(unnamed(&names, &request(&[("host", host)])), None, "{host}");
+        }
+        for host in ["evil.example:7878", "192.0.2.7.nip.io", "jobs.example.com.evil.example"] {
+            let told = unnamed(&names, &request(&[("host", host)])).unwrap();
+            assert!(told.contains("`hosts` under [access]"), "{told}");
         }
     }
 

@@ -1,11 +1,11 @@
 //! One job.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use uuid::Uuid;
 use windlass_api::{HandlerPath, JobId, JobRequest};
 
 use super::{
-    super::{Exit, Global, output::say, payload},
+    super::{Exit, Global, format, output::say, payload},
     JobArguments,
     conditions::Conditions,
     report, wait,
@@ -39,6 +39,15 @@ pub(super) async fn run(
 
 fn request(handler: HandlerPath, argument: Option<&str>, arguments: JobArguments) -> anyhow::Result<JobRequest> {
     let Conditions { after, unique, expires_at, limit_key } = arguments.conditions.read();
+    let begins_at = arguments.at.or(arguments.delay.map(|span| format::now().plus_ms(span.as_ms())));
+    if let (Some(begins_at), Some(expires_at)) = (begins_at, expires_at)
+        && begins_at >= expires_at
+    {
+        bail!(
+            "the job would expire at {expires_at}, before it may be started at {begins_at}: give --expires more time than --delay, \
+             or an --expires-at after --at"
+        );
+    }
     Ok(JobRequest {
         handler,
         payload: payload::read(argument)?,

@@ -156,7 +156,7 @@ async fn signing_in_reads_no_more_than_a_token() {
 #[tokio::test]
 async fn a_route_without_a_rule_is_refused_to_everybody() {
     use axum::{Router, middleware, routing::get};
-    for guard in [Guard::Open, Guard::Tokens(Arc::new(access()))] {
+    for guard in [Guard::Open(Arc::default()), Guard::Tokens(Arc::new(access()))] {
         let door = super::super::guard::Doorkeeper { guard, read_only: false };
         let router: Router = Router::new()
             .route("/forgotten", get(|| async { "told" }))

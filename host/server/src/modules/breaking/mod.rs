@@ -5,7 +5,11 @@
 
 mod narrowing;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use windlass_api::{HandlerName, HandlerSpec, JobFilter, JobId, Json, ModuleName, RecurringJob, State};
 use windlass_jobs::{
@@ -16,6 +20,9 @@ use windlass_jobs::{
 
 /// How many waiting jobs of each handler and state are looked at, the newest: each is read for its payload.
 const LOOKED_AT: usize = 100;
+
+/// For how long they are looked for, for each handler that is gone or takes other payloads.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many recurring jobs are read at once.
 const PAGE: usize = 500;
@@ -45,7 +52,11 @@ pub(super) async fn between(
         };
         let of_handler: Vec<&RecurringJob> =
             recurring.iter().filter(|entry| entry.request.job.handler.handler == *name).collect();
-        let waiting = waiting(&**storage, module, name).await?;
+        let Waiting { jobs: waiting, cut_short } = waiting(&**storage, module, name).await?;
+        if cut_short {
+            let seconds = PATIENCE.as_secs();
+            told.push(format!("`{name}`: not all of its waiting jobs could be looked at within {seconds} s"));
+        }
         let Some(now) = now else {
             if !waiting.is_empty() {
                 let more = if waiting.len() >= LOOKED_AT { " or more" } else { "" };
@@ -90,13 +101,17 @@ async fn unfit(schema: Json, payloads: Vec<(JobId, Json)>) -> Vec<JobId> {
     tokio::task::spawn_blocking(check).await.unwrap_or_default()
 }
 
-/// The newest jobs that have never been started.
-async fn waiting(
-    storage: &dyn Storage,
-    module: &ModuleName,
-    handler: &HandlerName,
-) -> Result<Vec<JobId>, StorageError> {
-    let mut found = Vec::new();
+/// Jobs that have never been started.
+#[derive(Default)]
+struct Waiting {
+    /// The newest of each state, [`LOOKED_AT`] at most.
+    jobs: Vec<JobId>,
+    /// Whether there may be others that were not found in time.
+    cut_short: bool,
+}
+
+async fn waiting(storage: &dyn Storage, module: &ModuleName, handler: &HandlerName) -> Result<Waiting, StorageError> {
+    let (mut found, begun) = (Waiting::default(), Instant::now());
     for state in WAITING {
         let filter = JobFilter {
             state: Some(state),
@@ -104,8 +119,21 @@ async fn waiting(
             handler: Some(handler.clone()),
             ..JobFilter::default()
         };
-        let page = storage.jobs(&filter, None, LOOKED_AT).await?;
-        found.extend(page.items.into_iter().filter(|job| job.version.is_none()).map(|job| job.id));
+        let (mut of_state, mut cursor) = (Vec::new(), None);
+        // Retries have a version and are many at times; and a search that no index answers stops now and then.
+        loop {
+            let page = storage.jobs(&filter, cursor.as_deref(), LOOKED_AT).await?;
+            of_state.extend(page.items.into_iter().filter(|job| job.version.is_none()).map(|job| job.id));
+            cursor = page.next;
+            if cursor.is_none() || of_state.len() >= LOOKED_AT {
+                break;
+            }
+            if begun.elapsed() > PATIENCE {
+                found.cut_short = true;
+                break;
+            }
+        }
+        found.jobs.extend(of_state.into_iter().take(LOOKED_AT));
     }
     Ok(found)
 }
@@ -136,10 +164,10 @@ fn of_storage(error: ClientError) -> StorageError {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use windlass_api::{Digest, JobRequest, RecurringRequest};
+    use windlass_api::{Digest, JobRequest, QueueName, RecurringRequest, ServerId, Usage};
     use windlass_jobs::{
-        SystemClock,
-        storage::{NewVersion, sqlite::SqliteStorage},
+        Next, Settlement, SystemClock,
+        storage::{ClaimRequest, NewServer, NewVersion, sqlite::SqliteStorage},
     };
 
     use super::*;
@@ -189,6 +217,33 @@ mod tests {
         let all = told(&client, &before, &[]).await;
         assert!(all.ends_with("; `charge` is gone, and the recurring job nightly is for it"), "{all}");
         assert_eq!(told(&client, &before, &before).await, "");
+    }
+
+    /// Has all jobs that are ready begin and come back later, as retries do.
+    async fn begin_and_put_off(storage: &dyn Storage) {
+        let server = ServerId(uuid::Uuid::new_v4());
+        let (host, version) = ("here".to_owned(), "1".to_owned());
+        let new = NewServer { id: server, host, pid: 1, version, queues: vec![], sync_slots: 200, async_slots: 0 };
+        storage.register(new).await.unwrap();
+        let claim = ClaimRequest { server, queues: vec![QueueName::default()], sync_free: 200, async_free: 0 };
+        let claimed = storage.claim(&claim).await.unwrap();
+        let settlements = claimed.iter().map(|run| Settlement {
+            fence: run.fence,
+            next: Next::Snooze { delay_ms: 3_600_000 },
+            usage: Usage::default(),
+            follow_ups: Vec::new(),
+        });
+        storage.settle(settlements.collect()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_job_that_waits_is_found_behind_any_number_of_retries() {
+        let (client, before) = shop().await;
+        let delayed = JobRequest { delay_ms: Some(60_000), ..charge(&json!({})) };
+        client.enqueue(delayed).await.unwrap();
+        client.enqueue_many(vec![charge(&json!({})); LOOKED_AT + 50]).await.unwrap();
+        begin_and_put_off(&**client.storage()).await;
+        assert_eq!(told(&client, &before, &[]).await, "`charge` is gone, with 1 of its jobs waiting to be started");
     }
 
     #[tokio::test]
