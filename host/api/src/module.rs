@@ -7,7 +7,7 @@ use crate::{Digest, HandlerName, Json, Mode, ModuleName, QueueName, Timestamp, w
 /// How long to wait before an attempt that follows a failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "kebab-case", tag = "kind")]
+#[serde(rename_all = "kebab-case", tag = "kind", try_from = "Written")]
 pub enum RetryPolicy {
     /// The same delay each time.
     Fixed {
@@ -31,6 +31,43 @@ pub enum RetryPolicy {
         /// The delays; at least one.
         delays_ms: Vec<u64>,
     },
+}
+
+/// A policy as it is written; what its kind takes is looked at afterwards. What is derived for an enumeration with a tag keeps
+/// all that it reads in a form of its own first, and was more code in the dashboard than any page's own reading.
+#[derive(Deserialize)]
+struct Written {
+    kind: Kind,
+    delay_ms: Option<u64>,
+    base_ms: Option<u64>,
+    max_ms: Option<u64>,
+    delays_ms: Option<Vec<u64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    Fixed,
+    Linear,
+    Exponential,
+    Delays,
+}
+
+impl TryFrom<Written> for RetryPolicy {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let needs = |field: Option<u64>, name: &str| field.ok_or_else(|| format!("missing field `{name}`"));
+        Ok(match written.kind {
+            Kind::Fixed => Self::Fixed { delay_ms: needs(written.delay_ms, "delay_ms")? },
+            Kind::Linear => Self::Linear { delay_ms: needs(written.delay_ms, "delay_ms")? },
+            Kind::Exponential => Self::Exponential {
+                base_ms: needs(written.base_ms, "base_ms")?,
+                max_ms: needs(written.max_ms, "max_ms")?,
+            },
+            Kind::Delays => Self::Delays { delays_ms: written.delays_ms.ok_or("missing field `delays_ms`")? },
+        })
+    }
 }
 
 impl Default for RetryPolicy {
@@ -176,4 +213,43 @@ pub struct ActivateRequest {
     /// Whether to do it whatever breaks.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub force: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_reads_back_as_it_was_written() {
+        let policies = [
+            RetryPolicy::Fixed { delay_ms: 1 },
+            RetryPolicy::Linear { delay_ms: 2 },
+            RetryPolicy::Exponential { base_ms: 3, max_ms: 4 },
+            RetryPolicy::Delays { delays_ms: vec![5, 6] },
+        ];
+        let written = [
+            r#"{"kind":"fixed","delay_ms":1}"#,
+            r#"{"kind":"linear","delay_ms":2}"#,
+            r#"{"kind":"exponential","base_ms":3,"max_ms":4}"#,
+            r#"{"kind":"delays","delays_ms":[5,6]}"#,
+        ];
+        for (policy, text) in policies.into_iter().zip(written) {
+            assert_eq!(serde_json::to_string(&policy).unwrap(), text);
+            assert_eq!(serde_json::from_str::<RetryPolicy>(text).unwrap(), policy);
+        }
+    }
+
+    #[test]
+    fn a_policy_without_what_its_kind_takes_is_refused_by_that_name() {
+        for (text, told) in [
+            (r#"{"kind":"fixed","base_ms":1}"#, "missing field `delay_ms`"),
+            (r#"{"kind":"exponential","base_ms":1}"#, "missing field `max_ms`"),
+            (r#"{"kind":"delays"}"#, "missing field `delays_ms`"),
+            (r#"{"delay_ms":1}"#, "missing field `kind`"),
+            (r#"{"kind":"never"}"#, "unknown variant `never`, expected one of `fixed`, `linear`"),
+        ] {
+            let error = serde_json::from_str::<RetryPolicy>(text).unwrap_err().to_string();
+            assert!(error.contains(told), "{text}: {error}");
+        }
+    }
 }
