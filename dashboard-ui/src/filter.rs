@@ -122,6 +122,13 @@ impl Shown {
     }
 }
 
+/// The state that a query string names. The navigation wants no more of it, and is on every page.
+#[must_use]
+pub fn state_in(query: &str) -> Option<State> {
+    let named = query::read(query).into_iter().filter(|(key, _)| key == "state");
+    named.filter_map(|(_, state)| state.parse().ok()).last()
+}
+
 fn parse<T: FromStr<Err: ToString>>(text: Option<&str>) -> Result<Option<T>, String> {
     text.map(str::parse::<T>).transpose().map_err(|error| error.to_string())
 }
@@ -139,6 +146,19 @@ mod tests {
         assert_eq!(shown.filter.text.as_deref(), Some("x&y="));
         assert_eq!(shown.write(), url);
         assert_eq!(Shown::default().write(), "");
+    }
+
+    #[test]
+    fn the_navigation_sees_which_state_is_listed() {
+        for (url, state) in [
+            ("?state=failed&tag=t", Some(State::Failed)),
+            ("tag=state", None),
+            ("state=burning", None),
+            ("state=failed&state=deleted", Some(State::Deleted)),
+        ] {
+            assert_eq!(state_in(url), state, "{url}");
+            assert_eq!(state_in(url), Shown::read(url).0.filter.state, "{url}");
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub mod filter;
 pub mod format;
 pub mod json;
 pub mod model;
+pub mod order;
+pub mod pages;
 pub mod query;
 pub mod schema;
 pub mod trouble;

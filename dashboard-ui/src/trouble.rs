@@ -41,6 +41,12 @@ impl Trouble {
         matches!(self, Self::Problem(problem) if problem.code == ProblemCode::NotFound)
     }
 
+    /// Whether it was refused for what would break, which a person may accept.
+    #[must_use]
+    pub fn would_break(&self) -> bool {
+        matches!(self, Self::Problem(problem) if problem.code == ProblemCode::WouldBreak)
+    }
+
     /// Whether the same request may succeed later.
     #[must_use]
     pub fn may_pass(&self) -> bool {

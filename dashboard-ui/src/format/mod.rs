@@ -5,5 +5,5 @@ mod numbers;
 mod text;
 
 pub use instants::{clock, exact, offset_from, relative};
-pub use numbers::{bytes, compact, count, fuel, micros, percent, rate, span};
+pub use numbers::{bytes, compact, count, decimal, fuel, micros, percent, rate, span};
 pub use text::{clip, plural, visible};

@@ -79,6 +79,21 @@ pub fn micros(us: u64) -> String {
     }
 }
 
+/// A length or a share with at most two decimals: `12`, `3.5`, `0.25`. By integers, since what writes floats as exactly
+/// as they are is some 15 kB of code.
+#[must_use]
+pub fn decimal(value: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, reason = "hundredths of pixels; not a number becomes 0")]
+    let hundredths = (value * 100.0).round() as i64;
+    let sign = if hundredths < 0 { "-" } else { "" };
+    let (whole, part) = (hundredths.unsigned_abs() / 100, hundredths.unsigned_abs() % 100);
+    match part {
+        0 => format!("{sign}{whole}"),
+        _ if part % 10 == 0 => format!("{sign}{whole}.{}", part / 10),
+        _ => format!("{sign}{whole}.{part:02}"),
+    }
+}
+
 /// A share: `0 %`, `0.4 %`, `12 %`.
 #[must_use]
 pub fn percent(part: u64, whole: u64) -> String {
@@ -121,6 +136,12 @@ mod tests {
         assert_eq!([7, 5_234, 59_999, 184_000].map(span), ["7 ms", "5.2 s", "59 s", "3 min 4 s"]);
         assert_eq!([3_600_000, 190_800_000].map(span), ["1 h", "2 d 5 h"]);
         assert_eq!([12, 1_500, 250_000].map(micros), ["12 µs", "1.5 ms", "250 ms"]);
+    }
+
+    #[test]
+    fn lengths_have_two_decimals_where_they_need_them() {
+        let written = [0.0, 12.0, 3.5, 0.254, -0.05, 99.999, f64::NAN].map(decimal);
+        assert_eq!(written, ["0", "12", "3.5", "0.25", "-0.05", "100", "0"]);
     }
 
     #[test]

@@ -18,7 +18,10 @@ pub enum Access {
     #[default]
     Unknown,
     /// The host asks nobody for a token.
-    Open,
+    Open {
+        /// Whether it changes nothing, whoever asks.
+        read_only: bool,
+    },
     /// Signed in.
     In(Viewer),
     /// Not signed in.
@@ -36,6 +39,8 @@ pub struct Viewer {
     pub expires_at: Option<Timestamp>,
     /// Whether it was a token that they signed in with; else the application says who they are that the dashboard is a part of.
     pub by_token: bool,
+    /// Whether the host changes nothing, whoever asks.
+    pub read_only: bool,
 }
 
 /// Why nobody is signed in.
@@ -74,14 +79,26 @@ impl Access {
         !matches!(self, Self::Out(_))
     }
 
-    /// Whether what takes this role is offered. Before the host has said so nothing is, which is a moment.
+    /// Whether what changes something and takes this role is offered. Before the host has said so nothing is, which is a moment.
     #[must_use]
     pub fn may(&self, role: Role) -> bool {
+        self.may_read(role) && !self.is_read_only()
+    }
+
+    /// Whether what only shows something and takes this role is offered.
+    #[must_use]
+    pub fn may_read(&self, role: Role) -> bool {
         match self {
-            Self::Open => true,
+            Self::Open { .. } => true,
             Self::In(viewer) => viewer.role >= role,
             Self::Unknown | Self::Out(_) => false,
         }
+    }
+
+    /// Whether the host changes nothing, whoever asks.
+    #[must_use]
+    pub const fn is_read_only(&self) -> bool {
+        matches!(self, Self::Open { read_only: true } | Self::In(Viewer { read_only: true, .. }))
     }
 
     /// Who is signed in, or was until the session ended.
@@ -97,17 +114,17 @@ impl Access {
 /// Takes in what is heard. Gives whether what is on the page belongs to somebody else now, so that it must go.
 pub fn update(event: Event, access: &mut Access) -> bool {
     match event {
-        Event::NotOffered => *access = Access::Open,
-        Event::Told(SessionView { required: false, name: None, .. }) => *access = Access::Open,
-        Event::Told(SessionView { required, role: Some(role), name, expires_at, .. }) => {
-            let viewer = Viewer { name: name.unwrap_or_default(), role, expires_at, by_token: required };
+        Event::NotOffered => *access = Access::Open { read_only: false },
+        Event::Told(SessionView { required: false, name: None, read_only, .. }) => *access = Access::Open { read_only },
+        Event::Told(SessionView { required, role: Some(role), name, expires_at, read_only }) => {
+            let viewer = Viewer { name: name.unwrap_or_default(), role, expires_at, by_token: required, read_only };
             let is_other = access.viewer().is_some_and(|before| before.name != viewer.name);
             *access = Access::In(viewer);
             return is_other;
         }
         Event::Told(SessionView { role: None, .. }) => match access {
             Access::In(viewer) => *access = Access::Out(Reason::Ended(viewer.clone())),
-            Access::Unknown | Access::Open => *access = Access::Out(Reason::NotYet),
+            Access::Unknown | Access::Open { .. } => *access = Access::Out(Reason::NotYet),
             Access::Out(_) => {}
         },
         Event::Refused { now } => match access {
@@ -116,7 +133,7 @@ pub fn update(event: Event, access: &mut Access) -> bool {
                 let is_over = viewer.expires_at.is_some_and(|expires_at| expires_at <= now);
                 *access = Access::Out(if is_over { Reason::Expired(viewer) } else { Reason::Ended(viewer) });
             }
-            Access::Unknown | Access::Open => *access = Access::Out(Reason::NotYet),
+            Access::Unknown | Access::Open { .. } => *access = Access::Out(Reason::NotYet),
             Access::Out(_) => {}
         },
         Event::SignedOut => {
@@ -178,6 +195,22 @@ mod tests {
         update(Event::Told(told), &mut access);
         assert!(access.may(Role::Viewer) && !access.may(Role::Operator));
         assert!(access.viewer().is_some_and(|viewer| viewer.name == "anna" && !viewer.by_token));
+    }
+
+    #[test]
+    fn a_host_that_changes_nothing_offers_nobody_to_change_anything_and_shows_what_it_would_show() {
+        let told = |name: Option<&str>| {
+            let (required, name) = (name.is_some(), name.map(str::to_owned));
+            let role = Some(Role::Admin);
+            Event::Told(SessionView { required, read_only: true, role, name, expires_at: None })
+        };
+        for name in [None, Some("anna")] {
+            let mut access = Access::default();
+            assert!(!access.is_read_only());
+            update(told(name), &mut access);
+            assert!(access.is_read_only());
+            assert!(Role::ALL.iter().all(|role| !access.may(*role) && access.may_read(*role)), "{access:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use windlass_api::{Counts, ModuleView, QueueView, RecurringJob, ServerView, State, Timestamp};
 
 use super::{recurring, traffic::Handled};
-use crate::format::{clip, count, plural, span};
+use crate::{
+    format::{clip, count, plural, span},
+    order::sorted,
+};
 
 /// From when on a server that was not heard of is told, in milliseconds: a host sends every 5 s and is lost after 20 s.
 const SILENT_MS: u64 = 15_000;
@@ -68,8 +71,7 @@ pub fn find(known: &Known<'_>) -> Vec<Matter> {
         let text = format!("{} for a handler, and no module is deployed", plural(awaiting, "job waits", "jobs wait"));
         matters.push(Matter::new(Weight::Bad, text, "modules"));
     }
-    matters.sort_by_key(|matter| matter.weight);
-    matters
+    sorted(matters, |one, other| one.weight.cmp(&other.weight))
 }
 
 fn servers(known: &Known<'_>) -> Vec<Matter> {
@@ -87,8 +89,8 @@ fn servers(known: &Known<'_>) -> Vec<Matter> {
             matters.push(Matter::new(Weight::Bad, text, "servers"));
         }
     }
-    let mut versions: Vec<_> = known.servers.iter().map(|server| server.version.as_str()).collect();
-    versions.sort_unstable();
+    let versions = known.servers.iter().map(|server| server.version.as_str()).collect();
+    let mut versions = sorted(versions, |one: &&str, other| one.cmp(other));
     versions.dedup();
     if versions.len() > 1 {
         let text = format!("Servers run different versions of Windlass: {}", versions.join(", "));

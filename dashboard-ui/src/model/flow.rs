@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use windlass_api::{ContinueOn, HandlerPath, JobId, Relations, Relative, State};
 
+use crate::order::sorted;
+
 /// No more jobs are shown; whoever wants to see others opens the flow of one of these.
 pub const MOST_JOBS: usize = 100;
 
@@ -327,8 +329,8 @@ fn mean<'a>(rows: impl Iterator<Item = &'a usize>) -> Option<f64> {
 
 /// Those without a wish stay where they are among the others.
 fn sort(column: &mut [JobId], wish: impl Fn(JobId) -> Option<f64>) {
-    let mut wished: Vec<_> = column.iter().enumerate().map(|(row, id)| (wish(*id).unwrap_or(size(row)), *id)).collect();
-    wished.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+    let wished = column.iter().enumerate().map(|(row, id)| (wish(*id).unwrap_or(size(row)), *id)).collect();
+    let wished = sorted(wished, |(one, _): &(f64, JobId), (other, _)| one.total_cmp(other));
     for (place, (_, id)) in column.iter_mut().zip(wished) {
         *place = id;
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use windlass_api::{CounterRow, Grain, HandlerPath, Timestamp};
 
+use crate::order::sorted;
+
 /// How far the charts look back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reach {
@@ -150,12 +152,12 @@ impl Traffic {
             *runs += row.runs;
             *run_us = run_us.saturating_add(row.run_us);
         }
-        let mut handlers: Vec<_> = handlers
+        let handlers = handlers
             .into_values()
             .map(|(handled, runs, run_us)| Handled { mean_us: run_us.checked_div(runs), ..handled })
             .collect();
-        handlers.sort_by_key(|handled| std::cmp::Reverse((handled.failed, handled.retried, handled.succeeded)));
-        handlers
+        let bad = |handled: &Handled| (handled.failed, handled.retried, handled.succeeded);
+        sorted(handlers, |one, other| bad(other).cmp(&bad(one)))
     }
 }
 

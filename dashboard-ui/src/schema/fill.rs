@@ -1,11 +1,14 @@
 //! What stands in the fields of a form, read from JSON text and written as such.
 
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use serde_json::value::RawValue;
 use windlass_api::Json;
 
-use super::read::{Field, Shape};
+use super::{
+    decimal::compare,
+    read::{Field, Shape},
+};
 
 /// What stands in a field. Its shape is the field's.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,14 +119,13 @@ fn text(field: &Field, filled: &Filled, pointer: &str, faults: &mut Vec<Fault>) 
         }
         (Shape::Number { integer, minimum, maximum }, Filled::Typed(typed)) => {
             let typed = typed.trim();
-            let bound = |bound: &Option<String>| bound.as_deref().and_then(|bound| bound.parse::<f64>().ok());
-            let value = typed.parse::<f64>().ok();
-            match (is_number(typed, *integer), value) {
-                (true, Some(value)) if bound(minimum).is_some_and(|least| value < least) => fault("too small"),
-                (true, Some(value)) if bound(maximum).is_some_and(|most| value > most) => fault("too large"),
-                (true, _) => {}
-                (false, _) if *integer => fault("expected a whole number"),
-                (false, _) => fault("expected a number"),
+            let is = |order, bound: &Option<String>| bound.as_ref().is_some_and(|bound| compare(typed, bound) == order);
+            match is_number(typed, *integer) {
+                true if is(Ordering::Less, minimum) => fault("too small"),
+                true if is(Ordering::Greater, maximum) => fault("too large"),
+                true => {}
+                false if *integer => fault("expected a whole number"),
+                false => fault("expected a number"),
             }
             typed.to_owned()
         }

@@ -1,6 +1,7 @@
 //! Forms from JSON Schemas: which fields a payload has, what stands in them, and the JSON text that they make. Numbers
 //! are kept as they are typed.
 
+mod decimal;
 mod fill;
 mod read;
 

@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use crate::order::sorted;
+
 /// No field nests deeper: a schema may refer to itself.
 const MAX_DEPTH: u32 = 8;
 
@@ -179,13 +181,13 @@ fn object(schema: &Value, root: &Value, depth: u32) -> Shape {
         return Shape::Raw;
     };
     let required: Vec<_> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let mut fields: Vec<_> = properties
+    let fields: Vec<_> = properties
         .iter()
         .map(|(name, schema)| field(name, schema, required.contains(&name.as_str()), root, depth + 1))
         .collect();
     // What must be filled in comes first, in the order that the schema names it in.
-    fields.sort_by_key(|field| required.iter().position(|name| *name == field.name).unwrap_or(usize::MAX));
-    Shape::Object(fields)
+    let place = |field: &Field| required.iter().position(|name| *name == field.name).unwrap_or(usize::MAX);
+    Shape::Object(sorted(fields, |one, other| place(one).cmp(&place(other))))
 }
 
 fn one_of(parts: &[Value], root: &Value, depth: u32) -> Shape {

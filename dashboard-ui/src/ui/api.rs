@@ -116,8 +116,9 @@ impl Api {
         self.post::<(), _>(&format!("queues/{queue}/{what}"), None).await
     }
 
-    pub(super) async fn activate(self, module: &ModuleName, digest: Digest) -> Answer<ModuleView> {
-        self.post(&format!("modules/{module}/activate"), Some(&ActivateRequest { digest, force: false })).await
+    /// Has new jobs go to a version; with `force` whatever breaks.
+    pub(super) async fn activate(self, module: &ModuleName, digest: Digest, force: bool) -> Answer<ModuleView> {
+        self.post(&format!("modules/{module}/activate"), Some(&ActivateRequest { digest, force })).await
     }
 
     /// Who the host takes the viewer for.

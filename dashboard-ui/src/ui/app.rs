@@ -9,16 +9,17 @@ use leptos_router::{
 
 use super::{
     browser,
-    later::{Later, Page},
-    navigation::{Connection, Navigation},
+    later::Later,
+    navigation::{Connection, Navigation, ReadOnly},
     pages::NotFound,
     parts::{Confirmation, Toasts},
     shared::Shared,
-    shortcuts,
-    sign_in::SignIn,
-    stream,
+    shortcuts, stream,
 };
-use crate::model::access::Access;
+use crate::{
+    model::access::Access,
+    pages::{self, Page},
+};
 
 /// Puts the dashboard on the page.
 pub fn start() {
@@ -54,13 +55,9 @@ fn Frame() -> impl IntoView {
         }
         path
     });
-    let out = Memo::new(move |_| match shared.access.get() {
-        Access::Out(reason) => Some(reason),
-        _ => None,
-    });
-    let is_out = move || out.with(Option::is_some);
+    let is_out = Memo::new(move |_| shared.access.with(|access| matches!(access, Access::Out(_))));
     view! {
-        {move || out.get().map(|reason| view! { <SignIn reason=reason /> })}
+        {move || is_out.get().then(|| view! { <div class="sign-in-place"><Later page=Page::SignIn /></div> })}
         // Behind the question who one is all stays as it was, so that nothing that was typed is lost.
         <div class="frame" hidden=is_out>
             {move || {
@@ -81,22 +78,46 @@ fn Pages() -> impl IntoView {
         <Navigation />
         <main id="main" tabindex="-1">
             <Connection />
-            <FlatRoutes fallback=|| view! { <NotFound /> }>
-                <Route path=path!("/") view=|| view! { <Later page=Page::Overview /> } />
-                <Route path=path!("/jobs") view=|| view! { <Later page=Page::Jobs /> } />
-                <Route path=path!("/jobs/:id") view=|| view! { <Later page=Page::Job /> } />
-                <Route path=path!("/flow/:id") view=|| view! { <Later page=Page::Flow /> } />
-                <Route path=path!("/run") view=|| view! { <Later page=Page::Run /> } />
-                <Route path=path!("/queues") view=|| view! { <Later page=Page::Queues /> } />
-                <Route path=path!("/recurring") view=|| view! { <Later page=Page::Recurring /> } />
-                <Route path=path!("/recurring/:name") view=|| view! { <Later page=Page::RecurringJob /> } />
-                <Route path=path!("/new-recurring") view=|| view! { <Later page=Page::NewRecurring /> } />
-                <Route path=path!("/modules") view=|| view! { <Later page=Page::Modules /> } />
-                <Route path=path!("/modules/:name") view=|| view! { <Later page=Page::Module /> } />
-                <Route path=path!("/servers") view=|| view! { <Later page=Page::Servers /> } />
-                <Route path=path!("/audit") view=|| view! { <Later page=Page::Audit /> } />
-                <Route path=path!("/settings") view=|| view! { <Later page=Page::Settings /> } />
+            <ReadOnly />
+            <FlatRoutes fallback=|| ()>
+                // One for all of them: one for each is code for each.
+                <Route path=path!("/*page") view=Routed />
             </FlatRoutes>
         </main>
+    }
+}
+
+/// What the path of the present page names, such as the id of a job.
+#[derive(Clone, Copy)]
+pub(super) struct Named(pub(super) Memo<String>);
+
+impl Named {
+    /// That of this page.
+    pub(super) fn of_page() -> Memo<String> {
+        use_context::<Self>().map_or_else(|| Memo::new(|_| String::new()), |named| named.0)
+    }
+}
+
+/// The page at the present path. Where only what the path names changes, the page stays.
+#[component]
+fn Routed() -> impl IntoView {
+    let path = use_location().pathname;
+    let here = Memo::new(move |_| {
+        let path = path.get();
+        let path = path.strip_prefix(&browser::base_path()).unwrap_or(&path).trim_matches('/');
+        pages::at(path).map(|(page, name)| (page, name.to_owned()))
+    });
+    let page = Memo::new(move |_| here.with(|here| here.as_ref().map(|(page, _)| *page)));
+    move || {
+        let Some(page) = page.get() else { return view! { <NotFound /> }.into_any() };
+        // What the next page is named is not this one's.
+        let name = Memo::new(move |before: Option<&String>| {
+            here.with(|here| match here {
+                Some((now, name)) if *now == page => name.clone(),
+                _ => before.cloned().unwrap_or_default(),
+            })
+        });
+        provide_context(Named(name));
+        view! { <Later page=page /> }.into_any()
     }
 }

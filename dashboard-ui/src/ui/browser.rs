@@ -125,6 +125,14 @@ pub(super) fn focus(id: &str) {
     }
 }
 
+/// Scrolls what an element holds across, so that a place of it is in the middle: so many pixels from its left edge.
+pub(super) fn centre(id: &str, place: f64) {
+    if let Some(element) = document().get_element_by_id(id) {
+        #[expect(clippy::cast_possible_truncation, reason = "pixels; what is out of reach is scrolled to the edge")]
+        element.set_scroll_left(place as i32 - element.client_width() / 2);
+    }
+}
+
 /// Follows a link as a click on it does.
 pub(super) fn follow(selector: &str) {
     let link = document().query_selector(selector).ok().flatten();

@@ -11,7 +11,7 @@ use super::{
     shared::{Offer, Shared},
 };
 use crate::{
-    format::visible,
+    format::{decimal, visible},
     model::bulk::{doing, lost, outcome, total},
     trouble::Trouble,
 };
@@ -126,7 +126,7 @@ pub(super) fn BulkActions(shared: Shared) -> impl IntoView {
                 <span class="number">{move || action.with(|action| action.as_ref().map(doing))}</span>
                 <svg class="meter wide" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
                     <rect class="meter-all" width="100" height="6"></rect>
-                    <rect class="meter-used" width=move || width().to_string() height="6"></rect>
+                    <rect class="meter-used" width=move || decimal(width()) height="6"></rect>
                 </svg>
                 <span class="quiet">{move || action.with(|action| action.as_ref().map(|action| format!("by {}", visible(&action.by))))}</span>
                 <button class="button small" hidden=move || !shared.may(Role::Operator) disabled=is_stopping on:click=move |_| stop(shared, id)>

@@ -10,45 +10,30 @@ use leptos::{
 
 use super::{
     pages::{
-        Audit, Flow, Job, Jobs, Module, Modules, NewRecurring, Overview, Queues, Recurring, RecurringJob, Run, Servers,
-        Settings,
+        Audit, ChangeRecurring, Flow, Job, Jobs, Module, Modules, NewRecurring, Overview, Queues, Recurring,
+        RecurringJob, Run, Servers, Settings,
     },
     parts::{Empty, Loading},
+    sign_in::SignIn,
 };
+use crate::pages::Page;
 
 /// Draws a page. A plain function, so that what is fetched is drawn under the page's own owner.
 type Draw = fn() -> AnyView;
 
-/// Which of the pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Page {
-    Overview,
-    Jobs,
-    Job,
-    Flow,
-    Run,
-    Recurring,
-    RecurringJob,
-    NewRecurring,
-    Queues,
-    Modules,
-    Module,
-    Servers,
-    Audit,
-    Settings,
-}
-
-impl Page {
-    async fn fetch(self) -> Result<Draw, SplitLoaderError> {
-        match self {
-            Self::Overview => overview(self).await,
-            Self::Jobs => jobs(self).await,
-            Self::Job | Self::Flow => job(self).await,
-            Self::Run => run(self).await,
-            Self::Recurring | Self::RecurringJob | Self::NewRecurring => recurring(self).await,
-            Self::Modules | Self::Module => modules(self).await,
-            Self::Queues | Self::Servers | Self::Audit | Self::Settings => hosts(self).await,
-        }
+/// What draws a page.
+async fn fetch(page: Page) -> Result<Draw, SplitLoaderError> {
+    match page {
+        Page::Overview => overview(page).await,
+        Page::Jobs => jobs(page).await,
+        Page::Job => job(page).await,
+        Page::Flow => flow(page).await,
+        Page::Run => run(page).await,
+        Page::Recurring | Page::RecurringJob => recurring(page).await,
+        Page::NewRecurring | Page::ChangeRecurring => schedule(page).await,
+        Page::Modules | Page::Module => modules(page).await,
+        Page::Queues | Page::Servers | Page::Audit | Page::Settings => hosts(page).await,
+        Page::SignIn => sign_in(page).await,
     }
 }
 
@@ -63,11 +48,13 @@ fn jobs(_: Page) -> Result<Draw, SplitLoaderError> {
 }
 
 #[wasm_split(job, wasm_split_path = leptos::wasm_split, fallible)]
-fn job(page: Page) -> Result<Draw, SplitLoaderError> {
-    Ok(match page {
-        Page::Flow => || view! { <Flow /> }.into_any(),
-        _ => || view! { <Job /> }.into_any(),
-    })
+fn job(_: Page) -> Result<Draw, SplitLoaderError> {
+    Ok(|| view! { <Job /> }.into_any())
+}
+
+#[wasm_split(flow, wasm_split_path = leptos::wasm_split, fallible)]
+fn flow(_: Page) -> Result<Draw, SplitLoaderError> {
+    Ok(|| view! { <Flow /> }.into_any())
 }
 
 #[wasm_split(run, wasm_split_path = leptos::wasm_split, fallible)]
@@ -79,8 +66,15 @@ fn run(_: Page) -> Result<Draw, SplitLoaderError> {
 fn recurring(page: Page) -> Result<Draw, SplitLoaderError> {
     Ok(match page {
         Page::RecurringJob => || view! { <RecurringJob /> }.into_any(),
-        Page::NewRecurring => || view! { <NewRecurring /> }.into_any(),
         _ => || view! { <Recurring /> }.into_any(),
+    })
+}
+
+#[wasm_split(schedule, wasm_split_path = leptos::wasm_split, fallible)]
+fn schedule(page: Page) -> Result<Draw, SplitLoaderError> {
+    Ok(match page {
+        Page::ChangeRecurring => || view! { <ChangeRecurring /> }.into_any(),
+        _ => || view! { <NewRecurring /> }.into_any(),
     })
 }
 
@@ -102,25 +96,30 @@ fn hosts(page: Page) -> Result<Draw, SplitLoaderError> {
     })
 }
 
+#[wasm_split(sign_in, wasm_split_path = leptos::wasm_split, fallible)]
+fn sign_in(_: Page) -> Result<Draw, SplitLoaderError> {
+    Ok(|| view! { <SignIn /> }.into_any())
+}
+
 /// A page, as soon as it is there.
 #[component]
 pub(super) fn Later(page: Page) -> impl IntoView {
     let drawn = RwSignal::new(None::<Option<Draw>>);
-    let fetch = move || {
+    let begin = move || {
         drawn.set(None);
         spawn_local(async move {
-            let fetched = page.fetch().await.ok();
+            let fetched = fetch(page).await.ok();
             // The viewer may be elsewhere by now.
             drawn.try_set(Some(fetched));
         });
     };
-    fetch();
+    begin();
     move || match drawn.get() {
         Some(Some(draw)) => draw(),
         Some(None) => view! {
             <Empty title="This page could not be fetched">
                 <p>"The host does not answer, or it is of another version by now: then reload the dashboard."</p>
-                <button class="button primary" on:click=move |_| fetch()>"Try again"</button>
+                <button class="button primary" on:click=move |_| begin()>"Try again"</button>
                 <a class="button" rel="external" href="">"Reload"</a>
             </Empty>
         }

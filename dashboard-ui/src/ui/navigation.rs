@@ -11,9 +11,9 @@ use super::{
     sign_in::SignedIn,
 };
 use crate::{
-    filter::Shown,
+    filter::state_in,
     format::{compact, count},
-    model::connection::Source,
+    model::{access::Access, connection::Source},
 };
 
 /// The pages, by their paths relative to the dashboard's own.
@@ -28,12 +28,12 @@ const PAGES: [(&str, &str, Glyph); 8] = [
     ("audit", "Audit", Glyph::Audit),
 ];
 
-/// Which role a page takes that is of no use to those below.
-fn least(page: &str) -> Option<Role> {
+/// Whether a page is of any use to the viewer; read reactively.
+fn is_of_use(shared: Shared, page: &str) -> bool {
     match page {
-        "run" => Some(Role::Operator),
-        "audit" => Some(Role::Admin),
-        _ => None,
+        "run" => shared.may(Role::Operator),
+        "audit" => shared.may_read(Role::Admin),
+        _ => true,
     }
 }
 
@@ -70,7 +70,7 @@ pub(super) fn Navigation() -> impl IntoView {
         // An empty reference would be the present page, query and all.
         let href = if page.is_empty() { "./" } else { page };
         view! {
-            <li hidden=move || least(page).is_some_and(|role| !shared.may(role))>
+            <li hidden=move || !is_of_use(shared, page)>
                 <a class="nav-link" href=href aria-current=move || is_current(page).then_some("page")>
                     <Icon glyph=glyph />
                     <span>{label}</span>
@@ -110,13 +110,12 @@ pub(super) fn Navigation() -> impl IntoView {
 #[component]
 fn States(here: Memo<String>, search: Memo<String>) -> impl IntoView {
     let shared = Shared::of_page();
-    let chosen =
-        Memo::new(move |_| (here.get() == "jobs").then(|| Shown::read(&search.get()).0.filter.state).flatten());
+    let chosen = Memo::new(move |_| (here.get() == "jobs").then(|| state_in(&search.get())).flatten());
     let states = State::ALL.iter().map(|&state| {
         let number = move || shared.counts.with(|counts| counts.value.as_ref().map(|counts| counts.of(state)));
         view! {
             <li>
-                <a class=format!("nav-state state-{state}") href=format!("jobs?{}", Shown::of_state(state).write())
+                <a class=format!("nav-state state-{state}") href=format!("jobs?state={state}")
                     aria-current=move || (chosen.get() == Some(state)).then_some("page")>
                     <span class="dot" aria-hidden="true"></span>
                     <span class="nav-word">{state.to_string()}</span>
@@ -175,4 +174,16 @@ pub(super) fn Connection() -> impl IntoView {
         }
     });
     told
+}
+
+/// Says that the host changes nothing, where that is so.
+#[component]
+pub(super) fn ReadOnly() -> impl IntoView {
+    let shared = Shared::of_page();
+    let is_read_only = Memo::new(move |_| shared.access.with(Access::is_read_only));
+    view! {
+        <p class="read-only quiet" hidden=move || !is_read_only.get()>
+            "This host is read-only: everything can be looked at here, and nothing be changed."
+        </p>
+    }
 }

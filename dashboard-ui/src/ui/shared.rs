@@ -18,7 +18,7 @@ use crate::model::{
 pub(super) struct Shared {
     pub(super) access: RwSignal<Access>,
     /// Grows whenever what is on the page must go, since somebody else looks at it now.
-    pub(super) viewers: RwSignal<u32>,
+    pub(super) viewers: RwSignal<u64>,
     pub(super) connection: RwSignal<Connection>,
     pub(super) counts: RwSignal<Loaded<Counts>>,
     pub(super) queues: RwSignal<Loaded<Vec<QueueView>>>,
@@ -166,9 +166,14 @@ impl Shared {
         }
     }
 
-    /// Whether what takes this role is offered; read reactively.
+    /// Whether what changes something and takes this role is offered; read reactively.
     pub(super) fn may(self, role: Role) -> bool {
         self.access.with(|access| access.may(role))
+    }
+
+    /// Whether what only shows something and takes this role is offered; read reactively.
+    pub(super) fn may_read(self, role: Role) -> bool {
+        self.access.with(|access| access.may_read(role))
     }
 
     /// Looks again at once, after something was done.
@@ -239,7 +244,7 @@ impl Shared {
     fn follow_any(self, topics: &'static [Topic], ask: Ask) {
         let is_asking = StoredValue::new(false);
         let asked_again = StoredValue::new(false);
-        let again = RwSignal::new(());
+        let again = RwSignal::new(0_u64);
         // Whoever is not signed in gets no answers, and signs in some time.
         let may_ask = Memo::new(move |_| self.access.with(Access::may_ask));
         Effect::new(move |_| {
@@ -263,7 +268,7 @@ impl Shared {
                 // The page may be gone by now, and what it kept with it.
                 is_asking.try_set_value(false);
                 if asked_again.try_get_value() == Some(true) {
-                    again.try_set(());
+                    again.try_update(|again| *again += 1);
                 }
             });
         });

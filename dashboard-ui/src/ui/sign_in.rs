@@ -13,8 +13,13 @@ use crate::model::access::{self, Access, Event, Reason, Viewer};
 
 /// Where a token is asked for.
 #[component]
-pub(super) fn SignIn(reason: Reason) -> impl IntoView {
+pub(super) fn SignIn() -> impl IntoView {
     let shared = Shared::of_page();
+    // What is heard of it later changes what is said, and not what was typed.
+    let reason = move || match shared.access.get() {
+        Access::Out(reason) => Some(why(&reason)),
+        _ => None,
+    };
     let title = document().title();
     browser::set_title("Sign in");
     on_cleanup(move || document().set_title(&title));
@@ -66,7 +71,7 @@ pub(super) fn SignIn(reason: Reason) -> impl IntoView {
             <form class="card" on:submit=send>
                 <Logo />
                 <h1>"Sign in to Windlass"</h1>
-                <p class="quiet">{why(&reason)}</p>
+                <p class="quiet">{reason}</p>
                 <label class="labelled">
                     <span>"Token"</span>
                     <input type="password" id="token" node_ref=field autocomplete="current-password" placeholder="wl_…" spellcheck="false" required

@@ -116,7 +116,7 @@ fn beat(shared: Shared, number: u32) {
 fn listen(shared: Shared, is_visible: RwSignal<bool>) {
     let may_ask = Memo::new(move |_| shared.access.with(Access::may_ask));
     // Grows when the wait after a refusal is over.
-    let tries = RwSignal::new(0_u32);
+    let tries = RwSignal::new(0_u64);
     Effect::new(move |before: Option<Option<Stream>>| {
         tries.track();
         // The one before is closed first; another job is watched by another stream.
@@ -134,7 +134,7 @@ struct Stream {
 }
 
 impl Stream {
-    fn open(shared: Shared, watched: Option<JobId>, tries: RwSignal<u32>) -> Option<Self> {
+    fn open(shared: Shared, watched: Option<JobId>, tries: RwSignal<u64>) -> Option<Self> {
         let query = watched.map(|id| format!("?job={id}")).unwrap_or_default();
         let source = EventSource::new(&api::url(&format!("events{query}"))).ok()?;
         let pending = Rc::new(RefCell::new(Vec::new()));

@@ -11,9 +11,16 @@ use windlass_api::Deployed;
 use super::api::{self, Answer, Api};
 use crate::{query, trouble::Trouble};
 
-/// Deploys a file. `sent` is told the share that has been sent, 0 to 1.
-pub(super) async fn deploy(api: Api, file: &File, activate: bool, sent: WriteSignal<f64>) -> Answer<Deployed> {
-    let query = query::write([("activate", if activate { "true" } else { "false" })]);
+/// Deploys a file; with `force` new jobs go to it whatever breaks. `sent` is told the share that has been sent, 0 to 1.
+pub(super) async fn deploy(
+    api: Api,
+    file: &File,
+    activate: bool,
+    force: bool,
+    sent: WriteSignal<f64>,
+) -> Answer<Deployed> {
+    let word = |is: bool| if is { "true" } else { "false" };
+    let query = query::write([("activate", word(activate)), ("force", word(force))]);
     let (status, text) = send(&api::url(&format!("modules?{query}")), file, sent).await.ok_or(Trouble::Unreachable)?;
     if status == 0 {
         api.noticed(false);

@@ -27,14 +27,9 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "dashboard";
 const PACKAGE: &str = "windlass-dashboard";
 
-/// The first load of the page that people open takes no more, compressed: what is slow to come is not kept open.
-const MOST_BYTES: usize = 300_000;
-
-/// That of any other page, for whoever comes to it by a link. Held so that it does not grow unseen.
-const MOST_BYTES_BY_LINK: usize = 450_000;
-
-/// The page that people open.
-const START: &str = "overview";
+/// The first load of any page takes no more, compressed: what is slow to come is not kept open. What the page asks of the API
+/// comes on top, some thousand bytes, so that this is not all of the 300,000 that the browser's test counts.
+const MOST_BYTES: usize = 295_000;
 
 /// Builds it into `dashboard-ui/dist`.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
@@ -63,11 +58,10 @@ type Loads = BTreeMap<String, usize>;
 
 fn check(loads: &Loads) -> Result<()> {
     for (pages, bytes) in loads {
-        let most = if pages == START { MOST_BYTES } else { MOST_BYTES_BY_LINK };
         ensure!(
-            *bytes <= most,
-            "the first load of the dashboard's pages `{pages}` is {bytes} bytes compressed, and may be {most}: make its \
-             code smaller, or move pages into other modules in dashboard-ui/src/ui/later.rs"
+            *bytes <= MOST_BYTES,
+            "the first load of the dashboard's pages `{pages}` is {bytes} bytes compressed, and may be {MOST_BYTES}: make \
+             its code smaller, or move pages into other bundles in dashboard-ui/src/ui/later.rs"
         );
     }
     Ok(())
@@ -84,7 +78,7 @@ struct Files {
     /// Under which name the pages know each, and the name that tells its content.
     names: BTreeMap<String, String>,
     /// What is fetched for some pages only, by the pages.
-    parts: BTreeMap<String, Vec<String>>,
+    bundles: BTreeMap<String, String>,
 }
 
 impl Files {
@@ -94,7 +88,7 @@ impl Files {
             let file = page.join(name);
             fs::read_to_string(&file).with_context(|| format!("failed to read {}", file.display()))
         };
-        let Split { module, mut script, mut loader, parts, needs, snippets } = split;
+        let Split { module, mut script, loads, bundles, snippets } = split;
         let mut files = Self::default();
         files.add("style.css", style(page)?.into_bytes());
         files.add("icon.svg", read("icon.svg")?.into_bytes());
@@ -104,11 +98,13 @@ impl Files {
             script = script.replace(&path, &format!("./{named}"));
         }
         ensure!(!script.contains("./snippets/"), "the script asks for a snippet that is not there");
-        for (name, part) in parts {
-            let named = files.add(&name, part);
+        let mut loader = read(split::LOADER)? + &loads;
+        for (pages, bundle) in bundles {
+            let name = split::bundle_name(&pages);
+            let named = files.add(&name, bundle);
             loader = loader.replace(&format!("\"./{name}\""), &format!("\"./{named}\""));
+            files.bundles.insert(pages, name);
         }
-        files.parts = needs;
         files.add("dashboard.wasm", module);
         // Each of the two names the other: both are called by what both say.
         let told = digest(&[script.as_bytes(), loader.as_bytes()].concat());
@@ -167,7 +163,7 @@ impl Files {
         Ok(sizes)
     }
 
-    /// What a first load of each page takes: what all pages need, and its own parts.
+    /// What a first load of each page takes: what all pages need, and its bundle.
     fn loads(&self, sizes: &BTreeMap<&str, usize>) -> Loads {
         let size = |name: &String| {
             self.names
@@ -176,10 +172,9 @@ impl Files {
                 .copied()
                 .unwrap_or_default()
         };
-        let of_some: std::collections::BTreeSet<_> = self.parts.values().flatten().collect();
-        let of_all = sizes.values().sum::<usize>() - of_some.into_iter().map(size).sum::<usize>();
-        let of_pages = |parts: &Vec<String>| of_all + parts.iter().map(size).sum::<usize>();
-        self.parts.iter().map(|(pages, parts)| (pages.clone(), of_pages(parts))).collect()
+        let of_some: usize = self.bundles.values().map(size).sum();
+        let of_all = sizes.values().sum::<usize>() - of_some;
+        self.bundles.iter().map(|(pages, bundle)| (pages.clone(), of_all + size(bundle))).collect()
     }
 }
 
@@ -208,22 +203,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_first_load_counts_what_all_pages_need_and_the_parts_of_its_own() {
+    fn a_first_load_counts_what_all_pages_need_and_the_bundle_of_its_own() {
         let mut files = Files::default();
-        for (name, bytes) in [("all.js", 1), ("jobs.wasm", 10), ("shared.wasm", 100), ("hosts.wasm", 1_000)] {
+        for (name, bytes) in [("all.js", 1), ("page-jobs.bin", 10), ("page-hosts.bin", 1_000)] {
             files.add(name, vec![0; bytes]);
         }
-        let needs = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
-        files.parts.insert("jobs".to_owned(), needs(&["shared.wasm", "jobs.wasm"]));
-        files.parts.insert("hosts".to_owned(), needs(&["shared.wasm", "hosts.wasm"]));
+        for pages in ["jobs", "hosts"] {
+            files.bundles.insert(pages.to_owned(), split::bundle_name(pages));
+        }
         let sizes = files.files.iter().map(|(name, content)| (name.as_str(), content.len())).collect();
         let loads = files.loads(&sizes);
-        assert_eq!(loads, BTreeMap::from([("jobs".to_owned(), 111), ("hosts".to_owned(), 1_101),]));
+        assert_eq!(loads, BTreeMap::from([("jobs".to_owned(), 11), ("hosts".to_owned(), 1_001)]));
         assert!(check(&loads).is_ok());
-        for (pages, most) in [(START, MOST_BYTES), ("jobs", MOST_BYTES_BY_LINK)] {
-            assert!(check(&BTreeMap::from([(pages.to_owned(), most)])).is_ok());
-            let told = check(&BTreeMap::from([(pages.to_owned(), most + 1)])).unwrap_err().to_string();
-            assert!(told.contains(&format!("{} bytes", most + 1)), "{told}");
-        }
+        assert!(check(&BTreeMap::from([("jobs".to_owned(), MOST_BYTES)])).is_ok());
+        let told = check(&BTreeMap::from([("jobs".to_owned(), MOST_BYTES + 1)])).unwrap_err().to_string();
+        assert!(told.contains("`jobs` is 295001 bytes"), "{told}");
     }
 }

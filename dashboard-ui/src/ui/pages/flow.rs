@@ -4,20 +4,20 @@ use leptos::{
     ev::{KeyboardEvent, MouseEvent},
     prelude::*,
 };
-use leptos_router::hooks::use_params_map;
 use wasm_bindgen::JsCast;
 use web_sys::Element;
 use windlass_api::{ContinueOn, JobId};
 
 use super::Head;
 use crate::{
-    format::{plural, visible},
+    format::{decimal, plural, visible},
     model::{
         flow::{Direction, Drawing, Graph, JOB_HEIGHT, JOB_WIDTH, Line, MOST_JOBS, Node, Placed},
         news::Topic,
     },
     trouble::Trouble,
     ui::{
+        app::Named,
         browser,
         parts::{Empty, Failed, Loading, Name, Stale, StateBadge},
         shared::{Rounds, Shared},
@@ -37,8 +37,7 @@ struct Known {
 
 #[component]
 pub(in crate::ui) fn Flow() -> impl IntoView {
-    let params = use_params_map();
-    let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
+    let id = Named::of_page();
     move || match id.get().parse::<JobId>() {
         Ok(id) => view! { <Shown id=id /> }.into_any(),
         Err(error) => view! {
@@ -129,6 +128,15 @@ async fn read(shared: Shared, known: RwSignal<Known>, id: JobId) -> bool {
 fn Drawn(known: RwSignal<Known>, id: JobId) -> impl IntoView {
     let graph = Memo::new(move |_| known.with(|known| known.graph.clone()));
     let drawing = Memo::new(move |_| graph.with(Graph::draw));
+    // Where the picture is wider than the window, the job itself is what one wants to see.
+    Effect::new(move |was_shown: Option<bool>| {
+        let place = drawing.with(|drawing| drawing.jobs.iter().find(|placed| placed.id == id).map(|placed| placed.x));
+        let is_whole = !graph.with(Graph::is_growing);
+        if let Some(x) = place.filter(|_| is_whole && was_shown != Some(true)) {
+            request_animation_frame(move || browser::centre("flow", x + JOB_WIDTH / 2.0));
+        }
+        was_shown == Some(true) || is_whole
+    });
     let told = move || {
         graph.with(|graph| {
             let jobs = plural(graph.jobs().count() as u64, "job", "jobs");
@@ -144,7 +152,10 @@ fn Drawn(known: RwSignal<Known>, id: JobId) -> impl IntoView {
     view! {
         <Stale trouble=Signal::derive(move || known.with(|known| known.trouble.clone())) />
         <p class="quiet flow-told" role="status">{told}</p>
-        <div class="card flow" role="region" aria-label="Graph" tabindex="0">{move || picture(graph, drawing, id)}</div>
+        <p class="quiet flow-legend" aria-hidden="true">
+            <span>"on success"</span><span class="on-failure">"on failure"</span><span class="on-finished">"on any end"</span><span class="waits">"waited for"</span>
+        </p>
+        <div class="card flow" id="flow" role="region" aria-label="Graph" tabindex="0">{move || picture(graph, drawing, id)}</div>
         <section class="card flow-list">
             <h2>"As a list"</h2>
             {move || graph.with(list)}
@@ -185,8 +196,8 @@ fn picture(graph: Memo<Graph>, drawing: Memo<Drawing>, root: JobId) -> AnyView {
     let jobs: Vec<_> =
         graph.with(|graph| jobs.iter().filter_map(|placed| Some(job(placed, graph.node(placed.id)?, root))).collect());
     view! {
-        <svg role="group" aria-label="Jobs and what they continue" width=width.to_string() height=height.to_string()
-            viewBox=format!("0 0 {width} {height}") on:keydown=on_key on:click=on_click>
+        <svg role="group" aria-label="Jobs and what they continue" width=decimal(width) height=decimal(height)
+            viewBox=format!("0 0 {} {}", decimal(width), decimal(height)) on:keydown=on_key on:click=on_click>
             {lines}
             {jobs}
         </svg>
@@ -196,7 +207,8 @@ fn picture(graph: Memo<Graph>, drawing: Memo<Drawing>, root: JobId) -> AnyView {
 
 fn line(line: &Line) -> AnyView {
     let ((from_x, from_y), (to_x, to_y)) = (line.from, line.to);
-    let middle = (from_x + to_x) / 2.0;
+    let [from_x, middle, to_x] = [from_x, (from_x + to_x) / 2.0, to_x].map(decimal);
+    let [from_y, to_y] = [from_y, to_y].map(decimal);
     let class = if line.link.met { "flow-line met" } else { "flow-line" };
     let class =
         if line.link.on == ContinueOn::Success { class.to_owned() } else { format!("{class} on-{}", line.link.on) };
@@ -215,11 +227,11 @@ fn job(placed: &Placed, node: &Node, root: JobId) -> AnyView {
         // Within another element of a picture, or else the link would be one of a page.
         <g>
             <a href=href id=format!("job-{id}") class=class>
-                <rect x=x.to_string() y=y.to_string() width=JOB_WIDTH.to_string() height=JOB_HEIGHT.to_string() rx="6"></rect>
-                <circle cx=(x + 13.0).to_string() cy=(y + 16.0).to_string() r="4"></circle>
-                <text x=(x + 24.0).to_string() y=(y + 20.0).to_string()>{text}</text>
+                <rect x=decimal(x) y=decimal(y) width=decimal(JOB_WIDTH) height=decimal(JOB_HEIGHT) rx="6"></rect>
+                <circle cx=decimal(x + 13.0) cy=decimal(y + 16.0) r="4"></circle>
+                <text x=decimal(x + 24.0) y=decimal(y + 20.0)>{text}</text>
                 " "
-                <text class="flow-state" x=(x + 24.0).to_string() y=(y + 36.0).to_string()>{state}</text>
+                <text class="flow-state" x=decimal(x + 24.0) y=decimal(y + 36.0)>{state}</text>
             </a>
         </g>
     }

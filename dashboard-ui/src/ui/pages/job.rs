@@ -1,7 +1,6 @@
 //! One job: its life, what it works on, what it gave, what it wrote, and what may be done with it.
 
 use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
 use windlass_api::{Digest, HandlerPath, JobDetail, JobId, State};
 
 use super::{
@@ -11,18 +10,21 @@ use super::{
     job_relations::Family,
 };
 use crate::{
-    format::{span, visible},
+    format::{decimal, span, visible},
     model::{job::JobModel, news::Topic},
     ui::{
+        app::Named,
         parts::{Code, Empty, Fact, Failed, Instant, Loading, LogView, Name, Stale, StateBadge},
         shared::Shared,
     },
 };
 
+/// A header of a longer name stands above what it says, not beside it.
+const SHORT: usize = 14;
+
 #[component]
 pub(in crate::ui) fn Job() -> impl IntoView {
-    let params = use_params_map();
-    let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
+    let id = Named::of_page();
     // Another job is another page.
     move || match id.get().parse::<JobId>() {
         Ok(id) => view! { <Shown id=id /> }.into_any(),
@@ -116,11 +118,11 @@ fn Details(model: RwSignal<JobModel>, id: JobId) -> impl IntoView {
         {move || progress.get().map(|progress| view! {
             <div class="progress">
                 <svg class="meter wide" viewBox="0 0 100 6" preserveAspectRatio="none" role="progressbar" aria-label="Progress"
-                    aria-valuenow=progress.percent.to_string() aria-valuemin="0" aria-valuemax="100">
+                    aria-valuenow=decimal(f64::from(progress.percent)) aria-valuemin="0" aria-valuemax="100">
                     <rect class="meter-all" width="100" height="6"></rect>
-                    <rect class="meter-used" width=progress.percent.clamp(0.0, 100.0).to_string() height="6"></rect>
+                    <rect class="meter-used" width=decimal(f64::from(progress.percent).clamp(0.0, 100.0)) height="6"></rect>
                 </svg>
-                <span class="number">{format!("{:.0} %", progress.percent)}</span>
+                <span class="number">{format!("{} %", decimal(f64::from(progress.percent).round()))}</span>
                 <span>{progress.note.as_deref().map(visible)}</span>
             </div>
         })}
@@ -195,8 +197,9 @@ fn facts(detail: JobDetail) -> impl IntoView {
     });
     let tags = (!job.tags.is_empty()).then(|| tags.collect_view());
     let headers = headers.into_iter().map(|(name, value)| {
+        let is_long = name.chars().count() > SHORT;
         view! {
-            <Fact name=visible(&name)><bdi class="mono">{visible(&value)}</bdi></Fact>
+            <Fact name=visible(&name) given=is_long><bdi class="mono">{visible(&value)}</bdi></Fact>
         }
     });
     let digest = |digest: Digest| view! { <Fact name="Version"><span class="mono" title=digest.to_string()>{digest.short()}</span></Fact> };

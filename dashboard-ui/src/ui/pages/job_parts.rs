@@ -74,13 +74,17 @@ fn run(run: &Run) -> impl IntoView + use<> {
         }
     });
     let usage = run.usage;
+    let network = usage.filter(|usage| usage.sent_bytes + usage.received_bytes > 0).map(|usage| {
+        let text = format!("{} sent, {} received", bytes(usage.sent_bytes), bytes(usage.received_bytes));
+        view! { <div class="row-note">{text}</div> }
+    });
     view! {
         <tr>
             <th scope="row">
                 <span class="number">{run.number.to_string()}</span>
                 <div class="quiet number">{format!("attempt {}", run.attempt)}</div>
             </th>
-            <td data-label="Became"><StateBadge state=became reason=run.reason.clone() />{failure}</td>
+            <td data-label="Became"><StateBadge state=became reason=run.reason.clone() />{failure}{network}</td>
             <td class="number" data-label="Began"><Instant at=started time_of_day=true /></td>
             <td class="number" data-label="Took">{took}</td>
             <td class="number" data-label="Fuel" title=usage.map(|usage| count(usage.fuel))>{usage.map(|usage| fuel(usage.fuel))}</td>

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::jobs::JobsPage;
 use crate::{
     filter::{SIZES, Shown},
+    order::sorted,
     ui::browser,
 };
 
@@ -22,12 +23,12 @@ pub(super) fn Filters(page: JobsPage) -> impl IntoView {
         shared.modules.with(|modules| {
             let chosen =
                 modules.value.iter().flatten().filter(|module| chosen.as_ref().is_none_or(|name| module.name == *name));
-            let mut names: Vec<_> = chosen
+            let names = chosen
                 .flat_map(|module| &module.versions)
                 .flat_map(|version| &version.handlers)
                 .map(|handler| handler.name.to_string())
                 .collect();
-            names.sort();
+            let mut names = sorted(names, String::cmp);
             names.dedup();
             names
         })

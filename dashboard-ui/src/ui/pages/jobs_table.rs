@@ -8,7 +8,7 @@ use windlass_api::{JobId, JobSummary, Role, State};
 
 use super::jobs::JobsPage;
 use crate::{
-    format::{clip, micros, plural, span, visible},
+    format::{clip, decimal, micros, plural, span, visible},
     model::jobs::{Event, Waiting},
     ui::parts::{Instant, Name, StateBadge},
 };
@@ -122,9 +122,9 @@ fn note(job: &JobSummary) -> AnyView {
                 <div class="row-note">
                     <svg class="meter" viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label=format!("{} %", progress.percent)>
                         <rect class="meter-all" width="100" height="6"></rect>
-                        <rect class="meter-used" width=progress.percent.clamp(0.0, 100.0).to_string() height="6"></rect>
+                        <rect class="meter-used" width=decimal(f64::from(progress.percent).clamp(0.0, 100.0)) height="6"></rect>
                     </svg>
-                    {format!("{:.0} %", progress.percent)}" "{visible(&note)}
+                    {format!("{} %", decimal(f64::from(progress.percent).round()))}" "{visible(&note)}
                 </div>
             }
             .into_any()

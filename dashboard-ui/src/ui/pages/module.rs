@@ -1,13 +1,13 @@
 //! One module: its versions and its handlers.
 
 use leptos::{prelude::*, task::spawn_local};
-use leptos_router::hooks::use_params_map;
 use windlass_api::{Digest, HandlerSpec, ModuleName, ModuleView, RetryPolicy, Role, VersionView};
 
 use super::Head;
 use crate::{
     format::{bytes, count, plural, span, visible},
     ui::{
+        app::Named,
         parts::{Code, Empty, Fact, Failed, Instant, Loading, Name, prose, sentence},
         shared::Shared,
     },
@@ -16,8 +16,7 @@ use crate::{
 #[component]
 pub(in crate::ui) fn Module() -> impl IntoView {
     let shared = Shared::of_page();
-    let params = use_params_map();
-    let name = Memo::new(move |_| params.with(|params| params.get("name").unwrap_or_default()));
+    let name = Named::of_page();
     let found = Memo::new(move |_| {
         let name = name.get();
         shared.modules.with(|modules| {
@@ -72,7 +71,7 @@ fn row(shared: Shared, module: &ModuleName, version: &VersionView) -> impl IntoV
             "New jobs of {name} go to version {author} ({}); jobs that have started keep theirs.",
             digest.short()
         );
-        shared.ask("Activate this version?", text, "Activate", move || begin(shared, name.clone(), digest));
+        shared.ask("Activate this version?", text, "Activate", move || begin(shared, name.clone(), digest, false));
     };
     view! {
         <tr>
@@ -83,17 +82,22 @@ fn row(shared: Shared, module: &ModuleName, version: &VersionView) -> impl IntoV
             <td data-label="Digest" class="mono" title=digest.to_string()>{digest.short()}</td>
             <td data-label="Handlers">{plural(version.handlers.len() as u64, "handler", "handlers")}</td>
             <td data-label="Size" class="number">{bytes(version.size_bytes)}</td>
-            <td data-label="Built with" class="quiet">{visible(&version.sdk)}</td>
+            <td data-label="Built with" class="quiet"><bdi>{visible(&version.sdk)}</bdi></td>
             <td data-label="Deployed" class="number"><Instant at=version.deployed_at /></td>
             <td class="end">{(!version.active).then(|| view! { <button class="button small" hidden=move || !shared.may(Role::Deployer) aria-label=label on:click=activate>"Activate"</button> })}</td>
         </tr>
     }
 }
 
-fn begin(shared: Shared, name: ModuleName, digest: Digest) {
+fn begin(shared: Shared, name: ModuleName, digest: Digest, force: bool) {
     spawn_local(async move {
-        match shared.api().activate(&name, digest).await {
+        match shared.api().activate(&name, digest, force).await {
             Ok(_) => shared.say(format!("Version {} of {name} is active.", digest.short())),
+            Err(trouble) if trouble.would_break() => {
+                let (text, name) = (sentence(&visible(&trouble.to_string())), name.clone());
+                let go = move || begin(shared, name.clone(), digest, true);
+                shared.ask("Activate it all the same?", text, "Activate all the same", go);
+            }
             Err(trouble) => shared.complain(sentence(&trouble.to_string())),
         }
         let answer = shared.api().modules().await;

@@ -6,7 +6,7 @@ use windlass_api::{ModuleView, Role};
 
 use super::Head;
 use crate::{
-    format::{bytes, plural, visible},
+    format::{bytes, decimal, plural, visible},
     ui::{
         parts::{Empty, Failed, Glyph, Icon, Instant, Loading, Name, Stale, prose, sentence},
         shared::Shared,
@@ -78,7 +78,8 @@ fn card(module: &ModuleView) -> impl IntoView + use<> {
 enum Deploying {
     No,
     Sending(String),
-    Refused(String, String),
+    /// Which file, why, and whether it is for what would break.
+    Refused(String, String, bool),
 }
 
 /// Where a component is dropped.
@@ -88,10 +89,13 @@ fn Deploy() -> impl IntoView {
     let (is_over, activate) = (RwSignal::new(false), RwSignal::new(true));
     let deploying = RwSignal::new(Deploying::No);
     let (sent, set_sent) = signal(0.0);
+    // The file that was refused for what would break: it may be deployed all the same.
+    let refused = StoredValue::new_local(None::<File>);
     let input = NodeRef::<html::Input>::new();
     let take = move |files: Option<FileList>| {
         let Some(file) = files.and_then(|files| files.get(0)) else { return };
-        begin(shared, file, activate.get_untracked(), deploying, set_sent);
+        refused.set_value(Some(file.clone()));
+        begin(shared, file, activate.get_untracked(), false, deploying, set_sent);
     };
     let drop = move |event: DragEvent| {
         event.prevent_default();
@@ -105,6 +109,11 @@ fn Deploy() -> impl IntoView {
             input.set_value("");
         }
     };
+    let all_the_same = move |_| {
+        if let Some(file) = refused.get_value() {
+            begin(shared, file, true, true, deploying, set_sent);
+        }
+    };
     let told = move || {
         match deploying.get() {
         Deploying::No => view! {
@@ -115,17 +124,18 @@ fn Deploy() -> impl IntoView {
             <div class="sending" role="status">
                 <p>{move || if sent.get() < 1.0 { format!("Sending {name} …") } else { format!("Checking and compiling {name} …") }}</p>
                 <svg class="meter wide" viewBox="0 0 100 6" preserveAspectRatio="none" role="progressbar" aria-label="Sent" aria-valuemin="0" aria-valuemax="100"
-                    aria-valuenow=move || format!("{:.0}", sent.get() * 100.0)>
+                    aria-valuenow=move || decimal((sent.get() * 100.0).round())>
                     <rect class="meter-all" width="100" height="6"></rect>
-                    <rect class="meter-used" width=move || (sent.get() * 100.0).to_string() height="6"></rect>
+                    <rect class="meter-used" width=move || decimal(sent.get() * 100.0) height="6"></rect>
                 </svg>
             </div>
         }
         .into_any(),
-        Deploying::Refused(name, reason) => view! {
+        Deploying::Refused(name, reason, would_break) => view! {
             <div class="refused" role="alert">
                 <p><strong>{format!("{name} was not deployed.")}</strong></p>
                 <p class="message">{reason}</p>
+                {would_break.then(|| view! { <button class="button small danger" on:click=all_the_same>"Deploy all the same"</button> })}
             </div>
         }
         .into_any(),
@@ -149,12 +159,19 @@ fn Deploy() -> impl IntoView {
     }
 }
 
-fn begin(shared: Shared, file: File, activate: bool, deploying: RwSignal<Deploying>, sent: WriteSignal<f64>) {
+fn begin(
+    shared: Shared,
+    file: File,
+    activate: bool,
+    force: bool,
+    deploying: RwSignal<Deploying>,
+    sent: WriteSignal<f64>,
+) {
     let name = visible(&file.name());
     sent.set(0.0);
     deploying.set(Deploying::Sending(name.clone()));
     spawn_local(async move {
-        match uploads::deploy(shared.api(), &file, activate, sent).await {
+        match uploads::deploy(shared.api(), &file, activate, force, sent).await {
             Ok(deployed) => {
                 let digest = deployed.version.digest.short();
                 let what = match (deployed.already_known, deployed.version.active) {
@@ -167,7 +184,8 @@ fn begin(shared: Shared, file: File, activate: bool, deploying: RwSignal<Deployi
                 deploying.try_set(Deploying::No);
             }
             Err(trouble) => {
-                deploying.try_set(Deploying::Refused(name, sentence(&visible(&trouble.to_string()))));
+                let reason = sentence(&visible(&trouble.to_string()));
+                deploying.try_set(Deploying::Refused(name, reason, trouble.would_break()));
             }
         }
         shared.look();

@@ -6,7 +6,7 @@ use windlass_api::{QueueName, QueueView, Role, State};
 use super::{Head, limits::LimitCard};
 use crate::{
     filter::Shown,
-    format::count,
+    format::{count, decimal},
     ui::{
         parts::{Empty, Failed, Glyph, Icon, Instant, Loading, Name, Stale},
         shared::Shared,
@@ -69,7 +69,7 @@ fn row(queue: &QueueView, most: u64) -> impl IntoView + use<> {
                     {count(queue.enqueued)}
                     <svg class="meter" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
                         <rect class="meter-all" width="100" height="6"></rect>
-                        <rect class="meter-used" width=width.to_string() height="6"></rect>
+                        <rect class="meter-used" width=decimal(width) height="6"></rect>
                     </svg>
                 </a>
             </td>

@@ -131,7 +131,7 @@ fn Row(listed: RwSignal<Listed>, name: RecurringName) -> impl IntoView {
             let is_interval = schedule.get(..5).is_some_and(|word| word.eq_ignore_ascii_case("every"));
             let zone = job.request.time_zone.or_else(|| (!is_interval).then(|| "UTC".to_owned()));
             view! {
-                <code>{schedule}</code>
+                <code title=schedule.clone()>{schedule.clone()}</code>
                 {zone.map(|zone| view! { <div class="row-note"><Name text=zone /></div> })}
             }
         })

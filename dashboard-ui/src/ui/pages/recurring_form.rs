@@ -2,15 +2,18 @@
 
 use leptos::{prelude::*, task::spawn_local};
 use leptos_router::hooks::use_navigate;
-use windlass_api::{HandlerPath, Misfire, RecurringJob, RecurringName, RecurringRequest};
+use windlass_api::{HandlerPath, Misfire, RecurringJob, RecurringName, RecurringRequest, Role};
 
 use super::{
+    Head,
     payload::{Chooser, Payload, PayloadFields, spec},
+    recurring_parts::Changing,
     run_options::Options,
 };
 use crate::{
     format::visible,
     model::{
+        access::Access,
         asking::Asking,
         recurring::{Editing, Fault, Field, misfire_words},
     },
@@ -32,7 +35,29 @@ struct Form {
 }
 
 #[component]
-pub(super) fn RecurringForm(there: Option<RecurringJob>) -> impl IntoView {
+pub(in crate::ui) fn NewRecurring() -> impl IntoView {
+    let shared = Shared::of_page();
+    let may = Memo::new(move |_| shared.may(Role::Operator));
+    view! {
+        <p class="crumbs"><a href="recurring">"Recurring jobs"</a></p>
+        <Head title="Add a recurring job" />
+        {move || match may.get() {
+            true => view! { <RecurringForm there=None /> }.into_any(),
+            false if shared.access.with(Access::is_read_only) => ().into_any(),
+            false => view! { <p class="quiet">"It takes the role operator."</p> }.into_any(),
+        }}
+    }
+}
+
+/// In the place of what the page of a recurring job shows of its payload.
+#[component]
+pub(in crate::ui) fn ChangeRecurring() -> impl IntoView {
+    let there = use_context().map(|Changing(there)| there);
+    view! { <RecurringForm there=there /> }
+}
+
+#[component]
+fn RecurringForm(there: Option<RecurringJob>) -> impl IntoView {
     let shared = Shared::of_page();
     let navigate = use_navigate();
     let is_new = there.is_none();
@@ -173,7 +198,7 @@ fn typed(
 ) -> impl IntoView {
     let value = move || form.editing.with(|editing| part(&mut editing.clone()).clone());
     let fault = Memo::new(move |_| fault_at(form, field));
-    let id = format!("fault-{}", label.to_lowercase().replace(' ', "-"));
+    let id = format!("fault-{}", label.to_ascii_lowercase().replace(' ', "-"));
     let type_in = move |event| {
         form.editing.update(|editing| *part(editing) = event_target_value(&event));
         // What is wrong was said of what stood there before.

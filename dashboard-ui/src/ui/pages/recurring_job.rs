@@ -1,13 +1,11 @@
-//! One recurring job: when it runs next, what came of the last time, and the form that changes it or makes another.
+//! One recurring job: when it runs next, what came of the last time, and what is done with it.
 
 use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
 use windlass_api::{Misfire, RecurringJob as Entry, RecurringName, Role};
 
 use super::{
     Head,
-    recurring_form::RecurringForm,
-    recurring_parts::{Buttons, InZone, Last},
+    recurring_parts::{Buttons, Changing, InZone, Last},
 };
 use crate::{
     format::{span, visible},
@@ -16,7 +14,10 @@ use crate::{
         news::Topic,
         recurring::{misfire_words, missed_ms},
     },
+    pages::Page,
     ui::{
+        app::Named,
+        later::Later,
         parts::{Code, Empty, Fact, Failed, Instant, Loading, Name, Stale},
         shared::{Rounds, Shared},
     },
@@ -26,23 +27,8 @@ use crate::{
 const LOOK: u32 = 5;
 
 #[component]
-pub(in crate::ui) fn NewRecurring() -> impl IntoView {
-    let shared = Shared::of_page();
-    let may = Memo::new(move |_| shared.may(Role::Operator));
-    view! {
-        <p class="crumbs"><a href="recurring">"Recurring jobs"</a></p>
-        <Head title="Add a recurring job" />
-        {move || match may.get() {
-            true => view! { <RecurringForm there=None /> }.into_any(),
-            false => view! { <p class="quiet">"It takes the role operator."</p> }.into_any(),
-        }}
-    }
-}
-
-#[component]
 pub(in crate::ui) fn RecurringJob() -> impl IntoView {
-    let params = use_params_map();
-    let name = Memo::new(move |_| params.with(|params| params.get("name").unwrap_or_default()));
+    let name = Named::of_page();
     move || match name.get().parse::<RecurringName>() {
         Ok(name) => view! { <Shown name=name /> }.into_any(),
         Err(error) => view! {
@@ -119,19 +105,27 @@ fn Details(job: RwSignal<Loaded<Entry>>) -> impl IntoView {
     };
     let last = Memo::new(move |_| there.get().map(|there| there.last));
     let facts = move || there.get().map(facts);
+    let is_changing = RwSignal::new(false);
+    let payload = Memo::new(move |_| {
+        there
+            .with(|there| there.as_ref().map(|there| there.request.job.payload.as_str().to_owned()))
+            .unwrap_or_default()
+    });
     // Made once, of what is there by then: what is typed is not overwritten by what others change.
-    let form = move || {
-        match may_change.get() {
-        true => there.get_untracked().map(|there| view! { <RecurringForm there=Some(there) /> }.into_any()),
-        false => there.get_untracked().map(|there| {
-            let payload = there.request.job.payload.as_str().to_owned();
-            view! { <section class="card"><h2>"Payload"</h2><Code what="payload" json=Signal::stored(payload) /></section> }.into_any()
+    let form = move || match may_change.get() && is_changing.get() {
+        true => there.get_untracked().map(|there| {
+            provide_context(Changing(there));
+            view! { <Later page=Page::ChangeRecurring /> }.into_any()
         }),
-    }
+        false => Some(
+            view! { <section class="card"><h2>"Payload"</h2><Code what="payload" json=payload /></section> }.into_any(),
+        ),
     };
     view! {
         <Stale trouble=Signal::derive(move || job.with(|job| job.trouble.clone())) />
-        <Buttons job=there.into() />
+        <Buttons job=there.into()>
+            <button class="button primary" hidden=move || is_changing.get() on:click=move |_| is_changing.set(true)>"Change it"</button>
+        </Buttons>
         {move || missed.get().map(|late| view! {
             <p class="stale" role="alert">{format!("It was due {} ago and has not run: is there a host that takes jobs?", span(late))}</p>
         })}

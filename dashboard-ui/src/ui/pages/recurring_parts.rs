@@ -16,6 +16,10 @@ use crate::{
 /// How much of a reason a row shows, in characters.
 const REASON: usize = 200;
 
+/// The one that is to be changed, as its page knows it.
+#[derive(Clone)]
+pub(super) struct Changing(pub(super) RecurringJob);
+
 /// An instant by the entry's own clock, and by the viewer's where that shows another time.
 #[component]
 pub(super) fn InZone(at: Timestamp, zone: Option<String>) -> impl IntoView {
@@ -74,7 +78,13 @@ pub(super) fn Last(last: Option<RecurringOutcome>) -> impl IntoView {
 
 /// Pause or resume, run now, remove.
 #[component]
-pub(super) fn Buttons(job: Signal<Option<RecurringJob>>, #[prop(optional)] is_small: bool) -> impl IntoView {
+pub(super) fn Buttons(
+    job: Signal<Option<RecurringJob>>,
+    #[prop(optional)] is_small: bool,
+    /// What else there is to be done, first.
+    #[prop(optional)]
+    children: Option<Children>,
+) -> impl IntoView {
     let shared = Shared::of_page();
     let navigate = use_navigate();
     let is_paused = Memo::new(move |_| job.with(|job| job.as_ref().is_some_and(|job| job.paused)));
@@ -107,6 +117,7 @@ pub(super) fn Buttons(job: Signal<Option<RecurringJob>>, #[prop(optional)] is_sm
     };
     view! {
         <div class="buttons recurring-buttons" hidden=move || !shared.may(Role::Operator)>
+            {children.map(|children| children())}
             <button class="button" class:small=is_small aria-label=pause_described on:click=pause>
                 {move || view! { <Icon glyph=if is_paused.get() { Glyph::Play } else { Glyph::Pause } /> }}
                 {pause_label}

@@ -89,8 +89,12 @@ pub(in crate::ui) fn Run() -> impl IntoView {
     view! {
         <Head title="Run a job" />
         {move || failed().map(|trouble| view! { <Failed what="handlers" trouble=trouble /> })}
-        {move || (!may_run.get()).then(|| view! {
-            <Empty title="Your role may not run jobs"><p>"It takes the role operator. What can be run is on the page of each module."</p></Empty>
+        {move || (!may_run.get()).then(|| {
+            let (title, text) = match shared.access.with(Access::is_read_only) {
+                true => ("No jobs are taken here", "Another host of the same storage may take them."),
+                false => ("Your role may not run jobs", "It takes the role operator."),
+            };
+            view! { <Empty title=title><p>{text}" What can be run is on the page of each module."</p></Empty> }
         })}
         <div hidden=move || !may_run.get()>
             <Chooser handler=handler choose=choose />

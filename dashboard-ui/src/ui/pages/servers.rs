@@ -56,7 +56,7 @@ fn table(servers: &[ServerView]) -> impl IntoView + use<> {
                 <td data-label="Sync slots"><Meter label="Sync slots in use" used=server.sync_slots.busy total=server.sync_slots.total /></td>
                 <td data-label="Async slots"><Meter label="Async slots in use" used=server.async_slots.busy total=server.async_slots.total /></td>
                 <td data-label="Queues"><Name text=queues /></td>
-                <td data-label="Version">{server.version.clone()}</td>
+                <td data-label="Version"><Name text=server.version.clone() /></td>
                 <td data-label="Up" class="number" title=format!("since {started}")>{move || span(now.get().ms_since(started) / 60_000 * 60_000)}</td>
                 <td data-label="Heartbeat" class="number" class:bad=is_silent><Instant at=heartbeat /></td>
                 <td data-label="Id" class="mono quiet">{server.id.to_string()}</td>

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::Head;
 use crate::{
     model::access::Access,
+    order::sorted,
     ui::{
         browser,
         parts::{Fact, Instant, Name},
@@ -37,10 +38,10 @@ pub(in crate::ui) fn Settings() -> impl IntoView {
         browser::keep("windlass-shortcuts", (!on).then_some("off"));
     };
     let hosts = move || {
-        let mut versions: Vec<_> = shared
+        let versions = shared
             .servers
             .with(|servers| servers.value.iter().flatten().map(|server| server.version.clone()).collect());
-        versions.sort();
+        let mut versions = sorted(versions, String::cmp);
         versions.dedup();
         if versions.is_empty() { "not known".to_owned() } else { versions.join(", ") }
     };

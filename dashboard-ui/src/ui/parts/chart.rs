@@ -5,7 +5,7 @@ use windlass_api::Timestamp;
 
 use crate::{
     chart::{Drawn, HEIGHT, Rectangle, WIDTH, stack, top},
-    format::{clock, compact, count},
+    format::{clock, compact, count, decimal},
     model::traffic::{Bar, Reach},
     ui::browser,
 };
@@ -63,13 +63,13 @@ pub(in crate::ui) fn Chart(#[prop(into)] bars: Signal<Vec<Bar>>, #[prop(into)] r
                     <span>"0"</span>
                 </div>
                 <svg
-                    viewBox=format!("0 0 {WIDTH} {HEIGHT}")
+                    viewBox=format!("0 0 {} {}", decimal(WIDTH), decimal(HEIGHT))
                     preserveAspectRatio="none"
                     role="img"
                     aria-label=move || format!("Jobs over time. {}", told())
                     on:pointerleave=move |_| pointed.set(None)
                 >
-                    <path class="grid" d=format!("M0 .5H{WIDTH}M0 {}H{WIDTH}M0 {}H{WIDTH}", HEIGHT / 2.0, HEIGHT - 0.5)></path>
+                    <path class="grid" d=grid()></path>
                     {columns}
                 </svg>
             </div>
@@ -83,7 +83,12 @@ pub(in crate::ui) fn Chart(#[prop(into)] bars: Signal<Vec<Bar>>, #[prop(into)] r
 }
 
 fn rectangle(class: &'static str, at: Rectangle) -> impl IntoView {
-    view! { <rect class=class x=at.x.to_string() y=at.y.to_string() width=at.width.max(0.0).to_string() height=at.height.to_string()></rect> }
+    view! { <rect class=class x=decimal(at.x) y=decimal(at.y) width=decimal(at.width.max(0.0)) height=decimal(at.height)></rect> }
+}
+
+/// Lines at the top, in the middle and at the bottom.
+fn grid() -> String {
+    [0.5, HEIGHT / 2.0, HEIGHT - 0.5].map(|y| format!("M0 {}H{}", decimal(y), decimal(WIDTH))).concat()
 }
 
 fn figures(bar: &Bar) -> String {

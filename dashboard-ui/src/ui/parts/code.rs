@@ -4,7 +4,7 @@ use leptos::{html, prelude::*};
 
 use super::copying::Copy;
 use crate::{
-    format::{plural, visible},
+    format::{decimal, plural, visible},
     json::{Kind, Layout},
     window,
 };
@@ -51,9 +51,9 @@ pub(in crate::ui) fn Code(
                 .collect_view()
         })
     };
+    let px = |pixels: f64| format!("{}px", decimal(pixels));
     #[expect(clippy::cast_precision_loss, reason = "pixels")]
-    let (above, high) =
-        (move || format!("{}px", range.get().start as f64 * LINE), move || format!("{}px", total.get() as f64 * LINE));
+    let (above, high) = (move || px(range.get().start as f64 * LINE), move || px(total.get() as f64 * LINE));
     let title = what.clone();
     view! {
         <div class="code" class:open=move || is_open.get()>

@@ -2,13 +2,19 @@
 
 use leptos::prelude::*;
 
-use crate::format::visible;
+use crate::format::{decimal, visible};
 
 /// A fact in a list of facts.
 #[component]
-pub(in crate::ui) fn Fact(#[prop(into)] name: String, children: Children) -> impl IntoView {
+pub(in crate::ui) fn Fact(
+    #[prop(into)] name: String,
+    /// Whether the name is from others, and so may be of any length.
+    #[prop(optional)]
+    given: bool,
+    children: Children,
+) -> impl IntoView {
     view! {
-        <div class="fact">
+        <div class="fact" class:given=given>
             <dt>{name}</dt>
             <dd>{children()}</dd>
         </div>
@@ -43,7 +49,7 @@ pub(in crate::ui) fn Meter(#[prop(into)] label: String, used: u32, total: u32) -
         <div class="meter-line">
             <svg class="meter" viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label=format!("{label}: {used} of {total}")>
                 <rect class="meter-all" width="100" height="6"></rect>
-                <rect class="meter-used" width=width.to_string() height="6"></rect>
+                <rect class="meter-used" width=decimal(width) height="6"></rect>
             </svg>
             <span class="number">{format!("{used} / {total}")}</span>
         </div>

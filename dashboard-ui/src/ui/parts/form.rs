@@ -10,6 +10,7 @@ use super::{
 use crate::{
     format::visible,
     json::tokens,
+    order::sorted,
     schema::{Fault, Field, Filled, Shape, fill, write},
 };
 
@@ -81,9 +82,8 @@ impl FormState {
 /// Keys may stand in another order: the words are compared as a heap.
 fn same(one: &str, other: &str) -> bool {
     let heap = |text: &str| {
-        let mut words: Vec<_> = tokens(text).iter().map(|token| text[token.start..token.end].to_owned()).collect();
-        words.sort();
-        words
+        let words = tokens(text).iter().map(|token| text[token.start..token.end].to_owned()).collect();
+        sorted(words, String::cmp)
     };
     heap(one) == heap(other)
 }

@@ -5,8 +5,9 @@ use windlass_api::{LogLevel, LogLine};
 
 use super::copying::Copy;
 use crate::{
-    format::{clip, clock, exact, plural, visible},
+    format::{clip, clock, decimal, exact, plural, visible},
     model::job::JobModel,
+    order::sorted,
     ui::browser,
     window,
 };
@@ -45,7 +46,7 @@ pub(in crate::ui) fn LogView(model: RwSignal<JobModel>, #[prop(into)] is_running
     let runs = Memo::new(move |_| {
         let mut runs: Vec<_> = model.with(|model| model.logs.lines().map(|line| line.run).collect());
         runs.dedup();
-        runs.sort_unstable();
+        let mut runs = sorted(runs, Ord::cmp);
         runs.dedup();
         runs
     });
@@ -75,9 +76,9 @@ pub(in crate::ui) fn LogView(model: RwSignal<JobModel>, #[prop(into)] is_running
         window::rows(total.get(), top, height, LINE)
     });
     let rows = move || lines.with(|lines| lines[range.get()].iter().map(row).collect_view());
+    let px = |pixels: f64| format!("{}px", decimal(pixels));
     #[expect(clippy::cast_precision_loss, reason = "pixels")]
-    let (above, high) =
-        (move || format!("{}px", range.get().start as f64 * LINE), move || format!("{}px", total.get() as f64 * LINE));
+    let (above, high) = (move || px(range.get().start as f64 * LINE), move || px(total.get() as f64 * LINE));
     let whole = move |()| model.with_untracked(|model| model.logs.lines().map(plain).collect::<Vec<_>>().join("\n"));
     let levels = LogLevel::ALL
         .iter()

@@ -62,8 +62,10 @@ pub(in crate::ui) fn Stale(#[prop(into)] trouble: Signal<Option<Trouble>>) -> im
 
 /// A message of the host's as a sentence.
 pub(in crate::ui) fn sentence(message: &str) -> String {
-    let mut characters = message.chars();
-    let first = characters.next().map(char::to_uppercase).into_iter().flatten();
-    let text: String = first.chain(characters).collect();
+    let mut text = message.to_owned();
+    // The host's messages are in English: a table of the capitals of all languages takes 12 kB.
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
     if text.ends_with(['.', '!', '?']) { text } else { format!("{text}.") }
 }
