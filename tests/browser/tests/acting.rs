@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use windlass_api::State;
+use windlass_api::{ModuleView, State};
 use windlass_browser_tests::Browser;
 use windlass_tests::{Host, Job, Site, component, guest};
 
@@ -155,6 +155,38 @@ async fn a_component_is_deployed_by_its_file_and_a_bad_one_is_refused_with_the_r
     browser.reads("broken.wasm was not deployed.").await?;
     field(&guest("no_exports")?).await?;
     browser.reads("no_exports.wasm was not deployed.").await?;
+    browser.is_content().await?;
+    browser.close().await
+}
+
+#[tokio::test]
+async fn a_version_that_would_break_something_is_refused_and_taken_when_somebody_insists() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    let before = host.deploy("images", &component("faults")?)?.version.digest;
+    host.enqueue("images/noop", &json!(null), &["--delay", "1h"])?;
+    let browser = open(&host, "modules").await?;
+    browser.sees(".handlers").await?;
+    browser.attach("input[type=file]", &component("images")?.to_string_lossy()).await?;
+    browser.reads("images.wasm was not deployed.").await?;
+    browser.reads("`noop` is gone").await?;
+    browser.click("Deploy all the same").await?;
+    browser.reads("is deployed and active").await?;
+    let after = host.json::<ModuleView>(&["modules", "show", "images"])?;
+    let after = after.versions.iter().find(|version| version.active).context("no active version")?.digest;
+    ensure!(after != before, "the version before is active still");
+    browser.open_page("modules/images").await?;
+    // Back, which breaks nothing, and forth again.
+    for (digest, would_break) in [(before, false), (after, true)] {
+        browser.click(&format!("Activate version {}", digest.short())).await?;
+        browser.reads("Activate this version?").await?;
+        browser.click("Activate").await?;
+        if would_break {
+            browser.reads("Activate it all the same?").await?;
+            browser.click("Activate all the same").await?;
+        }
+        browser.reads(&format!("Version {} of images is active.", digest.short())).await?;
+    }
     browser.is_content().await?;
     browser.close().await
 }

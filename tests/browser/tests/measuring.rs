@@ -176,9 +176,12 @@ async fn the_memory_of_a_tab_that_stays_open_at_500_jobs_a_second() -> Result<()
                 Ok::<_, anyhow::Error>(())
             })
         });
+        let rate = enqueued.load(Ordering::Relaxed) as f64 / (minutes * 60) as f64;
         stop.store(true, Ordering::Relaxed);
         let loaded = loading.join().map_err(|_| anyhow::anyhow!("the load broke off"))?;
-        sampled.and(loaded)
+        sampled.and(loaded)?;
+        ensure!(rate >= PER_SECOND as f64 * 0.9, "only {rate:.0} jobs a second came, of {PER_SECOND}");
+        Ok(())
     })?;
     // The list is being followed all the time, and not lost.
     let shown: Value = browser.run("return document.querySelectorAll('.jobs tbody tr').length").await?;

@@ -55,6 +55,7 @@ async fn a_recurring_job_is_added_with_what_is_wrong_told_at_its_field_and_then_
     let runs = browser.sees(".next-runs").await?.text().await?;
     assert_eq!(runs.matches("02:30").count(), 5, "{runs}");
     // Another one of this name is not overwritten by accident; this one is changed on its page.
+    browser.click("Change it").await?;
     browser.types(schedule, "every 90m").await?;
     browser.click("Save").await?;
     browser.reads("nightly is in place.").await?;
@@ -111,7 +112,8 @@ async fn what_a_recurring_job_could_not_do_is_told_on_the_overview_and_its_page(
     host.json::<Value>(&["recurring", "put", "tick", "every 1s", "changing/noop"])?;
     host.until("a job of it", || Ok(host.all_jobs()?.into_iter().find(|job| job.state == State::Succeeded)))?;
     // Its handler goes.
-    host.deploy("changing", &component("images")?)?;
+    let images = component("images")?.to_string_lossy().into_owned();
+    host.json::<Value>(&["deploy", &images, "--name", "changing", "--force"])?;
     host.until("a refusal", || Ok(there(&host, "tick")?.last.and_then(|last| last.refused)))?;
     let browser = open(&host, "").await?;
     browser.sees(".matters a[href='recurring/tick']").await?.click().await?;

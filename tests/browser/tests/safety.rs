@@ -1,8 +1,9 @@
 //! What comes from others is shown and never obeyed; nonsense is told and never blank.
 
 use anyhow::{Result, ensure};
-use serde_json::json;
-use windlass_browser_tests::Browser;
+use serde_json::{Value, json};
+use windlass_api::State;
+use windlass_browser_tests::{Browser, Look};
 use windlass_tests::{Site, component};
 
 #[tokio::test]
@@ -131,6 +132,102 @@ async fn no_page_is_blank_whatever_a_host_of_another_version_answers() -> Result
         browser.close().await?;
     }
     Ok(())
+}
+
+/// Puts hostile text wherever the API lets others write what they want, also where the host itself keeps it short: another one
+/// may not.
+fn hostile(text: &str) -> String {
+    let text = json!(text);
+    format!(
+        "const real = window.fetch, hostile = {text}, \
+         keys = new Set(['host', 'version', 'sdk', 'summary', 'note', 'by', 'reason', 'message', 'code', 'backtrace', \
+           'action', 'target', 'refused', 'schedule', 'time_zone', 'error', 'title', 'description']); \
+         const fill = (value, key) => typeof value === 'string' ? (keys.has(key) && !/^[0-9a-f]{{64}}$/.test(value) ? hostile : value) : \
+           Array.isArray(value) ? value.map((item) => fill(item, key)) : \
+           value && typeof value === 'object' ? Object.fromEntries(Object.entries(value).map(([key, value]) => \
+             [key, key === 'payload' ? value : fill(value, key)])) : value; \
+         window.fetch = async (url, init) => {{ \
+         const answer = await real(url, init); \
+         const at = new URL(url).pathname; \
+         if (!answer.ok || !at.includes('/api/v1/') || at.match(/session$|limits$/)) return answer; \
+         const text = await answer.text(); \
+         try {{ return new Response(JSON.stringify(fill(JSON.parse(text)))); }} catch {{ return new Response(text); }} }}"
+    )
+}
+
+#[tokio::test]
+async fn no_page_is_wider_than_its_window_whatever_others_write() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    host.deploy("faults", &component("faults")?)?;
+    let long = "n".repeat(500);
+    let hebrew = "\u{5e9}\u{5dc}\u{5d5}\u{5dd} (abc) 123";
+    let name = format!("N{}", "n".repeat(99));
+    let jobs = host.enqueue_all([json!({
+        "handler": "faults/sleepy",
+        "payload": { "ms": 0, long.as_str(): hebrew, "other": long },
+        "tags": [hebrew, "t".repeat(100)],
+        "headers": { long.as_str(): hebrew, "plain": long, "<b>html</b>": "a\u{7}b" },
+        "queue": name,
+        "limit_key": "k".repeat(200),
+        "delay_ms": 86_400_000,
+    })])?;
+    let job = jobs[0].0.to_string();
+    let failed = host.enqueue("faults/endless", &json!(null), &["--timeout", "200ms", "--max-attempts", "1"])?;
+    host.wait_until(failed, |detail| detail.job.state == State::Failed)?;
+    let child = host.enqueue("faults/noop", &json!(null), &["--after", &job])?;
+    host.json::<Value>(&["recurring", "put", &name, "@yearly", "faults/noop"])?;
+    host.json::<Value>(&["limits", "put", &format!("key:{}", "k".repeat(200)), "--concurrency", "1"])?;
+    let filler = format!("{long}{hebrew}<img src=x onerror=\"document.title='owned'\">\u{202e}\u{1b}[31m");
+    let pages = [
+        (String::new(), ".tiles"),
+        ("jobs".to_owned(), ".jobs tbody tr"),
+        (format!("jobs/{job}"), ".timeline"),
+        (format!("jobs/{}", failed.0), ".failure"),
+        (format!("flow/{}", child.0), ".flow-job"),
+        (format!("run?from={job}"), ".json-input"),
+        ("queues".to_owned(), ".limits .table"),
+        ("recurring".to_owned(), ".recurring tbody tr"),
+        (format!("recurring/{name}"), ".next-runs"),
+        ("modules".to_owned(), ".handlers"),
+        ("modules/faults".to_owned(), ".table"),
+        ("servers".to_owned(), ".table"),
+        ("audit".to_owned(), ".audit"),
+        ("settings".to_owned(), ".choices"),
+    ];
+    let browser = Browser::open(&format!("http://{}/", host.address())).await?;
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": hostile(&filler) })).await?;
+    let mut faults = Vec::new();
+    for look in [Look::Light, Look::Phone] {
+        browser.look(look).await?;
+        for (number, (page, sign)) in pages.iter().enumerate() {
+            browser.open_page(page).await?;
+            browser.sees(sign).await?;
+            // What reaches furthest to the right, of what is not within something that scrolls by itself or hides it.
+            let script = "const root = document.documentElement, over = root.scrollWidth - root.clientWidth; \
+                          const clips = (element) => element && (getComputedStyle(element).overflowX !== 'visible' || clips(element.parentElement)); \
+                          const widest = [...document.querySelectorAll('main *')].filter((element) => !clips(element.parentElement)) \
+                          .sort((one, other) => other.getBoundingClientRect().right - one.getBoundingClientRect().right)[0]; \
+                          return [over, widest?.outerHTML.slice(0, 160), document.querySelectorAll('img').length, document.title]";
+            let found = browser.run(script).await?;
+            if found[0].as_i64().is_none_or(|over| over > 0) {
+                faults.push(format!("/{page} is {} pixels too wide ({look:?}): {}", found[0], found[1]));
+            }
+            if found[2] != json!(0) || found[3] == json!("owned") {
+                faults.push(format!("/{page} obeys what others write: {found}"));
+            }
+            browser.picture(&format!("hostile-{number}-{}", look.name())).await?;
+        }
+    }
+    ensure!(faults.is_empty(), "{}", faults.join("\n"));
+    browser.look(Look::Light).await?;
+    browser.open_page("jobs").await?;
+    browser.reads(hebrew).await?;
+    // Kept apart from the text around it, whatever its direction.
+    let isolated = "return [...document.querySelectorAll('bdi')].some((name) => name.textContent.includes('\u{5e9}'))";
+    assert_eq!(browser.run(isolated).await?, json!(true));
+    browser.is_content().await?;
+    browser.close().await
 }
 
 #[tokio::test]

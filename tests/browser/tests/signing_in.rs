@@ -90,6 +90,59 @@ async fn who_tries_wrong_tokens_too_often_is_told_for_how_long_to_wait() -> Resu
     browser.close().await
 }
 
+/// The page, what tells that it is there, what is offered on it, and to whom.
+fn offers(job: &str) -> [(&str, &'static str, &'static str, Role); 9] {
+    [
+        ("jobs", "a[href^='jobs/0']", "input[aria-label='Select all shown']", Role::Operator),
+        ("jobs", "a[href^='jobs/0']", ".head a[href='run']", Role::Operator),
+        (job, ".timeline", ".buttons .danger", Role::Operator),
+        ("queues", ".table", "button[aria-label='Resume queue slow']", Role::Operator),
+        ("recurring", ".recurring tbody tr", "button[aria-label='Pause yearly']", Role::Operator),
+        ("recurring/yearly", ".next-runs", "main .buttons .primary", Role::Operator),
+        ("modules", ".handlers", ".drop", Role::Deployer),
+        ("modules/faults", ".table", "a.nav-link[href='run']", Role::Operator),
+        ("servers", ".table", "a.nav-link[href='audit']", Role::Admin),
+    ]
+}
+
+async fn is_offered(browser: &Browser, offer: &str) -> Result<bool> {
+    let script =
+        format!("return [...document.querySelectorAll({})].some((found) => found.offsetParent !== null)", json!(offer));
+    Ok(browser.run(&script).await? == json!(true))
+}
+
+#[tokio::test]
+async fn a_read_only_host_offers_nothing_that_changes_anything_and_says_so() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    host.deploy("faults", &component("faults")?)?;
+    let job = host.enqueue("faults/noop", &json!(null), &["--delay", "1h", "--queue", "slow"])?;
+    host.json::<Value>(&["recurring", "put", "yearly", "@yearly", "faults/noop"])?;
+    host.json::<Value>(&["queues", "pause", "slow"])?;
+    host.stop()?;
+    let host = site.start(&["--read-only"])?;
+    let job = format!("jobs/{}", job.0);
+    let browser = Browser::open(&format!("http://{}/", host.address())).await?;
+    for (page, sign, offer, lowest) in offers(&job) {
+        browser.open_page(page).await?;
+        browser.sees(sign).await?;
+        browser.reads("This host is read-only").await?;
+        // The audit log is only read.
+        ensure!(is_offered(&browser, offer).await? == (lowest == Role::Admin), "{page} offers {offer}");
+    }
+    for (page, sign) in [("run?handler=faults/noop", ".empty"), ("new-recurring", ".crumbs"), ("queues", ".limits")] {
+        browser.open_page(page).await?;
+        browser.sees(sign).await?;
+        browser.reads("This host is read-only").await?;
+        ensure!(!is_offered(&browser, "main form, main button[type=submit]").await?, "{page} shows a form");
+    }
+    browser.open_page("jobs").await?;
+    browser.sees("a[href^='jobs/0']").await?;
+    browser.picture("read-only").await?;
+    browser.is_content().await?;
+    browser.close().await
+}
+
 #[tokio::test]
 async fn each_role_is_offered_what_it_may_do_and_no_more() -> Result<()> {
     let site = Site::new()?;
@@ -103,31 +156,15 @@ async fn each_role_is_offered_what_it_may_do_and_no_more() -> Result<()> {
     host.json::<Value>(&["queues", "pause", "slow", "--token", tokens.of(Role::Operator)?])?;
     let browser = open(&host, "").await?;
     let job = format!("jobs/{}", job.id);
-    // The page, what tells that it is there, what is offered on it, and to whom.
-    let offers = [
-        ("jobs", "a[href^='jobs/0']", "input[aria-label='Select all shown']", Role::Operator),
-        ("jobs", "a[href^='jobs/0']", ".head a[href='run']", Role::Operator),
-        (job.as_str(), ".timeline", ".buttons .danger", Role::Operator),
-        ("queues", ".table", "button[aria-label='Resume queue slow']", Role::Operator),
-        ("recurring", ".recurring tbody tr", "button[aria-label='Pause yearly']", Role::Operator),
-        ("recurring/yearly", ".next-runs", "button[type=submit]", Role::Operator),
-        ("modules", ".handlers", ".drop", Role::Deployer),
-        ("modules/faults", ".table", "a.nav-link[href='run']", Role::Operator),
-        ("servers", ".table", "a.nav-link[href='audit']", Role::Admin),
-    ];
     for &role in Role::ALL {
         sign_in(&browser, tokens.of(role)?).await.with_context(|| format!("as {role}"))?;
         browser.reads(&format!("the-{role}")).await?;
-        for (page, sign, offer, lowest) in offers {
+        for (page, sign, offer, lowest) in offers(&job) {
             browser.open_page(page).await?;
             browser.sees(sign).await?;
             // The role is known by now: the navigation names it.
             browser.sees(".signed-in").await?;
-            let script = format!(
-                "return [...document.querySelectorAll({})].some((found) => found.offsetParent !== null)",
-                json!(offer)
-            );
-            let is_offered = browser.run(&script).await? == json!(true);
+            let is_offered = is_offered(&browser, offer).await?;
             ensure!(is_offered == (role >= lowest), "{page} offers {offer} to {role}: {is_offered}");
         }
         browser.click("Sign out").await?;
