@@ -95,7 +95,7 @@ impl Embedded {
             settings.compile.program = Some(compiler());
         }
         host::check_folder(&settings)?;
-        let sandboxes = if takes_jobs { Some(Arc::new(Sandboxes::new(&settings)?)) } else { None };
+        let sandboxes = if takes_jobs { Some(Arc::new(Sandboxes::read(&settings).await?)) } else { None };
         let host = Host::start(storage, &settings, Guard::Application, sandboxes).await?;
         Ok(Self { host, runtime: Handle::current() })
     }
