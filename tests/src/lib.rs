@@ -12,6 +12,7 @@ mod effects;
 mod host;
 mod http;
 mod jobs;
+mod text;
 mod tls;
 
 pub use application::Application;
@@ -22,3 +23,4 @@ pub use effects::{Effect, Effects};
 pub use host::{Host, Launch, Site};
 pub use http::{EventStream, HttpAnswer, SentEvent};
 pub use jobs::{Job, overlap};
+pub use text::component_of_text;
