@@ -27,8 +27,12 @@ macro_rules! decorate {
             ModuleStore {
                 add_version(version: NewVersion) -> bool;
                 activate(module: &ModuleName, digest: Digest) -> bool;
+                set_canary(module: &ModuleName, digest: Digest, percent: u8) -> bool;
+                end_canary(module: &ModuleName) -> Option<Digest>;
+                unpin(module: &ModuleName, digest: Digest) -> u64;
                 modules() -> Vec<ModuleView>;
                 active_version(module: &ModuleName) -> Option<VersionView>;
+                live_versions(module: &ModuleName) -> Vec<VersionView>;
                 version(module: &ModuleName, digest: Digest) -> Option<VersionView>;
                 component(digest: Digest) -> Option<Vec<u8>>;
             }

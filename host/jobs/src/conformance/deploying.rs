@@ -1,8 +1,14 @@
 //! Modules and versions.
 
-use windlass_api::{Digest, Mode, ModuleName, RequeueRequest, State};
+use std::collections::BTreeMap;
 
-use super::world::{World, job, released, success, told, version};
+use uuid::Uuid;
+use windlass_api::{Digest, JobId, Mode, ModuleName, RequeueRequest, State, falls_to_canary};
+
+use super::{
+    moving::exported,
+    world::{World, job, released, retry, success, told, version},
+};
 use crate::{NewJob, Next, Start, storage::Signal};
 
 fn shop() -> ModuleName {
@@ -143,4 +149,182 @@ pub async fn a_version_that_is_deployed_again_stays_as_it_is(world: World) {
     assert!(world.storage.add_version(again.clone()).await.unwrap());
     let known = world.storage.version(&again.module, again.digest).await.unwrap().unwrap();
     assert_eq!((known.version.as_str(), known.handlers.len(), known.active), ("1.0", 1, true));
+}
+
+/// A job whose id ends in a number, so that it is known which share it falls into.
+fn job_ending(end: u32) -> NewJob {
+    NewJob { id: JobId(Uuid::from_u128((7 << 76) | (2 << 62) | u128::from(end))), ..job() }
+}
+
+async fn canary(world: &World) -> Option<(Digest, u8)> {
+    let modules = world.storage.modules().await.unwrap();
+    let mut shares = modules[0].versions.iter().filter_map(|version| Some((version.digest, version.canary_percent?)));
+    let canary = shares.next();
+    assert_eq!(shares.next(), None);
+    let live = world.storage.live_versions(&shop()).await.unwrap();
+    let beside = live.iter().filter(|version| !version.active).map(|version| version.digest).collect::<Vec<_>>();
+    assert_eq!(beside, canary.map(|(digest, _)| digest).into_iter().collect::<Vec<_>>());
+    canary
+}
+
+pub async fn a_canary_gets_the_jobs_that_fall_to_it_and_those_only(world: World) {
+    let server = world.server().await;
+    let active = world.deploy(1, &[("bill", Mode::Sync)]).await;
+    let new = version(2, &[("bill", Mode::Sync)]);
+    assert!(!world.storage.set_canary(&shop(), new.digest, 30).await.unwrap(), "it is not known yet");
+    world.storage.add_version(new.clone()).await.unwrap();
+    let mut signals = world.storage.wake().map(crate::storage::Wake::signals);
+    assert!(world.storage.set_canary(&shop(), new.digest, 30).await.unwrap());
+    if let Some(signals) = &mut signals {
+        told(signals, Signal::Modules).await;
+    }
+    assert_eq!(canary(&world).await, Some((new.digest, 30)));
+    let live = world.storage.live_versions(&shop()).await.unwrap();
+    assert_eq!(live.iter().map(|version| version.digest).collect::<Vec<_>>(), [active, new.digest]);
+    // The ends of the ids reach over all 32 bits.
+    let ends = [0, 29, 30, 99, 129, 130, 4_294_967_295, 4_294_967_229, 2_147_483_648, 3_000_000_029, 3_000_000_030];
+    for end in ends {
+        world.add(job_ending(end)).await;
+    }
+    let runs = world.claim(server, 99, 0).await;
+    assert_eq!(runs.len(), ends.len());
+    for run in &runs {
+        let expected = if falls_to_canary(run.fence.job, 30) { new.digest } else { active };
+        assert_eq!(run.version, Some(expected), "{}", run.fence.job);
+    }
+    // Whoever has begun keeps its version when the canary ends.
+    assert_eq!(world.storage.end_canary(&shop()).await.unwrap(), Some(new.digest));
+    assert_eq!(world.storage.end_canary(&shop()).await.unwrap(), None);
+    assert_eq!(canary(&world).await, None);
+    world.settle(&runs[0], released()).await.unwrap();
+    assert_eq!(world.claim_one(server).await.version, Some(new.digest));
+    world.add(job_ending(100)).await;
+    assert_eq!(world.claim_one(server).await.version, Some(active));
+}
+
+pub async fn a_canary_gets_no_job_for_a_handler_that_it_lacks(world: World) {
+    let server = world.server().await;
+    let active = world.deploy(1, &[("bill", Mode::Sync), ("ship", Mode::Sync)]).await;
+    world.storage.add_version(version(2, &[("ship", Mode::Sync)])).await.unwrap();
+    assert!(world.storage.set_canary(&shop(), Digest([2; 32]), 100).await.unwrap());
+    world.add(job()).await;
+    assert_eq!(world.claim_one(server).await.version, Some(active));
+    world.add(NewJob { handler: "ship".parse().unwrap(), ..job() }).await;
+    assert_eq!(world.claim_one(server).await.version, Some(Digest([2; 32])));
+    // A handler that the active version lacks is not there for the canary's having it.
+    world.storage.add_version(version(3, &[("bill", Mode::Sync), ("wrap", Mode::Sync)])).await.unwrap();
+    assert!(world.storage.set_canary(&shop(), Digest([3; 32]), 100).await.unwrap());
+    let new = NewJob { handler: "wrap".parse().unwrap(), start: Start::WithHandler, ..job() };
+    let id = world.add(new).await;
+    assert_eq!(world.state(id).await, State::Awaiting);
+    world.add(NewJob { handler: "ship".parse().unwrap(), ..job() }).await;
+    assert_eq!(world.claim_one(server).await.version, Some(active));
+}
+
+pub async fn an_activation_ends_the_canary(world: World) {
+    let server = world.server().await;
+    world.deploy(1, &[("bill", Mode::Sync)]).await;
+    world.storage.add_version(version(2, &[("bill", Mode::Sync)])).await.unwrap();
+    world.storage.set_canary(&shop(), Digest([2; 32]), 100).await.unwrap();
+    assert!(!world.storage.activate(&shop(), Digest([9; 32])).await.unwrap());
+    assert_eq!(canary(&world).await, Some((Digest([2; 32]), 100)), "nothing was activated");
+    assert!(world.storage.activate(&shop(), Digest([2; 32])).await.unwrap());
+    assert_eq!(canary(&world).await, None);
+    world.storage.set_canary(&shop(), Digest([1; 32]), 100).await.unwrap();
+    let third = world.deploy(3, &[("bill", Mode::Sync)]).await;
+    assert_eq!(canary(&world).await, None);
+    world.add(job()).await;
+    assert_eq!(world.claim_one(server).await.version, Some(third));
+}
+
+pub async fn a_module_has_one_canary_at_most(world: World) {
+    let server = world.server().await;
+    let active = world.deploy(1, &[("bill", Mode::Sync), ("ship", Mode::Sync)]).await;
+    let second = version(2, &[("bill", Mode::Sync), ("ship", Mode::Sync)]);
+    let third = version(3, &[("bill", Mode::Async)]);
+    for new in [&second, &third] {
+        world.storage.add_version(new.clone()).await.unwrap();
+    }
+    assert!(world.storage.set_canary(&shop(), second.digest, 5).await.unwrap());
+    assert!(world.storage.set_canary(&shop(), second.digest, 100).await.unwrap());
+    assert_eq!(canary(&world).await, Some((second.digest, 100)));
+    assert!(world.storage.set_canary(&shop(), third.digest, 100).await.unwrap());
+    assert_eq!(canary(&world).await, Some((third.digest, 100)));
+    world.add(job()).await;
+    let run = world.claim_one(server).await;
+    assert_eq!((run.version, run.mode), (Some(third.digest), Mode::Sync), "its mode was given when it was made");
+    world.add(NewJob { handler: "ship".parse().unwrap(), ..job() }).await;
+    assert_eq!(world.claim_one(server).await.version, Some(active), "the canary before has no share any more");
+}
+
+pub async fn jobs_that_wait_on_a_version_are_let_go(world: World) {
+    let server = world.server().await;
+    let active = world.deploy(1, &[("bill", Mode::Sync)]).await;
+    let canary = version(2, &[("bill", Mode::Async)]).digest;
+    world.storage.add_version(version(2, &[("bill", Mode::Async)])).await.unwrap();
+    let before = world.add(job()).await;
+    let run = world.claim_one(server).await;
+    world.settle(&run, retry(10)).await.unwrap();
+    world.storage.set_canary(&shop(), canary, 100).await.unwrap();
+    let in_line = Next::Released { reason: "other-mode".into(), mode: Mode::Async };
+    let mut ids = Vec::new();
+    for next in [Some(retry(10)), Some(success()), None, Some(in_line)] {
+        ids.push(world.add(job()).await);
+        let run = world.claim_one(server).await;
+        assert_eq!(run.version, Some(canary));
+        if let Some(next) = next {
+            world.settle(&run, next).await.unwrap();
+        }
+    }
+    world.storage.end_canary(&shop()).await.unwrap();
+    assert_eq!(world.storage.unpin(&shop(), Digest([9; 32])).await.unwrap(), 0, "there is no such version");
+    assert_eq!(world.storage.unpin(&shop(), canary).await.unwrap(), 2);
+    for (id, version, mode) in [
+        (ids[0], None, Mode::Sync),
+        (ids[1], Some(canary), Mode::Sync),
+        (ids[2], Some(canary), Mode::Sync),
+        (ids[3], None, Mode::Sync),
+        (before, Some(active), Mode::Sync),
+    ] {
+        let shown = world.detail(id).await.job;
+        assert_eq!((shown.version, shown.mode), (version, mode), "{id}");
+    }
+    assert_eq!(world.storage.unpin(&shop(), canary).await.unwrap(), 0);
+    world.clock.advance_ms(10);
+    world.promote().await;
+    let runs = world.claim(server, 9, 9).await.into_iter().map(|run| (run.fence.job, run.version));
+    let expected = [ids[0], ids[3], before].map(|id| (id, Some(active)));
+    assert_eq!(runs.collect::<BTreeMap<_, _>>(), BTreeMap::from(expected));
+}
+
+pub async fn a_canary_is_moved_with_its_share(world: World) {
+    let active = world.deploy(1, &[("bill", Mode::Sync)]).await;
+    world.storage.add_version(version(2, &[("bill", Mode::Sync)])).await.unwrap();
+    let share = (Digest([2; 32]), 40);
+    world.storage.set_canary(&shop(), share.0, share.1).await.unwrap();
+    let records = exported(&world, 1).await;
+    // The canary comes first, so that what follows must not end it.
+    for reversed in [false, true] {
+        let mut records = records.clone();
+        if reversed {
+            records.reverse();
+        }
+        let other = world.another().await;
+        for record in records {
+            other.storage.import(vec![record]).await.unwrap();
+        }
+        assert_eq!(canary(&other).await, Some(share));
+        assert_eq!(other.storage.active_version(&shop()).await.unwrap().map(|version| version.digest), Some(active));
+        let server = other.server().await;
+        for (end, version) in [(39, share.0), (40, active)] {
+            other.add(job_ending(end)).await;
+            assert_eq!(other.claim_one(server).await.version, Some(version));
+        }
+    }
+    // What a storage has set itself stays.
+    let other = world.another().await;
+    other.storage.add_version(version(3, &[("bill", Mode::Sync)])).await.unwrap();
+    other.storage.set_canary(&shop(), Digest([3; 32]), 7).await.unwrap();
+    other.storage.import(records).await.unwrap();
+    assert_eq!(canary(&other).await, Some((Digest([3; 32]), 7)));
 }

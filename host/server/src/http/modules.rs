@@ -65,7 +65,7 @@ pub(super) async fn show(
     find(&api, &caller, &name?.0).await
 }
 
-async fn find(api: &Api, caller: &Caller, name: &ModuleName) -> ApiResult<Json<ModuleView>> {
+pub(super) async fn find(api: &Api, caller: &Caller, name: &ModuleName) -> ApiResult<Json<ModuleView>> {
     let module = shown(api, caller).await?.into_iter().find(|module| module.name == *name);
     module.map(Json).ok_or_else(|| {
         ApiError::new(ProblemCode::NotFound, format!("there is no module `{name}`; `windlass modules list` shows all"))
@@ -180,7 +180,7 @@ pub(super) async fn activate(
 }
 
 /// What is remembered of modules is not true any more.
-fn changed(api: &Api) {
+pub(super) fn changed(api: &Api) {
     api.client.admission().invalidate();
     api.redaction.forget();
     api.events.tell(Hint::Modules);

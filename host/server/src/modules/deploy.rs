@@ -158,8 +158,7 @@ impl Modules {
     }
 
     async fn check(&self, module: &ModuleName, before: &VersionView, after: &[HandlerSpec]) -> Result<(), DeployError> {
-        let broken = breaking::between(&self.storage, module, &before.handlers, after).await?;
-        if broken.is_empty() { Ok(()) } else { Err(DeployError::WouldBreak(broken)) }
+        breaking::refuse(breaking::between(&self.storage, module, &before.handlers, after).await?)
     }
 }
 

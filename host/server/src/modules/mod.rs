@@ -3,6 +3,7 @@
 //! What is deployed is kept in storage; what is kept here is only a cache of what was loaded.
 
 mod breaking;
+mod canary;
 mod deploy;
 pub(crate) mod manifest;
 mod signature;
@@ -22,6 +23,7 @@ use windlass_wasm::{Compiler, Component, Refusal};
 pub(crate) use self::signature::MAX_SIGNATURE_BYTES;
 use self::signature::Trusted;
 pub use self::{
+    canary::CanaryError,
     deploy::{Activation, DeployError, Upload},
     watch::watch,
 };

@@ -393,6 +393,8 @@ class Version:
     """When it was deployed first."""
     active: bool
     """Whether new jobs go to it."""
+    canary_percent: int | None = None
+    """How many of a hundred new jobs go to it instead of the active version: it is the canary then."""
 
 
 @dataclass(frozen=True)

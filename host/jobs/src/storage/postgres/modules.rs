@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use sqlx::{Row, postgres::PgRow};
-use windlass_api::{Digest, HandlerPath, HandlerSpec, Json, Mode, ModuleName, ModuleView, Timestamp, VersionView};
+use windlass_api::{
+    Digest, HandlerPath, HandlerSpec, Json, Mode, ModuleName, ModuleView, State, Timestamp, VersionView,
+};
 
 use super::{
     fault::Fault,
@@ -71,7 +73,18 @@ async fn handlers_of(tx: &mut Tx<'_>, module: &ModuleName, version: i32) -> Resu
 /// What a version that is active now brings: the numbers of its handlers, by how they run.
 pub(super) type Switched = BTreeMap<Mode, Vec<i32>>;
 
-/// Makes a version the active one; nothing where there is none of this digest. Jobs that it concerns are moved afterwards.
+/// Makes a version the active one, and ends the canary; nothing where there is none of this digest. Jobs that it concerns are
+/// moved afterwards.
+pub(super) async fn activate(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<Option<Switched>, Fault> {
+    hold_versions(tx, module).await?;
+    let switched = switch(tx, module, digest).await?;
+    if switched.is_some() {
+        end_canary(tx, module).await?;
+    }
+    Ok(switched)
+}
+
+/// Makes a version the active one beside the canary.
 pub(super) async fn switch(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<Option<Switched>, Fault> {
     let Some(version) = number(tx, module, digest).await? else { return Ok(None) };
     // Whoever else activates a version of this module waits here.
@@ -104,6 +117,95 @@ pub(super) async fn switch(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest)
     }
     tx.told.signals.push(Signal::Modules);
     Ok(Some(switched))
+}
+
+/// Makes a version the canary, in place of any other; gives whether there is one of this digest.
+pub(super) async fn set_canary(
+    tx: &mut Tx<'_>,
+    module: &ModuleName,
+    digest: Digest,
+    percent: u8,
+) -> Result<bool, Fault> {
+    hold_versions(tx, module).await?;
+    let Some(version) = number(tx, module, digest).await? else { return Ok(false) };
+    end_canary(tx, module).await?;
+    let query = tx.query("UPDATE @versions SET canary_percent = $2 WHERE n = $1");
+    let query = query.bind(version).bind(i16::from(percent));
+    tx.run(query).await?;
+    let mut specs = handlers_of(tx, module, version).await?;
+    specs.sort_by(|one, other| one.name.as_str().cmp(other.name.as_str()));
+    for spec in specs {
+        let handler = tx.handler(&HandlerPath { module: module.clone(), handler: spec.name }).await?;
+        let query = tx.query("UPDATE @handlers SET canary = $2, canary_percent = $3 WHERE n = $1");
+        let query = query.bind(handler).bind(version).bind(i16::from(percent));
+        tx.run(query).await?;
+    }
+    tx.told.signals.push(Signal::Modules);
+    Ok(true)
+}
+
+/// Ends a module's canary; gives which version it was.
+pub(super) async fn end_canary(tx: &mut Tx<'_>, module: &ModuleName) -> Result<Option<Digest>, Fault> {
+    hold_versions(tx, module).await?;
+    let query = tx.query(
+        "UPDATE @versions SET canary_percent = NULL WHERE module = $1 AND canary_percent IS NOT NULL RETURNING digest",
+    );
+    let query = query.bind(module.as_str());
+    let Some(row) = tx.first(query).await? else { return Ok(None) };
+    let digest = words::digest(row.try_get(0)?)?;
+    let query = tx.query(
+        "UPDATE @handlers SET canary = NULL, canary_percent = NULL WHERE module = $1 AND canary_percent IS NOT NULL",
+    );
+    let query = query.bind(module.as_str());
+    tx.run(query).await?;
+    tx.told.signals.push(Signal::Modules);
+    Ok(Some(digest))
+}
+
+/// Whether a module has a canary.
+pub(super) async fn has_canary(tx: &mut Tx<'_>, module: &ModuleName) -> Result<bool, Fault> {
+    let query = tx.query("SELECT 1 FROM @versions WHERE module = $1 AND canary_percent IS NOT NULL");
+    let query = query.bind(module.as_str());
+    Ok(tx.first(query).await?.is_some())
+}
+
+/// Whoever else changes a module's canary, or which version is active, waits here: before it holds anything else of the module.
+async fn hold_versions(tx: &mut Tx<'_>, module: &ModuleName) -> Result<(), Fault> {
+    let query = tx.query("SELECT n FROM @versions WHERE module = $1 ORDER BY n FOR NO KEY UPDATE");
+    let query = query.bind(module.as_str());
+    tx.all(query).await?;
+    Ok(())
+}
+
+/// Those that somebody holds at this moment are being claimed, and keep their version.
+const UNPIN: &str = "
+WITH chosen AS MATERIALIZED (
+    SELECT id, seq FROM @live WHERE seq > $3 AND (state + 0) IN (0, 2)
+        AND version = (SELECT n FROM @versions WHERE module = $1 AND digest = $2)
+    ORDER BY seq LIMIT $4 FOR UPDATE SKIP LOCKED
+),
+gone AS (
+    UPDATE @live l SET version = NULL, mode = coalesce((SELECT active_mode FROM @handlers WHERE n = l.handler), l.mode)
+    WHERE l.id = ANY (ARRAY(SELECT id FROM chosen)) RETURNING 1
+)
+SELECT max(seq), count(*), (SELECT count(*) FROM gone) FROM chosen";
+
+const _: () = assert!(State::Scheduled as i16 == 0 && State::Enqueued as i16 == 2, "the statement above names them");
+
+/// Lets some of the jobs go that wait, are pinned to a version and were made after one; gives how many, and the last of them
+/// where there may be more.
+pub(super) async fn unpin(
+    tx: &mut Tx<'_>,
+    module: &ModuleName,
+    digest: Digest,
+    after: i64,
+) -> Result<(u64, Option<i64>), Fault> {
+    let query = tx.query(UNPIN).bind(module.as_str()).bind(digest.0.to_vec()).bind(after).bind(amount(SLICE));
+    let Some(row) = tx.first(query).await? else { return Ok((0, None)) };
+    let (last, found) = (row.try_get::<Option<i64>, _>(0)?, row.try_get::<i64, _>(1)?);
+    let gone = unsigned(row.try_get(2)?);
+    tx.told.work |= gone > 0;
+    Ok((gone, last.filter(|_| found == amount(SLICE))))
 }
 
 /// The looking through of a line for jobs of handlers that run in another mode now.
@@ -223,7 +325,7 @@ macro_rules! versions {
     ($condition:literal) => {
         concat!(
             "SELECT v.digest, v.size, v.version, v.sdk, v.handlers, v.deployed_at, coalesce(v.n = m.active, false),
-             v.module FROM @versions v
+             v.module, v.canary_percent FROM @versions v
              LEFT JOIN LATERAL (SELECT active FROM @modules WHERE name = v.module LIMIT 1) m ON true ",
             $condition
         )
@@ -241,6 +343,7 @@ fn view(row: &PgRow) -> Result<VersionView, Fault> {
         handlers: handlers.map_err(|error| Fault::damaged(format_args!("version {digest}"), error))?,
         deployed_at: Timestamp(row.try_get(5)?),
         active: row.try_get(6)?,
+        canary_percent: row.try_get::<Option<i16>, _>(8)?.map(|percent| u8::try_from(percent).unwrap_or(u8::MAX)),
     })
 }
 
@@ -257,6 +360,14 @@ pub(super) async fn modules(tx: &mut Tx<'_>) -> Result<Vec<ModuleView>, Fault> {
 pub(super) async fn active_version(tx: &mut Tx<'_>, module: &ModuleName) -> Result<Option<VersionView>, Fault> {
     let query = tx.query(versions!("WHERE v.module = $1 AND v.n = m.active")).bind(module.as_str());
     tx.first(query).await?.as_ref().map(view).transpose()
+}
+
+pub(super) async fn live_versions(tx: &mut Tx<'_>, module: &ModuleName) -> Result<Vec<VersionView>, Fault> {
+    let query = tx.query(versions!(
+        "WHERE v.module = $1 AND (v.n = m.active OR v.canary_percent IS NOT NULL) ORDER BY coalesce(v.n = m.active, false) DESC"
+    ));
+    let query = query.bind(module.as_str());
+    tx.all(query).await?.iter().map(view).collect()
 }
 
 pub(super) async fn version(

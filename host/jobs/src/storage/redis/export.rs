@@ -181,6 +181,7 @@ impl RedisStorage {
                 handlers: view.handlers,
                 deployed_at: view.deployed_at,
                 active: view.active,
+                canary_percent: view.canary_percent,
                 component,
             };
             part.push(Exported::Version(record), bytes);

@@ -67,7 +67,17 @@ pub(super) fn number(db: &Connection, module: &ModuleName, digest: Digest) -> Re
     Ok(query.query_row((module.as_str(), digest.0), |row| row.get(0)).optional()?)
 }
 
+/// Makes a version the active one, and ends the canary.
 pub(super) fn activate(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<bool, Fault> {
+    let known = switch(tx, module, digest)?;
+    if known {
+        end_canary(tx, module)?;
+    }
+    Ok(known)
+}
+
+/// Makes a version the active one beside the canary.
+pub(super) fn switch(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<bool, Fault> {
     let Some(version) = number(tx.db, module, digest)? else { return Ok(false) };
     tx.db
         .prepare_cached(
@@ -83,6 +93,80 @@ pub(super) fn activate(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> 
     }
     tx.signal(Signal::Modules);
     Ok(true)
+}
+
+/// A module's canary: the number of the version, and its share.
+pub(super) fn canary(db: &Connection, module: &ModuleName) -> Result<Option<(i64, u8)>, Fault> {
+    let mut query = db.prepare_cached(
+        "SELECT n, canary_percent FROM versions INDEXED BY versions_canary WHERE module = ?1 AND canary_percent IS NOT NULL",
+    )?;
+    Ok(query.query_row([module.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}
+
+/// The canary of a handler's module, where it has the handler.
+pub(super) fn canary_with(tx: &Tx<'_>, path: &HandlerPath) -> Result<Option<(i64, u8)>, Fault> {
+    let Some(canary) = canary(tx.db, &path.module)? else { return Ok(None) };
+    let handlers = handlers_of(tx.db, &path.module, canary.0)?;
+    Ok(handlers.iter().any(|spec| spec.name == path.handler).then_some(canary))
+}
+
+pub(super) fn set_canary(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest, percent: u8) -> Result<bool, Fault> {
+    let Some(version) = number(tx.db, module, digest)? else { return Ok(false) };
+    end_canary(tx, module)?;
+    tx.db.prepare_cached("UPDATE versions SET canary_percent = ?2 WHERE n = ?1")?.execute((version, percent))?;
+    tx.signal(Signal::Modules);
+    Ok(true)
+}
+
+pub(super) fn end_canary(tx: &mut Tx<'_>, module: &ModuleName) -> Result<Option<Digest>, Fault> {
+    let Some((version, _)) = canary(tx.db, module)? else { return Ok(None) };
+    tx.db.prepare_cached("UPDATE versions SET canary_percent = NULL WHERE n = ?1")?.execute([version])?;
+    tx.signal(Signal::Modules);
+    tx.digest(version).map(Some)
+}
+
+/// How many jobs are let go at once.
+const UNPINNED_AT_ONCE: i64 = 1_000;
+
+/// The jobs that may be let go, state by state in the order of their making: the state, and the last one that was let go.
+pub(super) type Unpinned = (State, i64);
+
+pub(super) const NONE_UNPINNED: Unpinned = (State::Scheduled, i64::MIN);
+
+/// Lets some of the jobs go that wait and are pinned to a version; gives how many, and how to go on.
+pub(super) fn unpin(
+    tx: &mut Tx<'_>,
+    module: &ModuleName,
+    digest: Digest,
+    (state, after): Unpinned,
+) -> Result<(u64, Option<Unpinned>), Fault> {
+    let Some(version) = number(tx.db, module, digest)? else { return Ok((0, None)) };
+    let mut jobs = Vec::new();
+    {
+        let mut query = tx.db.prepare_cached(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM jobs INDEXED BY jobs_by_state WHERE state = ?1 AND seq > ?2 AND version = ?3 ORDER BY seq LIMIT ?4"
+        ))?;
+        let mut rows = query.query((state.number(), after, version, UNPINNED_AT_ONCE))?;
+        while let Some(row) = rows.next()? {
+            jobs.push(Job::read(row)?);
+        }
+    }
+    let next = match (jobs.last(), state) {
+        (Some(last), _) => Some((state, last.seq)),
+        (None, State::Scheduled) => Some((State::Enqueued, i64::MIN)),
+        (None, _) => None,
+    };
+    let unpinned = u64::try_from(jobs.len()).unwrap_or(u64::MAX);
+    for mut job in jobs {
+        let before = job.place();
+        let path = tx.handler_path(job.handler)?;
+        job.version = None;
+        job.mode = active_mode(tx, &path)?.unwrap_or(job.mode);
+        job.save(tx, &before)?;
+    }
+    Ok((unpinned, next))
 }
 
 fn wake_awaiting(tx: &mut Tx<'_>, handler: i64, mode: Mode) -> Result<(), Fault> {
@@ -146,7 +230,7 @@ fn jobs_in(tx: &Tx<'_>, handler: i64, state: State, condition: &str, value: impl
 }
 
 const VERSION: &str = "SELECT versions.digest, size, version, sdk, handlers, deployed_at, \
-     versions.n = coalesce(modules.active, -1), versions.module \
+     versions.n = coalesce(modules.active, -1), versions.module, canary_percent \
      FROM versions LEFT JOIN modules ON modules.name = versions.module";
 
 fn view(row: &Row<'_>) -> Result<VersionView, Fault> {
@@ -160,6 +244,7 @@ fn view(row: &Row<'_>) -> Result<VersionView, Fault> {
         handlers: handlers.map_err(|error| Fault::damaged(format_args!("version {digest}"), error))?,
         deployed_at: Timestamp(row.get(5)?),
         active: row.get(6)?,
+        canary_percent: row.get(8)?,
     })
 }
 
@@ -177,6 +262,19 @@ pub(super) fn modules(db: &Connection) -> Result<Vec<ModuleView>, Fault> {
 pub(super) fn active_version(db: &Connection, module: &ModuleName) -> Result<Option<VersionView>, Fault> {
     let mut query = db.prepare_cached(&format!("{VERSION} WHERE modules.name = ?1 AND versions.n = modules.active"))?;
     query.query([module.as_str()])?.next()?.map(view).transpose()
+}
+
+pub(super) fn live_versions(db: &Connection, module: &ModuleName) -> Result<Vec<VersionView>, Fault> {
+    let mut query = db.prepare_cached(&format!(
+        "{VERSION} WHERE versions.module = ?1 AND (versions.n = modules.active OR canary_percent IS NOT NULL)
+         ORDER BY versions.n = coalesce(modules.active, -1) DESC"
+    ))?;
+    let mut rows = query.query([module.as_str()])?;
+    let mut live = Vec::new();
+    while let Some(row) = rows.next()? {
+        live.push(view(row)?);
+    }
+    Ok(live)
 }
 
 pub(super) fn version(db: &Connection, module: &ModuleName, digest: Digest) -> Result<Option<VersionView>, Fault> {
