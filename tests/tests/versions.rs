@@ -1,10 +1,10 @@
-//! Versions that a share of the new jobs goes to, which are then promoted or dropped.
+//! Versions that a share of the new jobs goes to, which are then promoted or dropped, and versions that are retired.
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use windlass_api::{CanaryDropped, Digest, JobId, ModuleView, Problem, ProblemCode, State, falls_to_canary};
+use windlass_api::{CanaryDropped, Digest, JobId, ModuleView, Problem, ProblemCode, Retired, State, falls_to_canary};
 use windlass_http_client::Client;
 use windlass_tests::{Host, Site, component_of_text};
 
@@ -133,5 +133,38 @@ async fn what_cannot_be_a_canary_is_refused_with_the_reason() -> Result<()> {
     client.begin_canary(&shop, second, 1, false).await?;
     let promoted = client.promote_canary(&shop, false).await?;
     ensure!(shares(&promoted) == [(first, false, None), (second, true, None)], "{promoted:?}");
+    Ok(())
+}
+
+#[test]
+fn a_version_is_retired_once_no_job_needs_it_and_its_jobs_go_on_with_the_active_one() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    let old = deploy(&host, "olds", true)?.to_string();
+    let failed = host.enqueue("shop/step", &json!(1), &["--max-attempts", "1"])?;
+    let waiting = host.enqueue("shop/step", &json!(1), &["--retry", "fixed:1h"])?;
+    host.wait_until(failed, |detail| detail.job.state == State::Failed)?;
+    host.wait_until(waiting, |detail| detail.job.state == State::Scheduled)?;
+    let retire = ["modules", "retire", "shop", old.as_str()];
+    host.windlass(&retire)?.complains_of(&["new jobs go to it"])?;
+    deploy(&host, "news", true)?;
+    host.windlass(&["modules", "retire", "shop", &old, "--keep-pins"])?.complains_of(&["0 run and 1 wait"])?;
+    let retired: Retired = host.json(&retire)?;
+    ensure!(retired.unpinned == 1 && retired.digest.to_string() == old, "{retired:?}");
+    host.windlass(&["modules", "activate", "shop", &old])?
+        .complains_of(&["is retired", "deploy its component again"])?;
+    let canary = host.windlass(&["modules", "canary", "shop", &old, "--percent", "1"])?;
+    canary.complains_of(&["is retired"])?;
+    // One was let go; the other, which had ended, is pinned to it still.
+    for (job, ends) in [(waiting, State::Scheduled), (failed, State::Failed)] {
+        host.json::<Value>(&["jobs", "requeue", &job.0.to_string()])?;
+        host.wait_until(job, |detail| {
+            detail.job.state == ends && detail.job.failure.as_ref().is_some_and(|failure| failure.message == "news")
+        })?;
+    }
+    let again = deploy(&host, "olds", true)?.to_string();
+    ensure!(again == old, "the same bytes have another digest");
+    let job = host.enqueue("shop/step", &json!(0), &[])?;
+    ensure!(host.result::<String>(job)? == "olds", "a version that was deployed again does not run");
     Ok(())
 }

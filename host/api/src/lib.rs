@@ -44,7 +44,7 @@ pub use json::{InvalidJson, Json};
 pub use limit::{InvalidLimit, LimitKey, LimitRule, LimitTarget, LimitView, Rate};
 pub use module::{
     ActivateRequest, CanaryDropped, CanaryRequest, Deployed, HandlerSpec, Misfire, ModuleView, PromoteRequest,
-    RetryPolicy, ScheduleSpec, VersionView, falls_to_canary,
+    RetireRequest, Retired, RetryPolicy, ScheduleSpec, VersionView, falls_to_canary,
 };
 pub use names::{HandlerName, HandlerPath, InvalidName, ModuleName, QueueName, RecurringName};
 pub use page::{FilteredCount, Page};

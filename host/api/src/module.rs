@@ -143,6 +143,9 @@ pub struct VersionView {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 100))]
     pub canary_percent: Option<u8>,
+    /// When it was retired: nothing runs on it any more, and its bytes are gone.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retired_at: Option<Timestamp>,
 }
 
 /// A module and its versions, the newest first.
@@ -212,6 +215,28 @@ pub struct PromoteRequest {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CanaryDropped {
     /// The version that was the canary.
+    pub digest: Digest,
+    /// How many jobs had begun on it, wait to go on, and go on with the active version.
+    pub unpinned: u64,
+}
+
+/// A version of a module to be retired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RetireRequest {
+    /// The version.
+    pub digest: Digest,
+    /// Whether jobs that began on it and wait to go on stay with it; then it is not retired while there are such.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub keep_pins: bool,
+}
+
+/// A version that was retired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Retired {
+    /// The version.
     pub digest: Digest,
     /// How many jobs had begun on it, wait to go on, and go on with the active version.
     pub unpinned: u64,

@@ -327,10 +327,29 @@ pub struct NewVersion {
     pub handlers: Vec<HandlerSpec>,
 }
 
+/// What came of retiring a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retirement {
+    /// It is retired.
+    Done,
+    /// There is no such version.
+    Unknown,
+    /// New jobs go to it: it is the active version, or the canary.
+    Live,
+    /// Jobs need it that have begun on it.
+    Needed {
+        /// How many wait to go on.
+        waiting: u64,
+        /// How many run.
+        running: u64,
+    },
+}
+
 /// Modules and the bytes of their versions.
 #[async_trait]
 pub trait ModuleStore: Send + Sync + 'static {
-    /// Keeps a version without activating it. One that is known already is left as it is; gives whether it was.
+    /// Keeps a version without activating it. One that is known already is left as it is, but that it is not retired any more;
+    /// gives whether it was known.
     async fn add_version(&self, version: NewVersion) -> Result<bool, StorageError>;
 
     /// Makes a known version the one that new jobs go to, moves jobs that wait for a handler it brings to their lines,
@@ -349,6 +368,10 @@ pub trait ModuleStore: Send + Sync + 'static {
     /// Lets the jobs go that are pinned to a version and are enqueued or scheduled, each into the line of the mode that its
     /// handler has in the active version: they take a version anew when they are claimed. Not one step: where it fails, some may have been let go. Gives how many.
     async fn unpin(&self, module: &ModuleName, digest: Digest) -> Result<u64, StorageError>;
+
+    /// Retires a version that no job needs: it can be neither activated nor made the canary any more, and its component is removed
+    /// unless another module has a version of the same bytes. It is still listed. [`Self::add_version`] brings it back.
+    async fn retire(&self, module: &ModuleName, digest: Digest) -> Result<Retirement, StorageError>;
 
     /// All modules by name.
     async fn modules(&self) -> Result<Vec<ModuleView>, StorageError>;

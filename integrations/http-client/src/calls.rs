@@ -13,8 +13,8 @@ use windlass_api::{
     ActivateRequest, After, AuditEntry, BulkAction, BulkActionId, BulkActionRequest, CanaryDropped, CanaryRequest,
     CommandReply, ContinueOn, Counts, Deployed, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId,
     JobRequest, JobSummary, LimitRule, LimitTarget, LimitView, LogLine, ModuleName, ModuleView, Page, PromoteRequest,
-    QueueName, QueueView, RecurringJob, RecurringName, RecurringRequest, Relations, RequeueRequest, ServerView,
-    Timestamp,
+    QueueName, QueueView, RecurringJob, RecurringName, RecurringRequest, Relations, RequeueRequest, RetireRequest,
+    Retired, ServerView, Timestamp,
 };
 
 use crate::client::{Answer, Client, segment};
@@ -272,6 +272,16 @@ impl Client {
     pub async fn drop_canary(&self, name: &ModuleName, keep_pins: bool) -> Answer<CanaryDropped> {
         let request = self.request(Method::DELETE, &["modules", name.as_str(), "canary"])?;
         self.ask(request.query(&[("keep_pins", keep_pins)])).await
+    }
+
+    /// Retires a version: nothing starts on it any more, and its component is removed. The jobs that began on it and wait to go on do
+    /// so on the active version, unless `keep_pins` is set.
+    ///
+    /// # Errors
+    /// Where there is no such version, new jobs go to it, or jobs need it; the text says which.
+    pub async fn retire(&self, name: &ModuleName, digest: Digest, keep_pins: bool) -> Answer<Retired> {
+        let request = self.request(Method::POST, &["modules", name.as_str(), "retire"])?;
+        self.ask_again(request.json(&RetireRequest { digest, keep_pins })).await
     }
 
     /// All queues.

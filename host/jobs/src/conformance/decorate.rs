@@ -30,6 +30,7 @@ macro_rules! decorate {
                 set_canary(module: &ModuleName, digest: Digest, percent: u8) -> bool;
                 end_canary(module: &ModuleName) -> Option<Digest>;
                 unpin(module: &ModuleName, digest: Digest) -> u64;
+                retire(module: &ModuleName, digest: Digest) -> Retirement;
                 modules() -> Vec<ModuleView>;
                 active_version(module: &ModuleName) -> Option<VersionView>;
                 live_versions(module: &ModuleName) -> Vec<VersionView>;
@@ -121,7 +122,7 @@ macro_rules! decorated_names {
             storage::{
                 AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore,
                 ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry,
-                RecurringStore, ServerStore, Storage, StorageError, Superseded, Transfer, Wake,
+                RecurringStore, Retirement, ServerStore, Storage, StorageError, Superseded, Transfer, Wake,
             },
         };
     };

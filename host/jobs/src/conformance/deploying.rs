@@ -9,7 +9,10 @@ use super::{
     moving::exported,
     world::{World, job, released, retry, success, told, version},
 };
-use crate::{NewJob, Next, Start, storage::Signal};
+use crate::{
+    NewJob, Next, Start,
+    storage::{NewVersion, Retirement, Signal},
+};
 
 fn shop() -> ModuleName {
     "shop".parse().unwrap()
@@ -327,4 +330,85 @@ pub async fn a_canary_is_moved_with_its_share(world: World) {
     other.storage.set_canary(&shop(), Digest([3; 32]), 7).await.unwrap();
     other.storage.import(records).await.unwrap();
     assert_eq!(canary(&other).await, Some((Digest([3; 32]), 7)));
+}
+
+pub async fn a_version_that_nobody_needs_is_retired_and_comes_back_when_it_is_deployed_again(world: World) {
+    let server = world.server().await;
+    let new = version(1, &[("bill", Mode::Sync)]);
+    let old = world.deploy(1, &[("bill", Mode::Sync)]).await;
+    // One that has ended needs it no more.
+    world.add(job()).await;
+    let run = world.claim_one(server).await;
+    world.settle(&run, success()).await.unwrap();
+    assert_eq!(world.storage.retire(&shop(), Digest([9; 32])).await.unwrap(), Retirement::Unknown);
+    let active = world.deploy(2, &[("bill", Mode::Sync)]).await;
+    world.clock.advance_ms(5);
+    let mut signals = world.storage.wake().map(crate::storage::Wake::signals);
+    assert_eq!(world.storage.retire(&shop(), old).await.unwrap(), Retirement::Done);
+    if let Some(signals) = &mut signals {
+        told(signals, Signal::Modules).await;
+    }
+    assert_eq!(world.storage.retire(&shop(), old).await.unwrap(), Retirement::Done);
+    let shown = world.storage.version(&shop(), old).await.unwrap().unwrap();
+    assert_eq!(shown.retired_at, Some(world.now()));
+    assert_eq!(world.storage.component(old).await.unwrap(), None);
+    assert!(!world.storage.activate(&shop(), old).await.unwrap());
+    assert!(!world.storage.set_canary(&shop(), old, 100).await.unwrap());
+    assert_eq!(world.storage.active_version(&shop()).await.unwrap().map(|version| version.digest), Some(active));
+    assert_eq!(world.detail(run.fence.job).await.job.version, Some(old), "what has ended still tells what it ran on");
+    let records = exported(&world, 100).await;
+    let other = world.another().await;
+    other.storage.import(records).await.unwrap();
+    assert_eq!(other.storage.version(&shop(), old).await.unwrap(), None, "there is nothing to be moved");
+    assert_eq!(other.detail(run.fence.job).await.job.state, State::Succeeded);
+
+    assert!(world.storage.add_version(new.clone()).await.unwrap(), "it is known");
+    assert_eq!(world.storage.version(&shop(), old).await.unwrap().unwrap().retired_at, None);
+    assert_eq!(world.storage.component(old).await.unwrap(), Some(new.bytes));
+    assert!(world.storage.activate(&shop(), old).await.unwrap());
+}
+
+pub async fn a_version_that_is_live_or_that_jobs_need_is_not_retired(world: World) {
+    let server = world.server().await;
+    let old = world.deploy(1, &[("bill", Mode::Sync)]).await;
+    assert_eq!(world.storage.retire(&shop(), old).await.unwrap(), Retirement::Live);
+    for next in [Some(retry(10)), Some(success()), None, Some(released())] {
+        world.add(job()).await;
+        let run = world.claim_one(server).await;
+        if let Some(next) = next {
+            world.settle(&run, next).await.unwrap();
+        }
+    }
+    world.deploy(2, &[("bill", Mode::Sync)]).await;
+    // Those that have not begun need none of them.
+    world.add(job()).await;
+    let needed = Retirement::Needed { waiting: 2, running: 1 };
+    assert_eq!(world.storage.retire(&shop(), old).await.unwrap(), needed);
+    assert!(world.storage.component(old).await.unwrap().is_some());
+    world.storage.set_canary(&shop(), old, 1).await.unwrap();
+    assert_eq!(world.storage.retire(&shop(), old).await.unwrap(), Retirement::Live);
+    world.storage.end_canary(&shop()).await.unwrap();
+    assert_eq!(world.storage.unpin(&shop(), old).await.unwrap(), 2);
+    let needed = Retirement::Needed { waiting: 0, running: 1 };
+    assert_eq!(world.storage.retire(&shop(), old).await.unwrap(), needed);
+    world.lose(server).await;
+    let needed = Retirement::Needed { waiting: 1, running: 0 };
+    assert_eq!(world.storage.retire(&shop(), old).await.unwrap(), needed);
+    assert_eq!(world.storage.unpin(&shop(), old).await.unwrap(), 1);
+    assert_eq!(world.storage.retire(&shop(), old).await.unwrap(), Retirement::Done);
+}
+
+pub async fn a_component_stays_while_another_module_has_it(world: World) {
+    let old = world.deploy(1, &[("bill", Mode::Sync)]).await;
+    world.deploy(2, &[("bill", Mode::Sync)]).await;
+    let module: ModuleName = "store".parse().unwrap();
+    let same = NewVersion { module: module.clone(), ..version(1, &[("bill", Mode::Sync)]) };
+    world.storage.add_version(same).await.unwrap();
+    assert_eq!(world.storage.retire(&shop(), old).await.unwrap(), Retirement::Done);
+    assert!(world.storage.component(old).await.unwrap().is_some());
+    assert!(world.storage.activate(&module, old).await.unwrap());
+    world.storage.add_version(NewVersion { module: module.clone(), ..version(3, &[]) }).await.unwrap();
+    assert!(world.storage.activate(&module, Digest([3; 32])).await.unwrap());
+    assert_eq!(world.storage.retire(&module, old).await.unwrap(), Retirement::Done);
+    assert_eq!(world.storage.component(old).await.unwrap(), None);
 }

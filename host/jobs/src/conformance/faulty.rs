@@ -5,7 +5,7 @@
 //!
 //! | verb | after a lost answer |
 //! | --- | --- |
-//! | all that only read; `heartbeat`, `leave`, `set_paused`, `activate`, `set_canary`, `put_checkpoint`, `put_limit` | repeat it: the same effect and the same answer |
+//! | all that only read; `heartbeat`, `leave`, `set_paused`, `activate`, `set_canary`, `retire`, `put_checkpoint`, `put_limit` | repeat it: the same effect and the same answer |
 //! | `enqueue` | repeat it with the same ids: no job is made twice, but those that were stored are said to exist already |
 //! | `record_audit` | repeat it: an entry may be there twice |
 //! | `add_version`, `import`, `remove_recurring`, `remove_limit`, `end_canary` | repeat it: the same effect; the answer says that it was done already |

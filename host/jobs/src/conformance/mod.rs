@@ -136,6 +136,9 @@ macro_rules! conformance_suite {
                 a_module_has_one_canary_at_most,
                 jobs_that_wait_on_a_version_are_let_go,
                 a_canary_is_moved_with_its_share,
+                a_version_that_nobody_needs_is_retired_and_comes_back_when_it_is_deployed_again,
+                a_version_that_is_live_or_that_jobs_need_is_not_retired,
+                a_component_stays_while_another_module_has_it,
             }
             listing {
                 a_filter_lets_pass_what_matches_all_of_it,

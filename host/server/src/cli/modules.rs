@@ -59,6 +59,16 @@ pub(super) enum Command {
         #[arg(long)]
         keep_pins: bool,
     },
+    /// Remove a version that no new jobs go to; jobs that began on it and wait to go on do so on the active version.
+    Retire {
+        /// The module.
+        name: ModuleName,
+        /// The version: its digest, or the beginning of it.
+        digest: String,
+        /// Leave the jobs that began on it with it, and refuse while there are any.
+        #[arg(long)]
+        keep_pins: bool,
+    },
 }
 
 pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exit> {
@@ -87,20 +97,27 @@ pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exi
         Command::Drop { name, keep_pins } => {
             let dropped = remote.drop_canary(&name, keep_pins).await;
             let dropped = dropped.with_context(|| format!("failed to drop the canary of {name}"))?;
-            global.output().show(&dropped, |dropped| dropped_text(&name, dropped))?;
+            let CanaryDropped { digest, unpinned } = dropped;
+            global.output().show(&dropped, |_| unpinned_text(&name, digest, "no canary any more", unpinned))?;
+        }
+        Command::Retire { name, digest, keep_pins } => {
+            let digest = named(&remote, &name, &digest).await?;
+            let retired = remote.retire(&name, digest, keep_pins).await;
+            let retired = retired.with_context(|| format!("failed to retire version {} of {name}", digest.short()))?;
+            global.output().show(&retired, |_| unpinned_text(&name, digest, "retired", retired.unpinned))?;
         }
     }
     Ok(Exit::Fine)
 }
 
-fn dropped_text(name: &ModuleName, dropped: &CanaryDropped) -> String {
-    let CanaryDropped { digest, unpinned } = dropped;
+/// What a version is now, and what became of the jobs that had begun on it.
+fn unpinned_text(name: &ModuleName, digest: Digest, what: &str, unpinned: u64) -> String {
     let jobs = match unpinned {
         0 => "no job that began on it was let go".to_owned(),
         1 => "1 job that began on it goes on with the active version".to_owned(),
         many => format!("{many} jobs that began on it go on with the active version"),
     };
-    format!("{name} {} is no canary any more; {jobs}", digest.short())
+    format!("{name} {} is {what}; {jobs}", digest.short())
 }
 
 /// The version that is named by its digest or the beginning of it.
@@ -175,6 +192,7 @@ fn state(version: &VersionView) -> String {
     match version {
         VersionView { active: true, .. } => "active".to_owned(),
         VersionView { canary_percent: Some(percent), .. } => format!("canary {percent}%"),
+        VersionView { retired_at: Some(_), .. } => "retired".to_owned(),
         _ => String::new(),
     }
 }
@@ -213,6 +231,7 @@ mod tests {
             deployed_at: Timestamp(0),
             active: false,
             canary_percent: None,
+            retired_at: None,
         };
         ModuleView { name: "images".parse().unwrap(), versions: digests.iter().map(version).collect() }
     }

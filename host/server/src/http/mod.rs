@@ -116,6 +116,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/v1/modules/{name}/activate", post(modules::activate))
         .route("/api/v1/modules/{name}/canary", put(canary::begin).delete(canary::end))
         .route("/api/v1/modules/{name}/promote", post(canary::promote))
+        .route("/api/v1/modules/{name}/retire", post(modules::retire))
         .route("/api/v1/queues", get(queues::list))
         .route("/api/v1/queues/{name}/pause", post(queues::pause))
         .route("/api/v1/queues/{name}/resume", post(queues::resume))

@@ -44,6 +44,7 @@ use super::access::{Need, TABLE};
         super::canary::begin,
         super::canary::end,
         super::canary::promote,
+        super::modules::retire,
         super::queues::list,
         super::queues::pause,
         super::queues::resume,

@@ -12,8 +12,8 @@ use windlass_jobs::{
     Claimed, Fence, NewJob, Settlement,
     storage::{
         AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore, ModuleStore,
-        NewServer, NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, ServerStore,
-        Storage, StorageError, Superseded, Transfer, Wake, postgres::PostgresStorage,
+        NewServer, NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, Retirement,
+        ServerStore, Storage, StorageError, Superseded, Transfer, Wake, postgres::PostgresStorage,
     },
 };
 
@@ -84,6 +84,7 @@ measured! {
         set_canary(module: &ModuleName, digest: Digest, percent: u8) -> bool;
         end_canary(module: &ModuleName) -> Option<Digest>;
         unpin(module: &ModuleName, digest: Digest) -> u64;
+        retire(module: &ModuleName, digest: Digest) -> Retirement;
         modules() -> Vec<ModuleView>;
         active_version(module: &ModuleName) -> Option<VersionView>;
         live_versions(module: &ModuleName) -> Vec<VersionView>;

@@ -21,6 +21,9 @@ pub enum CanaryError {
         short = .1.short()
     )]
     IsActive(ModuleName, Digest),
+    /// Nothing starts on it any more.
+    #[error("version {short} of module `{0}` is retired: deploy its component again", short = .1.short())]
+    IsRetired(ModuleName, Digest),
     /// There is nothing that it could stand beside.
     #[error(
         "module `{0}` has no active version that a canary could stand beside: `windlass modules activate` makes one active"
@@ -53,6 +56,9 @@ impl Modules {
         }
         let unknown = || CanaryError::UnknownVersion(module.clone(), digest);
         let version = self.storage.version(module, digest).await?.ok_or_else(unknown)?;
+        if version.retired_at.is_some() {
+            return Err(CanaryError::IsRetired(module.clone(), digest));
+        }
         if version.active {
             return Err(CanaryError::IsActive(module.clone(), digest));
         }

@@ -166,7 +166,7 @@ async fn versions(tx: &mut Tx<'_>, after: i32, part: &mut Part) -> Result<Option
             .query(
                 "SELECT v.n, v.module, v.digest, v.version, v.sdk, v.handlers, v.deployed_at,
                      coalesce(v.n = m.active, false), c.bytes, v.canary_percent
-                 FROM (SELECT * FROM @versions WHERE n > $1 ORDER BY n LIMIT 1) v
+                 FROM (SELECT * FROM @versions WHERE n > $1 AND retired_at IS NULL ORDER BY n LIMIT 1) v
                  LEFT JOIN LATERAL (SELECT active FROM @modules WHERE name = v.module LIMIT 1) m ON true
                  LEFT JOIN LATERAL (SELECT bytes FROM @components WHERE digest = v.digest LIMIT 1) c ON true",
             )

@@ -12,7 +12,7 @@ use super::{
     tx::Tx,
     words::{self, Word, amount, plain, unsigned},
 };
-use crate::storage::{NewVersion, Signal};
+use crate::storage::{NewVersion, Retirement, Signal};
 
 /// How many jobs are moved at once.
 pub(super) const SLICE: usize = 1_000;
@@ -39,7 +39,15 @@ pub(super) async fn add_version(tx: &mut Tx<'_>, new: &NewVersion) -> Result<boo
         .bind(plain(&new.version))
         .bind(plain(&new.sdk))
         .bind(handlers.as_str());
-    Ok(tx.run(query).await? == 0)
+    let is_known = tx.run(query).await? == 0;
+    if is_known {
+        let query = tx.query(
+            "UPDATE @versions SET retired_at = NULL WHERE module = $1 AND digest = $2 AND retired_at IS NOT NULL",
+        );
+        let query = query.bind(new.module.as_str()).bind(new.digest.0.to_vec());
+        tx.run(query).await?;
+    }
+    Ok(is_known)
 }
 
 /// The number of a module's active version.
@@ -61,6 +69,48 @@ pub(super) async fn number(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest)
     let query = tx.query("SELECT n FROM @versions WHERE module = $1 AND digest = $2");
     let query = query.bind(module.as_str()).bind(digest.0.to_vec());
     Ok(tx.first(query).await?.map(|row| row.try_get(0)).transpose()?)
+}
+
+/// The number of a version that new jobs may be sent to.
+async fn usable(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<Option<i32>, Fault> {
+    let query = tx.query("SELECT n FROM @versions WHERE module = $1 AND digest = $2 AND retired_at IS NULL");
+    let query = query.bind(module.as_str()).bind(digest.0.to_vec());
+    Ok(tx.first(query).await?.map(|row| row.try_get(0)).transpose()?)
+}
+
+/// Retires a version that no job needs. A claim that began before its version ceased to be live may still pin a job to it; the
+/// server that gets it finds the version gone, and gives the job back.
+pub(super) async fn retire(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<Retirement, Fault> {
+    hold_versions(tx, module).await?;
+    let Some(version) = number(tx, module, digest).await? else { return Ok(Retirement::Unknown) };
+    if usable(tx, module, digest).await?.is_none() {
+        return Ok(Retirement::Done);
+    }
+    let query = tx.query(
+        "SELECT coalesce(v.n = m.active, false) OR v.canary_percent IS NOT NULL,
+             (SELECT count(*) FROM @live WHERE version = v.n AND state IN (0, 2)),
+             (SELECT count(*) FROM @live WHERE version = v.n AND state = 3)
+         FROM @versions v LEFT JOIN LATERAL (SELECT active FROM @modules WHERE name = v.module LIMIT 1) m ON true
+         WHERE v.n = $1",
+    );
+    let row = tx.first(query.bind(version)).await?.ok_or(Fault::Again)?;
+    if row.try_get(0)? {
+        return Ok(Retirement::Live);
+    }
+    let (waiting, running) = (unsigned(row.try_get(1)?), unsigned(row.try_get(2)?));
+    if waiting + running > 0 {
+        return Ok(Retirement::Needed { waiting, running });
+    }
+    let query = tx.query("UPDATE @versions SET retired_at = @now WHERE n = $2").bind(tx.instant()).bind(version);
+    tx.run(query).await?;
+    let query = tx.query(
+        "DELETE FROM @components WHERE digest = $1
+         AND NOT EXISTS (SELECT 1 FROM @versions WHERE digest = $1 AND retired_at IS NULL)",
+    );
+    let query = query.bind(digest.0.to_vec());
+    tx.run(query).await?;
+    tx.told.signals.push(Signal::Modules);
+    Ok(Retirement::Done)
 }
 
 async fn handlers_of(tx: &mut Tx<'_>, module: &ModuleName, version: i32) -> Result<Vec<HandlerSpec>, Fault> {
@@ -86,7 +136,7 @@ pub(super) async fn activate(tx: &mut Tx<'_>, module: &ModuleName, digest: Diges
 
 /// Makes a version the active one beside the canary.
 pub(super) async fn switch(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<Option<Switched>, Fault> {
-    let Some(version) = number(tx, module, digest).await? else { return Ok(None) };
+    let Some(version) = usable(tx, module, digest).await? else { return Ok(None) };
     // Whoever else activates a version of this module waits here.
     let query = tx
         .query(
@@ -127,7 +177,7 @@ pub(super) async fn set_canary(
     percent: u8,
 ) -> Result<bool, Fault> {
     hold_versions(tx, module).await?;
-    let Some(version) = number(tx, module, digest).await? else { return Ok(false) };
+    let Some(version) = usable(tx, module, digest).await? else { return Ok(false) };
     end_canary(tx, module).await?;
     let query = tx.query("UPDATE @versions SET canary_percent = $2 WHERE n = $1");
     let query = query.bind(version).bind(i16::from(percent));
@@ -190,7 +240,10 @@ gone AS (
 )
 SELECT max(seq), count(*), (SELECT count(*) FROM gone) FROM chosen";
 
-const _: () = assert!(State::Scheduled as i16 == 0 && State::Enqueued as i16 == 2, "the statement above names them");
+const _: () = assert!(
+    State::Scheduled as i16 == 0 && State::Enqueued as i16 == 2 && State::Processing as i16 == 3,
+    "the statements of this file name them"
+);
 
 /// Lets some of the jobs go that wait, are pinned to a version and were made after one; gives how many, and the last of them
 /// where there may be more.
@@ -325,7 +378,7 @@ macro_rules! versions {
     ($condition:literal) => {
         concat!(
             "SELECT v.digest, v.size, v.version, v.sdk, v.handlers, v.deployed_at, coalesce(v.n = m.active, false),
-             v.module, v.canary_percent FROM @versions v
+             v.module, v.canary_percent, v.retired_at FROM @versions v
              LEFT JOIN LATERAL (SELECT active FROM @modules WHERE name = v.module LIMIT 1) m ON true ",
             $condition
         )
@@ -344,6 +397,7 @@ fn view(row: &PgRow) -> Result<VersionView, Fault> {
         deployed_at: Timestamp(row.try_get(5)?),
         active: row.try_get(6)?,
         canary_percent: row.try_get::<Option<i16>, _>(8)?.map(|percent| u8::try_from(percent).unwrap_or(u8::MAX)),
+        retired_at: row.try_get::<Option<i64>, _>(9)?.map(Timestamp),
     })
 }
 

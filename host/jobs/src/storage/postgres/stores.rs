@@ -34,7 +34,7 @@ use crate::{
     storage::{
         AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore, Migration,
         ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore,
-        ServerStore, Signal, Storage, StorageError, Superseded, Transfer, Wake,
+        Retirement, ServerStore, Signal, Storage, StorageError, Superseded, Transfer, Wake,
     },
 };
 
@@ -365,6 +365,10 @@ impl ModuleStore for PostgresStorage {
             (unpinned, from) = (unpinned + step.0, step.1);
         }
         Ok(unpinned)
+    }
+
+    async fn retire(&self, module: &ModuleName, digest: Digest) -> Result<Retirement, StorageError> {
+        work!(self, Several, |tx| modules::retire(tx, module, digest))
     }
 
     async fn modules(&self) -> Result<Vec<ModuleView>, StorageError> {

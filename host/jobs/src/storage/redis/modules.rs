@@ -13,7 +13,7 @@ use super::{
     record::digest,
     script,
 };
-use crate::storage::{NewVersion, Signal, StorageError};
+use crate::storage::{NewVersion, Retirement, Signal, StorageError};
 
 /// A component is kept in parts of this size, so that no answer holds up the others on its connection for long: 1 MiB.
 const PART: usize = 1024 * 1024;
@@ -112,6 +112,46 @@ impl RedisStorage {
         digest(&was).map(Some).map_err(|why| damaged(format_args!("the canary of module {module}"), why))
     }
 
+    /// Retires a version where no job is found that needs it. One that is pinned to it meanwhile, by a claim that was under way, finds
+    /// it gone and is given back by its server.
+    pub(super) async fn retire_version(&self, module: &ModuleName, digest: Digest) -> Result<Retirement, StorageError> {
+        let known = self.versions(Some(module)).await?;
+        let Some(row) = known.into_iter().find(|row| row.view.digest == digest) else {
+            return Ok(Retirement::Unknown);
+        };
+        if row.view.active || row.view.canary_percent.is_some() {
+            return Ok(Retirement::Live);
+        }
+        let scheduled = self.count_pinned(module, digest, State::Scheduled).await?;
+        let waiting = scheduled + self.count_pinned(module, digest, State::Enqueued).await?;
+        let running = self.count_pinned(module, digest, State::Processing).await?;
+        if waiting + running > 0 {
+            return Ok(Retirement::Needed { waiting, running });
+        }
+        let mut call = self.call(&script::RETIRE);
+        call.arg(module.as_str()).arg(&digest.0);
+        let retirement = match answer::text(self.run(call).await?)?.as_str() {
+            "done" => Retirement::Done,
+            "live" => Retirement::Live,
+            _ => Retirement::Unknown,
+        };
+        self.hub.tell(Signal::Modules);
+        Ok(retirement)
+    }
+
+    /// How many jobs in a state are pinned to a version.
+    async fn count_pinned(&self, module: &ModuleName, digest: Digest, state: State) -> Result<u64, StorageError> {
+        let (mut needed, mut from) = (0, "-inf".to_owned());
+        while !from.is_empty() {
+            let mut call = self.call(&script::NEEDED);
+            call.arg(module.as_str()).arg(&digest.0).arg(state_number(state)).arg(&from).arg(STEP);
+            let mut answer = List::of(self.run(call).await?)?;
+            needed += answer.number::<u64>()?;
+            from = answer.text()?;
+        }
+        Ok(needed)
+    }
+
     /// Lets the jobs go that wait in a state and are pinned to a version; gives how many.
     pub(super) async fn let_go(&self, module: &ModuleName, digest: Digest, state: State) -> Result<u64, StorageError> {
         let (mut gone, mut from) = (0, "-inf".to_owned());
@@ -203,6 +243,10 @@ fn read(fields: &mut List) -> Result<VersionRow, StorageError> {
     let deployed_at = Timestamp(fields.text()?.parse().map_err(|error| wrong(&error))?);
     let active = fields.bytes()? == b"1";
     let canary_percent = Some(fields.number::<u8>()?).filter(|percent| *percent > 0);
-    let view = VersionView { digest, size_bytes, version, sdk, handlers, deployed_at, active, canary_percent };
+    let retired_at = fields.text()?;
+    let retired_at = (!retired_at.is_empty()).then(|| retired_at.parse().map(Timestamp)).transpose();
+    let retired_at = retired_at.map_err(|error| wrong(&error))?;
+    let view =
+        VersionView { digest, size_bytes, version, sdk, handlers, deployed_at, active, canary_percent, retired_at };
     Ok(VersionRow { module, view })
 }

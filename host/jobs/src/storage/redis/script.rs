@@ -76,6 +76,8 @@ scripts! {
     ACTIVATE: Stores + MOVES = "activate.lua";
     SET_CANARY: Stores + MOVES = "set_canary.lua";
     END_CANARY: Drains + MOVES = "end_canary.lua";
+    NEEDED: Reads + MOVES = "needed.lua";
+    RETIRE: Drains + MOVES = "retire.lua";
     UNPIN: Drains + MOVES = "unpin.lua";
     REHOME: Drains + MOVES = "rehome.lua";
     MODULES: Reads = "modules.lua";

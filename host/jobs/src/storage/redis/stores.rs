@@ -23,8 +23,8 @@ use crate::{
     Claimed, Clock, Fence, NewJob, Settlement,
     storage::{
         ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, Migration, ModuleStore, NewServer,
-        NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, Retention, ServerStore,
-        Storage, StorageError, Superseded, Transfer, Wake,
+        NewVersion, Note, Promoted, Pulse, QueueStore, Record, RecurringEntry, RecurringStore, Retention, Retirement,
+        ServerStore, Storage, StorageError, Superseded, Transfer, Wake,
     },
 };
 
@@ -199,6 +199,10 @@ impl ModuleStore for RedisStorage {
     async fn unpin(&self, module: &ModuleName, digest: Digest) -> Result<u64, StorageError> {
         let scheduled = self.let_go(module, digest, State::Scheduled).await?;
         Ok(scheduled + self.let_go(module, digest, State::Enqueued).await?)
+    }
+
+    async fn retire(&self, module: &ModuleName, digest: Digest) -> Result<Retirement, StorageError> {
+        self.retire_version(module, digest).await
     }
 
     async fn modules(&self) -> Result<Vec<ModuleView>, StorageError> {

@@ -265,7 +265,7 @@ fn version(db: &Connection, n: i64) -> Result<Option<Record>, Fault> {
         "SELECT versions.module, versions.digest, version, sdk, handlers, deployed_at,
              versions.n = coalesce(modules.active, -1), components.bytes, canary_percent
          FROM versions LEFT JOIN modules ON modules.name = versions.module
-         LEFT JOIN components ON components.digest = versions.digest WHERE n = ?1",
+         LEFT JOIN components ON components.digest = versions.digest WHERE n = ?1 AND retired_at IS NULL",
     )?;
     let mut rows = query.query([n])?;
     let Some(row) = rows.next()? else { return Ok(None) };

@@ -13,7 +13,7 @@ use super::{
     tx::Tx,
     words::{self, Word, unsigned},
 };
-use crate::storage::{NewVersion, Signal};
+use crate::storage::{NewVersion, Retirement, Signal};
 
 /// Who moves jobs when a version is activated.
 const ACTIVATION: &str = "activation";
@@ -38,6 +38,11 @@ pub(super) fn add_version(tx: &mut Tx<'_>, new: &NewVersion) -> Result<bool, Fau
             handlers.as_str(),
             tx.now.0,
         ])?;
+    if added == 0 {
+        tx.db
+            .prepare_cached("UPDATE versions SET retired_at = NULL WHERE module = ?1 AND digest = ?2")?
+            .execute((new.module.as_str(), new.digest.0))?;
+    }
     Ok(added == 0)
 }
 
@@ -67,6 +72,47 @@ pub(super) fn number(db: &Connection, module: &ModuleName, digest: Digest) -> Re
     Ok(query.query_row((module.as_str(), digest.0), |row| row.get(0)).optional()?)
 }
 
+/// The number of a version that new jobs may be sent to.
+fn usable(db: &Connection, module: &ModuleName, digest: Digest) -> Result<Option<i64>, Fault> {
+    let mut query =
+        db.prepare_cached("SELECT n FROM versions WHERE module = ?1 AND digest = ?2 AND retired_at IS NULL")?;
+    Ok(query.query_row((module.as_str(), digest.0), |row| row.get(0)).optional()?)
+}
+
+pub(super) fn retire(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<Retirement, Fault> {
+    let Some(version) = number(tx.db, module, digest)? else { return Ok(Retirement::Unknown) };
+    if usable(tx.db, module, digest)?.is_none() {
+        return Ok(Retirement::Done);
+    }
+    if active(tx, module)? == Some(version) || canary(tx.db, module)?.is_some_and(|(canary, _)| canary == version) {
+        return Ok(Retirement::Live);
+    }
+    let (waiting, running) = tx
+        .db
+        .prepare_cached(
+            "SELECT count(*) FILTER (WHERE state <> 3), count(*) FILTER (WHERE state = 3)
+             FROM jobs INDEXED BY jobs_by_state WHERE state IN (0, 2, 3) AND version = ?1",
+        )?
+        .query_row([version], |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?))))?;
+    if waiting + running > 0 {
+        return Ok(Retirement::Needed { waiting, running });
+    }
+    tx.db.prepare_cached("UPDATE versions SET retired_at = ?2 WHERE n = ?1")?.execute((version, tx.now.0))?;
+    tx.db
+        .prepare_cached(
+            "DELETE FROM components WHERE digest = ?1
+             AND NOT EXISTS (SELECT 1 FROM versions WHERE digest = ?1 AND retired_at IS NULL)",
+        )?
+        .execute([digest.0])?;
+    tx.signal(Signal::Modules);
+    Ok(Retirement::Done)
+}
+
+const _: () = assert!(
+    State::Scheduled as i64 == 0 && State::Enqueued as i64 == 2 && State::Processing as i64 == 3,
+    "the statement above names them"
+);
+
 /// Makes a version the active one, and ends the canary.
 pub(super) fn activate(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<bool, Fault> {
     let known = switch(tx, module, digest)?;
@@ -78,7 +124,7 @@ pub(super) fn activate(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> 
 
 /// Makes a version the active one beside the canary.
 pub(super) fn switch(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<bool, Fault> {
-    let Some(version) = number(tx.db, module, digest)? else { return Ok(false) };
+    let Some(version) = usable(tx.db, module, digest)? else { return Ok(false) };
     tx.db
         .prepare_cached(
             "INSERT INTO modules (name, active) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET active = excluded.active",
@@ -111,7 +157,7 @@ pub(super) fn canary_with(tx: &Tx<'_>, path: &HandlerPath) -> Result<Option<(i64
 }
 
 pub(super) fn set_canary(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest, percent: u8) -> Result<bool, Fault> {
-    let Some(version) = number(tx.db, module, digest)? else { return Ok(false) };
+    let Some(version) = usable(tx.db, module, digest)? else { return Ok(false) };
     end_canary(tx, module)?;
     tx.db.prepare_cached("UPDATE versions SET canary_percent = ?2 WHERE n = ?1")?.execute((version, percent))?;
     tx.signal(Signal::Modules);
@@ -230,7 +276,7 @@ fn jobs_in(tx: &Tx<'_>, handler: i64, state: State, condition: &str, value: impl
 }
 
 const VERSION: &str = "SELECT versions.digest, size, version, sdk, handlers, deployed_at, \
-     versions.n = coalesce(modules.active, -1), versions.module, canary_percent \
+     versions.n = coalesce(modules.active, -1), versions.module, canary_percent, retired_at \
      FROM versions LEFT JOIN modules ON modules.name = versions.module";
 
 fn view(row: &Row<'_>) -> Result<VersionView, Fault> {
@@ -245,6 +291,7 @@ fn view(row: &Row<'_>) -> Result<VersionView, Fault> {
         deployed_at: Timestamp(row.get(5)?),
         active: row.get(6)?,
         canary_percent: row.get(8)?,
+        retired_at: row.get::<_, Option<i64>>(9)?.map(Timestamp),
     })
 }
 

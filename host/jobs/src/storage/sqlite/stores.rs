@@ -41,8 +41,8 @@ use crate::{
     Claimed, Clock, Fence, NewJob, Settlement,
     storage::{
         ClaimRequest, Commanded, ExportPart, Finding, Heartbeat, JobStore, MAX_COUNTER_ROWS, ModuleStore, NewServer,
-        NewVersion, Note, Promoted, Pulse, QueueStore, Record, Retention, SCAN_BUDGET_MS, ServerStore, Storage,
-        StorageError, Superseded, Transfer, Wake,
+        NewVersion, Note, Promoted, Pulse, QueueStore, Record, Retention, Retirement, SCAN_BUDGET_MS, ServerStore,
+        Storage, StorageError, Superseded, Transfer, Wake,
     },
 };
 
@@ -376,6 +376,11 @@ impl ModuleStore for SqliteStorage {
             (unpinned, from) = (unpinned + step.0, step.1);
         }
         Ok(unpinned)
+    }
+
+    async fn retire(&self, module: &ModuleName, digest: Digest) -> Result<Retirement, StorageError> {
+        let module = module.clone();
+        self.write(Durability::Promised, move |tx| modules::retire(tx, &module, digest)).await
     }
 
     async fn modules(&self) -> Result<Vec<ModuleView>, StorageError> {

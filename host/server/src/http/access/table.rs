@@ -58,6 +58,7 @@ pub(in super::super) const TABLE: &[(&str, &str, Need)] = &[
     ("PUT", "/api/v1/modules/{name}/canary", DEPLOYER),
     ("DELETE", "/api/v1/modules/{name}/canary", DEPLOYER),
     ("POST", "/api/v1/modules/{name}/promote", DEPLOYER),
+    ("POST", "/api/v1/modules/{name}/retire", DEPLOYER),
     ("GET", "/api/v1/queues", VIEWER),
     ("POST", "/api/v1/queues/{name}/pause", OPERATOR),
     ("POST", "/api/v1/queues/{name}/resume", OPERATOR),

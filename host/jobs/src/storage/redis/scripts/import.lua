@@ -76,6 +76,9 @@ for _ = 1, tonumber(ARGV[3]) do
         end
         set_canary(module, digest, ARGV[at + 9], paths)
       end
+    else
+      -- Its bytes are there again.
+      into(hdels, key, 'retired')
     end
     if ARGV[at + 8] == '1' then
       for n = 1, handlers do

@@ -349,6 +349,12 @@ local function active_mode(path)
   return mode and tonumber(mode)
 end
 
+-- Whether there is a version that new jobs may be sent to.
+local function is_usable(module, digest)
+  local key = P .. 'f:' .. module .. ':' .. digest
+  return redis.call('HEXISTS', key, 'size') == 1 and redis.call('HEXISTS', key, 'retired') == 0
+end
+
 -- The version that a job which is pinned to none falls to beside the active one; nothing where it falls to none. An id's last four
 -- bytes decide, as in `windlass_api::falls_to_canary`.
 local function canary_of(path, id)
