@@ -13,6 +13,7 @@ mod host;
 mod http;
 mod jobs;
 mod shell;
+mod text;
 mod tls;
 
 pub use application::Application;
@@ -24,3 +25,4 @@ pub use host::{Host, Launch, Site};
 pub use http::{EventStream, HttpAnswer, SentEvent};
 pub use jobs::{Job, overlap};
 pub use shell::{checkout, shell, typed};
+pub use text::component_of_text;

@@ -42,7 +42,10 @@ pub use job::{
 };
 pub use json::{InvalidJson, Json};
 pub use limit::{InvalidLimit, LimitKey, LimitRule, LimitTarget, LimitView, Rate};
-pub use module::{ActivateRequest, Deployed, HandlerSpec, Misfire, ModuleView, RetryPolicy, ScheduleSpec, VersionView};
+pub use module::{
+    ActivateRequest, CanaryDropped, CanaryRequest, Deployed, HandlerSpec, Misfire, ModuleView, PromoteRequest,
+    RetireRequest, Retired, RetryPolicy, ScheduleSpec, VersionView, falls_to_canary,
+};
 pub use names::{HandlerName, HandlerPath, InvalidName, ModuleName, QueueName, RecurringName};
 pub use page::{FilteredCount, Page};
 pub use problem::{Problem, ProblemCode};

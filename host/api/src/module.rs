@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, HandlerName, Json, Mode, ModuleName, QueueName, Timestamp, words::words};
+use crate::{Digest, HandlerName, JobId, Json, Mode, ModuleName, QueueName, Timestamp, words::words};
 
 /// How long to wait before an attempt that follows a failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,6 +177,13 @@ pub struct VersionView {
     pub deployed_at: Timestamp,
     /// Whether new jobs go to it.
     pub active: bool,
+    /// How many of a hundred new jobs go to it instead of the active version: it is the canary then.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 100))]
+    pub canary_percent: Option<u8>,
+    /// When it was retired: nothing runs on it any more, and its bytes are gone.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retired_at: Option<Timestamp>,
 }
 
 /// A module and its versions, the newest first.
@@ -216,8 +223,76 @@ pub struct ActivateRequest {
     pub force: bool,
 }
 
+/// A version of a module that a share of the new jobs goes to instead of the active one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CanaryRequest {
+    /// The version.
+    pub digest: Digest,
+    /// How many of a hundred new jobs go to it, 1 to 100.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 100))]
+    pub percent: u8,
+    /// Whether to do it whatever breaks.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub force: bool,
+}
+
+/// The canary of a module that is to become the active version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PromoteRequest {
+    /// Whether to do it whatever breaks.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub force: bool,
+}
+
+/// What came of dropping a canary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CanaryDropped {
+    /// The version that was the canary.
+    pub digest: Digest,
+    /// How many jobs had begun on it, wait to go on, and go on with the active version.
+    pub unpinned: u64,
+}
+
+/// A version of a module to be retired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RetireRequest {
+    /// The version.
+    pub digest: Digest,
+    /// Whether jobs that began on it and wait to go on stay with it; then it is not retired while there are such.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub keep_pins: bool,
+}
+
+/// A version that was retired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Retired {
+    /// The version.
+    pub digest: Digest,
+    /// How many jobs had begun on it, wait to go on, and go on with the active version.
+    pub unpinned: u64,
+}
+
+/// Whether a job falls to a canary that gets so many of a hundred new jobs. It follows from the job's id alone, so that every
+/// host and storage says the same of a job, and a share that grows keeps the jobs that it had: an id's last four bytes, which are
+/// random in every id that Windlass makes, as a number, modulo 100.
+#[must_use]
+pub fn falls_to_canary(job: JobId, percent: u8) -> bool {
+    let [.., a, b, c, d] = *job.0.as_bytes();
+    u32::from_be_bytes([a, b, c, d]) % 100 < u32::from(percent)
+}
+
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]
@@ -252,5 +327,22 @@ mod tests {
             let error = serde_json::from_str::<RetryPolicy>(text).unwrap_err().to_string();
             assert!(error.contains(told), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_share_that_grows_keeps_the_jobs_that_it_had() {
+        let jobs: Vec<JobId> = (0..1_000_u128).map(|n| JobId(Uuid::from_u128(n.wrapping_mul(0x9e37_79b9)))).collect();
+        let taken = |percent| jobs.iter().filter(|job| falls_to_canary(**job, percent)).copied().collect::<Vec<_>>();
+        assert_eq!((taken(0).len(), taken(100).len()), (0, 1_000));
+        let (few, many) = (taken(10), taken(30));
+        assert!((50..150).contains(&few.len()) && (230..370).contains(&many.len()), "{} {}", few.len(), many.len());
+        assert!(few.iter().all(|job| many.contains(job)));
+    }
+
+    #[test]
+    fn a_job_falls_to_a_canary_by_the_end_of_its_id() {
+        let job = |end: u32| JobId(Uuid::from_u128(u128::from(end) | (7 << 76)));
+        assert!(falls_to_canary(job(1_204), 5) && !falls_to_canary(job(1_205), 5));
+        assert!(!falls_to_canary(job(u32::MAX), 95) && falls_to_canary(job(u32::MAX), 96));
     }
 }

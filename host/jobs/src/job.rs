@@ -111,8 +111,8 @@ pub struct Claimed {
     pub mode: Mode,
     /// Its queue.
     pub queue: QueueName,
-    /// The version that it runs on: pinned by its first claim to the one that was active then. Absent where its module
-    /// has no active version.
+    /// The version that it runs on: pinned by its first claim to the one that was active then, or to the canary where it fell
+    /// to that. Absent where its module has no active version.
     pub version: Option<Digest>,
     /// What it is to work on.
     pub payload: Json,

@@ -247,7 +247,8 @@ pub trait JobStore: Send + Sync + 'static {
 
     /// Hands over jobs that are ready, no more than there are free slots of each kind: by queue in the order asked for,
     /// then by priority, then the one that waits longest. Each becomes `processing` with its run and attempt counted
-    /// up, and pinned to its module's active version unless it is pinned already.
+    /// up, and pinned to a version of its module unless it is pinned already: to the canary where it falls to that
+    /// ([`ModuleStore::set_canary`]), and else to the active one.
     ///
     /// One whose [expiry](crate::Conditions::expires_at) has passed and that never ran is deleted instead, by `scheduler`,
     /// reason `expired`. One for which a limit is full is moved to that limit's own line instead, and keeps its state: see
@@ -352,21 +353,60 @@ pub struct NewVersion {
     pub handlers: Vec<HandlerSpec>,
 }
 
+/// What came of retiring a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retirement {
+    /// It is retired.
+    Done,
+    /// There is no such version.
+    Unknown,
+    /// New jobs go to it: it is the active version, or the canary.
+    Live,
+    /// Jobs need it that have begun on it.
+    Needed {
+        /// How many wait to go on.
+        waiting: u64,
+        /// How many run.
+        running: u64,
+    },
+}
+
 /// Modules and the bytes of their versions.
 #[async_trait]
 pub trait ModuleStore: Send + Sync + 'static {
-    /// Keeps a version without activating it. One that is known already is left as it is; gives whether it was.
+    /// Keeps a version without activating it. One that is known already is left as it is, but that it is not retired any more;
+    /// gives whether it was known.
     async fn add_version(&self, version: NewVersion) -> Result<bool, StorageError>;
 
     /// Makes a known version the one that new jobs go to, moves jobs that wait for a handler it brings to their lines,
-    /// and moves waiting jobs whose handler has changed its mode to the other line. Gives whether the version is known.
+    /// and moves waiting jobs whose handler has changed its mode to the other line. It ends the module's canary, whichever
+    /// version that was. Gives whether the version is known.
     async fn activate(&self, module: &ModuleName, digest: Digest) -> Result<bool, StorageError>;
+
+    /// Makes a known version its module's canary, in place of any other: from now on a [`JobStore::claim`] pins those jobs to it
+    /// that are pinned to none, [fall to it](windlass_api::falls_to_canary) and are for a handler that it has. `percent` is 1
+    /// to 100. Gives whether the version is known.
+    async fn set_canary(&self, module: &ModuleName, digest: Digest, percent: u8) -> Result<bool, StorageError>;
+
+    /// Ends a module's canary: jobs that start from now on go to the active version. Gives which version it was.
+    async fn end_canary(&self, module: &ModuleName) -> Result<Option<Digest>, StorageError>;
+
+    /// Lets the jobs go that are pinned to a version and are enqueued or scheduled, each into the line of the mode that its
+    /// handler has in the active version: they take a version anew when they are claimed. Not one step: where it fails, some may have been let go. Gives how many.
+    async fn unpin(&self, module: &ModuleName, digest: Digest) -> Result<u64, StorageError>;
+
+    /// Retires a version that no job needs: it can be neither activated nor made the canary any more, and its component is removed
+    /// unless another module has a version of the same bytes. It is still listed. [`Self::add_version`] brings it back.
+    async fn retire(&self, module: &ModuleName, digest: Digest) -> Result<Retirement, StorageError>;
 
     /// All modules by name.
     async fn modules(&self) -> Result<Vec<ModuleView>, StorageError>;
 
     /// The active version of a module.
     async fn active_version(&self, module: &ModuleName) -> Result<Option<VersionView>, StorageError>;
+
+    /// The versions of a module that new jobs may go to: the active one, and then the canary.
+    async fn live_versions(&self, module: &ModuleName) -> Result<Vec<VersionView>, StorageError>;
 
     /// A version, whether active or not.
     async fn version(&self, module: &ModuleName, digest: Digest) -> Result<Option<VersionView>, StorageError>;
@@ -475,7 +515,7 @@ pub enum Signal {
     Work,
     /// A cancel was asked for a run.
     Cancel(Fence),
-    /// A version was activated.
+    /// A version was activated, or a canary has changed.
     Modules,
 }
 

@@ -101,7 +101,7 @@ impl Embedded {
             settings.compile.program.get_or_insert_with(compiler);
         }
         host::check_folder(&settings)?;
-        let sandboxes = if takes_jobs { Some(Arc::new(Sandboxes::new(&settings)?)) } else { None };
+        let sandboxes = if takes_jobs { Some(Arc::new(Sandboxes::read(&settings).await?)) } else { None };
         let host = Host::start(storage, &settings, Guard::Application { takes_components }, sandboxes).await?;
         Ok(Self { hurry: Box::new(host.hurry()), host, runtime: Handle::current() })
     }

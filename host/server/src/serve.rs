@@ -31,7 +31,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let listener = listen(settings.listen).await?;
     let address = listener.local_addr().context("failed to read the address that was taken")?;
     host::check_folder(&settings)?;
-    let sandboxes = Arc::new(Sandboxes::new(&settings)?);
+    let sandboxes = Arc::new(Sandboxes::read(&settings).await?);
     let door = Door::default();
     let (close, closed) = tokio::sync::oneshot::channel::<()>();
     let closing = async move { drop(closed.await) };

@@ -24,7 +24,8 @@ use tokio::{
 };
 
 use crate::{
-    Component, Engine, EngineError, Refusal, cache::Cache, component::WeakComponent, engine, failure::clip, inspect,
+    Component, Engine, EngineError, Refusal, cache::Cache, component::WeakComponent, engine, failure::clip, imports,
+    inspect,
 };
 
 /// What the program is called with first, before the arguments of [`compile_from_stdin`].
@@ -133,6 +134,10 @@ impl Compiler {
         if crate::digest(&bytes) != digest {
             return Err(Refusal::Host("load the component: its bytes do not match its digest".to_owned()));
         }
+        // Whoever uploads may have filled it with sections: not on a thread that others wait for.
+        let (wasi_p3, offered) = (self.engine.has_wasi_p3(), self.engine.offered());
+        let check = move || imports::check(&bytes, wasi_p3, offered).map(|()| bytes);
+        let bytes = tokio::task::spawn_blocking(check).await.map_err(|error| interrupted(&error))??;
         let _turn = self.at_once.acquire().await;
         let draft =
             self.cache.draft().map_err(|error| Refusal::Host(format!("write to the compiled cache: {error}")))?;

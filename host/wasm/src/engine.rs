@@ -111,6 +111,11 @@ impl Engine {
         self.0.max_memory_bytes
     }
 
+    /// Whether components get WASI 0.3.
+    pub(crate) fn has_wasi_p3(&self) -> bool {
+        self.0.wasi_p3
+    }
+
     /// What a component may import besides the contract, for messages.
     pub(crate) fn offered(&self) -> &'static str {
         if self.0.wasi_p3 { "WASI 0.2, WASI 0.3 and wasi:http" } else { "WASI 0.2 and wasi:http" }

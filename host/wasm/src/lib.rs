@@ -18,6 +18,7 @@ mod engine;
 mod failure;
 mod grants;
 mod host_calls;
+mod imports;
 mod inspect;
 mod limits;
 mod output;

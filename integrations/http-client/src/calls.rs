@@ -10,10 +10,11 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use reqwest::Method;
 use uuid::Uuid;
 use windlass_api::{
-    ActivateRequest, After, AuditEntry, BulkAction, BulkActionId, BulkActionRequest, CommandReply, ContinueOn, Counts,
-    Deployed, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobRequest, JobSummary, LimitRule,
-    LimitTarget, LimitView, LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RecurringJob, RecurringName,
-    RecurringRequest, Relations, RequeueRequest, ServerView, Timestamp,
+    ActivateRequest, After, AuditEntry, BulkAction, BulkActionId, BulkActionRequest, CanaryDropped, CanaryRequest,
+    CommandReply, ContinueOn, Counts, Deployed, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId,
+    JobRequest, JobSummary, LimitRule, LimitTarget, LimitView, LogLine, ModuleName, ModuleView, Page, PromoteRequest,
+    QueueName, QueueView, RecurringJob, RecurringName, RecurringRequest, Relations, RequeueRequest, RetireRequest,
+    Retired, ServerView, Timestamp,
 };
 
 use crate::client::{Answer, Client, segment};
@@ -236,6 +237,51 @@ impl Client {
     pub async fn activate(&self, name: &ModuleName, digest: Digest, force: bool) -> Answer<ModuleView> {
         let request = self.request(Method::POST, &["modules", name.as_str(), "activate"])?;
         self.ask_again(request.json(&ActivateRequest { digest, force })).await
+    }
+
+    /// Sends `percent` of a hundred new jobs, 1 to 100, to a version beside the active one; with `force` whatever that breaks. The share
+    /// of any other version ends.
+    ///
+    /// # Errors
+    /// Where there is no such version or no active one beside it, or what waits would break; the text says what.
+    pub async fn begin_canary(
+        &self,
+        name: &ModuleName,
+        digest: Digest,
+        percent: u8,
+        force: bool,
+    ) -> Answer<ModuleView> {
+        let request = self.request(Method::PUT, &["modules", name.as_str(), "canary"])?;
+        self.ask(request.json(&CanaryRequest { digest, percent, force })).await
+    }
+
+    /// Sends all new jobs to the canary; with `force` whatever that breaks.
+    ///
+    /// # Errors
+    /// Where there is no canary, or what waits would break; the text says what.
+    pub async fn promote_canary(&self, name: &ModuleName, force: bool) -> Answer<ModuleView> {
+        let request = self.request(Method::POST, &["modules", name.as_str(), "promote"])?;
+        self.ask(request.json(&PromoteRequest { force })).await
+    }
+
+    /// Sends all new jobs to the active version again. The jobs that began on the canary and wait to go on do so on the active
+    /// version too, unless `keep_pins` is set.
+    ///
+    /// # Errors
+    /// Where there is no canary.
+    pub async fn drop_canary(&self, name: &ModuleName, keep_pins: bool) -> Answer<CanaryDropped> {
+        let request = self.request(Method::DELETE, &["modules", name.as_str(), "canary"])?;
+        self.ask(request.query(&[("keep_pins", keep_pins)])).await
+    }
+
+    /// Retires a version: nothing starts on it any more, and its component is removed. The jobs that began on it and wait to go on do
+    /// so on the active version, unless `keep_pins` is set.
+    ///
+    /// # Errors
+    /// Where there is no such version, new jobs go to it, or jobs need it; the text says which.
+    pub async fn retire(&self, name: &ModuleName, digest: Digest, keep_pins: bool) -> Answer<Retired> {
+        let request = self.request(Method::POST, &["modules", name.as_str(), "retire"])?;
+        self.ask_again(request.json(&RetireRequest { digest, keep_pins })).await
     }
 
     /// All queues.

@@ -200,7 +200,10 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Resu
 }
 
 /// Waits until none of the storage's jobs waits or runs, and gives how many have ended.
-pub(super) fn until_all_ended(host: &str) -> Result<u64> {
+///
+/// # Errors
+/// Where none ends for a minute; the error says what is left.
+pub fn until_all_ended(host: &str) -> Result<u64> {
     let mut moved = Instant::now();
     let mut before = None;
     loop {

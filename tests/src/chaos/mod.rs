@@ -17,7 +17,7 @@ mod times;
 pub use checker::{AFTER_SUSPENSION_MS, AT_ONCE_MS, Expected, Report, check};
 pub use hosts::{Addresses, Hosts, LOST_AFTER, Settings};
 pub use http::{Answered, request};
-pub use load::{BATCH, Load, until};
+pub use load::{BATCH, Load, until, until_all_ended};
 pub use look::jobs;
 pub use records::{Record, Records};
 pub use scale::Scale;

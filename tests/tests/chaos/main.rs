@@ -7,6 +7,7 @@
 mod bad_network;
 mod black_hole;
 mod full_disk;
+mod hot_deploy;
 mod killed_hosts;
 mod killed_storage;
 mod limits;

@@ -1,4 +1,4 @@
-//! The active versions of modules, remembered for a short while so that not every enqueue reads them anew.
+//! The versions of modules that new jobs go to, remembered for a short while so that not every enqueue reads them anew.
 
 use std::{
     collections::HashMap,
@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use windlass_api::{Digest, HandlerPath, HandlerSpec, Json, ModuleName, VersionView};
+use windlass_api::{Digest, HandlerName, HandlerPath, HandlerSpec, Json, ModuleName, VersionView};
 
 use super::{
     AdmissionError,
@@ -20,9 +20,16 @@ const MAX_DISTANCE: usize = 4;
 /// How many names are proposed.
 const MAX_PROPOSALS: usize = 3;
 
-/// A module's active version, with the schemas of its handlers made ready as they are needed.
+/// A module's active version, and its canary.
 #[derive(Debug)]
 pub struct ActiveModule {
+    active: Live,
+    canary: Option<Live>,
+}
+
+/// A version that new jobs go to, with the schemas of its handlers made ready as they are needed.
+#[derive(Debug)]
+struct Live {
     version: VersionView,
     validators: Vec<OnceLock<Result<Compiled, String>>>,
 }
@@ -32,43 +39,74 @@ pub struct ActiveModule {
 pub struct ActiveHandler {
     module: Arc<ActiveModule>,
     at: usize,
+    /// Where the canary has it.
+    at_in_canary: Option<usize>,
+}
+
+impl Live {
+    fn new(version: VersionView) -> Self {
+        Self { validators: version.handlers.iter().map(|_| OnceLock::new()).collect(), version }
+    }
+
+    fn position(&self, handler: &HandlerName) -> Option<usize> {
+        self.version.handlers.iter().position(|spec| spec.name == *handler)
+    }
+
+    /// Checks a payload against the schema of one of its handlers, where that has one.
+    fn check_payload(&self, at: usize, payload: &Json) -> Result<(), String> {
+        let Some(schema) = &self.version.handlers[at].payload_schema else { return Ok(()) };
+        match self.validators[at].get_or_init(|| payload::compile(schema)) {
+            Ok(validator) => payload::check(validator, payload),
+            Err(reason) => Err(format!("the schema itself cannot be used: {reason}")),
+        }
+    }
+
+    fn is_fast_for(&self, at: usize, payload: &Json) -> bool {
+        self.version.handlers[at].payload_schema.is_none()
+            || match self.validators[at].get() {
+                Some(Ok(schema)) => schema.is_fast_for(payload),
+                Some(Err(_)) => true,
+                None => false,
+            }
+    }
 }
 
 impl ActiveHandler {
     /// What the version says of it.
     #[must_use]
     pub fn spec(&self) -> &HandlerSpec {
-        &self.module.version.handlers[self.at]
+        &self.module.active.version.handlers[self.at]
     }
 
     /// The version.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        self.module.version.digest
+        self.module.active.version.digest
     }
 
-    /// Checks a payload against the handler's schema, where it has one.
+    /// Checks a payload against the handler's schema, where it has one, and against that of the canary: which of the two
+    /// the job runs on is only known when it starts.
     ///
     /// # Errors
     /// Where it does not match, with the first violation.
     pub fn check_payload(&self, path: &HandlerPath, payload: &Json) -> Result<(), AdmissionError> {
-        let Some(schema) = &self.spec().payload_schema else { return Ok(()) };
         let mismatch = |violations| AdmissionError::PayloadMismatch { handler: path.clone(), violations };
-        match self.module.validators[self.at].get_or_init(|| payload::compile(schema)) {
-            Ok(validator) => payload::check(validator, payload).map_err(mismatch),
-            Err(reason) => Err(mismatch(format!("the schema itself cannot be used: {reason}"))),
-        }
+        self.module.active.check_payload(self.at, payload).map_err(mismatch)?;
+        let Some((canary, at)) = self.canary() else { return Ok(()) };
+        canary.check_payload(at, payload).map_err(|violations| {
+            mismatch(format!("in version {}, the canary: {violations}", canary.version.digest.short()))
+        })
     }
 
     /// Whether a payload is checked so fast that it may be done on an async thread. The first check also makes the
     /// schema ready, which may take long.
     pub(super) fn is_fast_for(&self, payload: &Json) -> bool {
-        self.spec().payload_schema.is_none()
-            || match self.module.validators[self.at].get() {
-                Some(Ok(schema)) => schema.is_fast_for(payload),
-                Some(Err(_)) => true,
-                None => false,
-            }
+        self.module.active.is_fast_for(self.at, payload)
+            && self.canary().is_none_or(|(canary, at)| canary.is_fast_for(at, payload))
+    }
+
+    fn canary(&self) -> Option<(&Live, usize)> {
+        self.module.canary.as_ref().zip(self.at_in_canary)
     }
 }
 
@@ -78,7 +116,7 @@ struct Entry {
     module: Arc<ActiveModule>,
 }
 
-/// Reads active versions, and remembers them. Modules that do not exist are not remembered: their names are anybody's.
+/// Reads versions, and remembers them. Modules that do not exist are not remembered: their names are anybody's.
 pub(super) struct Catalog {
     storage: Arc<dyn Storage>,
     ttl: Duration,
@@ -93,15 +131,16 @@ impl Catalog {
 
     pub(super) fn invalidate(&self) {
         for entry in self.lock().values_mut() {
-            // The version is kept beside, so that its validators survive where it is still the active one.
+            // The versions are kept beside, so that their validators survive where they are still the same.
             entry.read_at = None;
         }
     }
 
     pub(super) async fn handler(&self, path: &HandlerPath) -> Result<Option<ActiveHandler>, StorageError> {
         let Some(module) = self.module(&path.module).await? else { return Ok(None) };
-        let at = module.version.handlers.iter().position(|spec| spec.name == path.handler);
-        Ok(at.map(|at| ActiveHandler { module, at }))
+        let Some(at) = module.active.position(&path.handler) else { return Ok(None) };
+        let at_in_canary = module.canary.as_ref().and_then(|canary| canary.position(&path.handler));
+        Ok(Some(ActiveHandler { module, at, at_in_canary }))
     }
 
     /// The nearest handlers' names as the end of an error message; empty where nothing is near.
@@ -133,18 +172,21 @@ impl Catalog {
             return Ok(Some(Arc::clone(&entry.module)));
         }
         let read_at = Instant::now();
-        let Some(version) = self.storage.active_version(name).await? else {
+        let (active, others) =
+            self.storage.live_versions(name).await?.into_iter().partition::<Vec<_>, _>(|it| it.active);
+        let Some(active) = active.into_iter().next() else {
             self.lock().remove(name);
             return Ok(None);
         };
+        let canary = others.into_iter().next();
         let mut entries = self.lock();
-        let known = entries.get(name).filter(|entry| entry.module.version.digest == version.digest);
+        let known = entries.get(name).map(|entry| &entry.module).filter(|known| {
+            let known_canary = known.canary.as_ref().map(|known| known.version.digest);
+            known.active.version.digest == active.digest && known_canary == canary.as_ref().map(|canary| canary.digest)
+        });
         let module = match known {
-            Some(entry) => Arc::clone(&entry.module),
-            None => Arc::new(ActiveModule {
-                validators: version.handlers.iter().map(|_| OnceLock::new()).collect(),
-                version,
-            }),
+            Some(module) => Arc::clone(module),
+            None => Arc::new(ActiveModule { active: Live::new(active), canary: canary.map(Live::new) }),
         };
         entries.insert(name.clone(), Entry { read_at: Some(read_at), module: Arc::clone(&module) });
         Ok(Some(module))

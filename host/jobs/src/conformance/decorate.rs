@@ -28,8 +28,13 @@ macro_rules! decorate {
             ModuleStore {
                 add_version(version: NewVersion) -> bool;
                 activate(module: &ModuleName, digest: Digest) -> bool;
+                set_canary(module: &ModuleName, digest: Digest, percent: u8) -> bool;
+                end_canary(module: &ModuleName) -> Option<Digest>;
+                unpin(module: &ModuleName, digest: Digest) -> u64;
+                retire(module: &ModuleName, digest: Digest) -> Retirement;
                 modules() -> Vec<ModuleView>;
                 active_version(module: &ModuleName) -> Option<VersionView>;
+                live_versions(module: &ModuleName) -> Vec<VersionView>;
                 version(module: &ModuleName, digest: Digest) -> Option<VersionView>;
                 component(digest: Digest) -> Option<Vec<u8>>;
             }
@@ -118,7 +123,7 @@ macro_rules! decorated_names {
             storage::{
                 AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore,
                 ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record, RecurringEntry,
-                RecurringStore, Removal, ServerStore, Storage, StorageError, Superseded, Transfer, Wake,
+                RecurringStore, Removal, Retirement, ServerStore, Storage, StorageError, Superseded, Transfer, Wake,
             },
         };
     };

@@ -5,11 +5,11 @@
 //!
 //! | verb | after a lost answer |
 //! | --- | --- |
-//! | all that only read; `heartbeat`, `leave`, `set_paused`, `activate`, `put_checkpoint`, `put_limit` | repeat it: the same effect and the same answer |
+//! | all that only read; `heartbeat`, `leave`, `set_paused`, `activate`, `set_canary`, `retire`, `put_checkpoint`, `put_limit` | repeat it: the same effect and the same answer |
 //! | `enqueue` | repeat it with the same ids: no job is made twice, but those that were stored are said to exist already |
 //! | `record_audit` | repeat it: an entry may be there twice |
-//! | `add_version`, `import`, `remove_recurring`, `remove_limit` | repeat it: the same effect; the answer says that it was done already |
-//! | `promote`, `prune`, `sweep` | repeat it: the rest is done, and only the rest is counted |
+//! | `add_version`, `import`, `remove_recurring`, `remove_limit`, `end_canary` | repeat it: the same effect; the answer says that it was done already |
+//! | `promote`, `prune`, `sweep`, `unpin` | repeat it: the rest is done, and only the rest is counted |
 //! | `cancel`, `delete`, `remove_all`, `requeue` | repeat it: it is refused with the state that it has led to, if it did; with an expected state nothing that came in between is undone |
 //! | `settle` | repeat it: a run that was settled is [`Superseded`](crate::storage::Superseded), which its server must take as "no longer mine" |
 //! | `put_recurring` | read the entry first: where it is as it was put, the jobs are there as well; otherwise try again with its revision |
@@ -85,6 +85,8 @@ pub fn answers_alike(verb: &str) -> bool {
             | "import"
             | "remove_recurring"
             | "remove_limit"
+            | "end_canary"
+            | "unpin"
             | "record_audit"
             | "promote"
             | "prune"

@@ -131,6 +131,15 @@ macro_rules! conformance_suite {
                 an_activation_moves_waiting_jobs_to_their_handlers_new_mode,
                 an_older_version_that_is_activated_again_is_the_one_that_new_jobs_go_to,
                 a_version_that_is_deployed_again_stays_as_it_is,
+                a_canary_gets_the_jobs_that_fall_to_it_and_those_only,
+                a_canary_gets_no_job_for_a_handler_that_it_lacks,
+                an_activation_ends_the_canary,
+                a_module_has_one_canary_at_most,
+                jobs_that_wait_on_a_version_are_let_go,
+                a_canary_is_moved_with_its_share,
+                a_version_that_nobody_needs_is_retired_and_comes_back_when_it_is_deployed_again,
+                a_version_that_is_live_or_that_jobs_need_is_not_retired,
+                a_component_stays_while_another_module_has_it,
             }
             listing {
                 a_filter_lets_pass_what_matches_all_of_it,

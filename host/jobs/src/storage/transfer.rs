@@ -62,6 +62,9 @@ pub struct VersionRecord {
     pub deployed_at: Timestamp,
     /// Whether it is the one that new jobs go to.
     pub active: bool,
+    /// How many of a hundred new jobs go to it, where it is the canary.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub canary_percent: Option<u8>,
     /// The component, in Base64.
     #[serde(with = "base64_bytes")]
     pub component: Vec<u8>,
@@ -167,8 +170,14 @@ impl Record {
 }
 
 impl VersionRecord {
-    /// Whether the component is the one that the digest names: jobs are pinned to a digest, and caches go by it.
+    /// Whether its share can be one, and the component is the one that the digest names: jobs are pinned to a digest, and
+    /// caches go by it.
     fn check(&self) -> Result<(), InvalidRecord> {
+        if let Some(percent) = self.canary_percent
+            && !(1..=100).contains(&percent)
+        {
+            return Err(InvalidRecord(format!("canary_percent: {percent} is not 1 to 100")));
+        }
         let found = Digest(Sha256::digest(&self.component).into());
         if found == self.digest {
             return Ok(());

@@ -2,9 +2,10 @@
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
-use windlass_api::{Digest, HandlerSpec, ModuleName, ModuleView, VersionView};
+use windlass_api::{CanaryDropped, Digest, HandlerSpec, ModuleName, ModuleView, VersionView};
 
 use super::{Exit, Global, exit::Usage, format, retry, table};
+use crate::remote::Remote;
 
 /// Shorter beginnings of a digest would soon fit several versions.
 const SHORTEST_DIGEST: usize = 4;
@@ -29,6 +30,45 @@ pub(super) enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Send a share of the new jobs to a version beside the active one. Which jobs those are follows from their ids.
+    Canary {
+        /// The module.
+        name: ModuleName,
+        /// The version: its digest, or the beginning of it.
+        digest: String,
+        /// How many of a hundred new jobs, 1 to 100.
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(1..=100))]
+        percent: u8,
+        /// Do it whatever breaks: payloads that are not taken any more.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Send all new jobs to the canary.
+    Promote {
+        /// The module.
+        name: ModuleName,
+        /// Do it whatever breaks: handlers that are gone while jobs wait for them, payloads that are not taken any more.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Send all new jobs to the active version again, and those too that began on the canary and wait to go on.
+    Drop {
+        /// The module.
+        name: ModuleName,
+        /// Leave the jobs that began on the canary with it.
+        #[arg(long)]
+        keep_pins: bool,
+    },
+    /// Remove a version that no new jobs go to; jobs that began on it and wait to go on do so on the active version.
+    Retire {
+        /// The module.
+        name: ModuleName,
+        /// The version: its digest, or the beginning of it.
+        digest: String,
+        /// Leave the jobs that began on it with it, and refuse while there are any.
+        #[arg(long)]
+        keep_pins: bool,
+    },
 }
 
 pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exit> {
@@ -37,16 +77,55 @@ pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exi
         Command::List => global.output().show(&remote.modules().await?, |modules| list(modules))?,
         Command::Show { name } => global.output().show(&remote.module(&name).await?, show)?,
         Command::Activate { name, digest, force } => {
-            let digest = match digest.parse() {
-                Ok(digest) => digest,
-                Err(_) => find(&remote.module(&name).await?, &digest)?,
-            };
+            let digest = named(&remote, &name, &digest).await?;
             let module = remote.activate(&name, digest, force).await;
             let module = module.with_context(|| format!("failed to activate version {} of {name}", digest.short()))?;
             global.output().show(&module, show)?;
         }
+        Command::Canary { name, digest, percent, force } => {
+            let digest = named(&remote, &name, &digest).await?;
+            let module = remote.begin_canary(&name, digest, percent, force).await;
+            let module =
+                module.with_context(|| format!("failed to make version {} of {name} its canary", digest.short()))?;
+            global.output().show(&module, show)?;
+        }
+        Command::Promote { name, force } => {
+            let module = remote.promote_canary(&name, force).await;
+            let module = module.with_context(|| format!("failed to promote the canary of {name}"))?;
+            global.output().show(&module, show)?;
+        }
+        Command::Drop { name, keep_pins } => {
+            let dropped = remote.drop_canary(&name, keep_pins).await;
+            let dropped = dropped.with_context(|| format!("failed to drop the canary of {name}"))?;
+            let CanaryDropped { digest, unpinned } = dropped;
+            global.output().show(&dropped, |_| unpinned_text(&name, digest, "no canary any more", unpinned))?;
+        }
+        Command::Retire { name, digest, keep_pins } => {
+            let digest = named(&remote, &name, &digest).await?;
+            let retired = remote.retire(&name, digest, keep_pins).await;
+            let retired = retired.with_context(|| format!("failed to retire version {} of {name}", digest.short()))?;
+            global.output().show(&retired, |_| unpinned_text(&name, digest, "retired", retired.unpinned))?;
+        }
     }
     Ok(Exit::Fine)
+}
+
+/// What a version is now, and what became of the jobs that had begun on it.
+fn unpinned_text(name: &ModuleName, digest: Digest, what: &str, unpinned: u64) -> String {
+    let jobs = match unpinned {
+        0 => "no job that began on it was let go".to_owned(),
+        1 => "1 job that began on it goes on with the active version".to_owned(),
+        many => format!("{many} jobs that began on it go on with the active version"),
+    };
+    format!("{name} {} is {what}; {jobs}", digest.short())
+}
+
+/// The version that is named by its digest or the beginning of it.
+async fn named(remote: &Remote, module: &ModuleName, digest: &str) -> anyhow::Result<Digest> {
+    match digest.parse() {
+        Ok(digest) => Ok(digest),
+        Err(_) => find(&remote.module(module).await?, digest),
+    }
 }
 
 /// The version whose digest begins so.
@@ -96,7 +175,7 @@ fn show(module: &ModuleView) -> String {
     let rows = module.versions.iter().map(|version| {
         vec![
             version.digest.short(),
-            if version.active { "active" } else { "" }.to_owned(),
+            state(version),
             format::one_line(&version.version, 20),
             format::one_line(&version.sdk, 30),
             format::size(version.size_bytes),
@@ -107,6 +186,15 @@ fn show(module: &ModuleView) -> String {
     let active = module.versions.iter().find(|version| version.active);
     let handlers = active.map(|version| format!("\n\n{}", handlers(&version.handlers))).unwrap_or_default();
     format!("{}\n\n{versions}{handlers}", module.name)
+}
+
+fn state(version: &VersionView) -> String {
+    match version {
+        VersionView { active: true, .. } => "active".to_owned(),
+        VersionView { canary_percent: Some(percent), .. } => format!("canary {percent}%"),
+        VersionView { retired_at: Some(_), .. } => "retired".to_owned(),
+        _ => String::new(),
+    }
 }
 
 /// What a version can do.
@@ -142,6 +230,8 @@ mod tests {
             handlers: Vec::new(),
             deployed_at: Timestamp(0),
             active: false,
+            canary_percent: None,
+            retired_at: None,
         };
         ModuleView { name: "images".parse().unwrap(), versions: digests.iter().map(version).collect() }
     }

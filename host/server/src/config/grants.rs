@@ -7,10 +7,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use windlass_wasm::{DirectoryGrant, Grants, PrivateNetworks};
 
-use super::LimitSettings;
+use super::{LimitSettings, command};
 
 /// A secret is a password or a key; a longer file is a mistake.
-const MAX_SECRET_BYTES: u64 = 64 << 10;
+pub(super) const MAX_SECRET_BYTES: u64 = 64 << 10;
 
 /// `[module.NAME]`: what a module may reach, and what it is told. Nothing is granted unless it stands here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -47,12 +47,18 @@ pub struct DirectorySettings {
 
 /// Where a secret comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", expecting = "the source of a secret: { env = \"NAME\" } or { file = \"PATH\" }")]
+#[serde(
+    rename_all = "kebab-case",
+    expecting = "the source of a secret: { env = \"NAME\" }, { file = \"PATH\" } or { command = [\"PROGRAM\", …] }"
+)]
 pub enum SecretSource {
     /// An environment variable of the host.
     Env(String),
     /// A file on the host, without its last line break.
     File(PathBuf),
+    /// A program on the host and its arguments: what it writes to its standard output, without the white space around it. It is
+    /// run once, when the host starts, without a shell, and may take 30 s.
+    Command(Vec<String>),
 }
 
 impl ModuleSettings {
@@ -116,6 +122,7 @@ impl SecretSource {
                 let without_break = text.strip_suffix('\n').unwrap_or(&text);
                 Ok(without_break.strip_suffix('\r').unwrap_or(without_break).to_owned())
             }
+            Self::Command(command) => command::output(command),
         }
     }
 }
@@ -142,6 +149,17 @@ mod tests {
             format!("{error:#}"),
             "failed to read the secret `KEY`: the environment variable `WINDLASS_TEST_NOT_SET` is not set: set it where \
              the host is started, or correct `secrets`"
+        );
+    }
+
+    #[test]
+    fn a_secret_whose_command_fails_is_named_with_what_that_said() {
+        let command = ["sh", "-c", "echo 'no such entry' >&2; exit 1"].map(str::to_owned).to_vec();
+        let secrets = [("KEY".to_owned(), SecretSource::Command(command))].into();
+        let error = ModuleSettings { secrets, ..ModuleSettings::default() }.grants().unwrap_err();
+        assert_eq!(
+            format!("{error:#}"),
+            "failed to read the secret `KEY`: the command `sh` failed (exit status: 1), and said: no such entry"
         );
     }
 

@@ -75,7 +75,7 @@ fn an_unknown_key_is_named_with_its_table_and_the_nearest_known_one() {
         refusal("[module.a]\ndirectories = [\n{ host = \"a\", guest = \"/a\", writable = true }]"), @"failed to read the settings: unknown key `writable` in [module.a.directories.0] (windlass.toml, line 3): did you mean `write`?"
     );
     insta::assert_snapshot!(refusal("[sqlite]\njournal = 1"), @"failed to read the settings: unknown key `journal` in [sqlite] (windlass.toml, line 2): the keys there are `synchronous`");
-    insta::assert_snapshot!(refusal("[module.a]\nsecrets.KEY = { fil = \"x\" }"), @"failed to read the setting `module.a.secrets.KEY` (windlass.toml, line 2): unknown variant `fil`, expected `env` or `file`");
+    insta::assert_snapshot!(refusal("[module.a]\nsecrets.KEY = { fil = \"x\" }"), @"failed to read the setting `module.a.secrets.KEY` (windlass.toml, line 2): unknown variant `fil`, expected one of `env`, `file`, `command`");
 }
 
 #[test]

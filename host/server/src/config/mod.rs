@@ -3,6 +3,7 @@
 //! Each file here holds one concern with its defaults. Nothing here acts on a setting.
 
 mod access;
+mod command;
 mod compile;
 mod grants;
 mod keys;

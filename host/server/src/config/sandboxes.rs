@@ -39,6 +39,16 @@ impl Sandboxes {
         Ok(Self { named: named.collect::<anyhow::Result<_>>()?, others })
     }
 
+    /// As [`Self::new`], on a thread of its own: a command that gives a secret may take its time.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub async fn read(settings: &Settings) -> anyhow::Result<Self> {
+        let settings = settings.clone();
+        let read = tokio::task::spawn_blocking(move || Self::new(&settings)).await;
+        read.context("failed to read what modules are granted")?
+    }
+
     /// What a module gets: nothing but the limits for all, where the operator does not name it.
     #[must_use]
     pub fn of(&self, module: &ModuleName) -> &Sandbox {

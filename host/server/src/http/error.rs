@@ -11,7 +11,7 @@ use windlass_jobs::{ClientError, admission::AdmissionError, storage::StorageErro
 use windlass_wasm::Refusal;
 
 use super::{access, bounds::TooSlow};
-use crate::modules::DeployError;
+use crate::modules::{CanaryError, DeployError, RetireError};
 
 /// An error on its way out.
 #[derive(Debug)]
@@ -92,6 +92,31 @@ impl From<DeployError> for ApiError {
             error if error.may_pass() => Self::new(ProblemCode::Busy, error.to_string()),
             error => Self::new(ProblemCode::ModuleRefused, error.to_string()),
         }
+    }
+}
+
+impl From<CanaryError> for ApiError {
+    fn from(error: CanaryError) -> Self {
+        let code = match error {
+            CanaryError::Deploy(error) => return error.into(),
+            CanaryError::Percent(_) => ProblemCode::InvalidField,
+            CanaryError::UnknownVersion(..) | CanaryError::NoCanary(_) => ProblemCode::NotFound,
+            CanaryError::IsActive(..) | CanaryError::IsRetired(..) | CanaryError::NothingActive(_) => {
+                ProblemCode::Conflict
+            }
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<RetireError> for ApiError {
+    fn from(error: RetireError) -> Self {
+        let code = match error {
+            RetireError::Storage(error) => return error.into(),
+            RetireError::UnknownVersion(..) => ProblemCode::NotFound,
+            RetireError::Live(..) | RetireError::Needed { .. } => ProblemCode::Conflict,
+        };
+        Self::new(code, error.to_string())
     }
 }
 

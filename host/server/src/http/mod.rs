@@ -4,6 +4,7 @@ mod access;
 mod audit;
 mod bounds;
 mod bulk_actions;
+mod canary;
 mod dashboard;
 mod door;
 mod error;
@@ -113,6 +114,9 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/v1/modules", get(modules::list).post(modules::deploy).layer(DefaultBodyLimit::max(max_upload)))
         .route("/api/v1/modules/{name}", get(modules::show))
         .route("/api/v1/modules/{name}/activate", post(modules::activate))
+        .route("/api/v1/modules/{name}/canary", put(canary::begin).delete(canary::end))
+        .route("/api/v1/modules/{name}/promote", post(canary::promote))
+        .route("/api/v1/modules/{name}/retire", post(modules::retire))
         .route("/api/v1/queues", get(queues::list))
         .route("/api/v1/queues/{name}/pause", post(queues::pause))
         .route("/api/v1/queues/{name}/resume", post(queues::resume))

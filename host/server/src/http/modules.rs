@@ -11,7 +11,7 @@ use axum::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Deserialize;
-use windlass_api::{ActivateRequest, Deployed, ModuleName, ModuleView, ProblemCode};
+use windlass_api::{ActivateRequest, Deployed, ModuleName, ModuleView, ProblemCode, RetireRequest, Retired};
 
 use super::{
     Api,
@@ -66,7 +66,7 @@ pub(super) async fn show(
     find(&api, &caller, &name?.0).await
 }
 
-async fn find(api: &Api, caller: &Caller, name: &ModuleName) -> ApiResult<Json<ModuleView>> {
+pub(super) async fn find(api: &Api, caller: &Caller, name: &ModuleName) -> ApiResult<Json<ModuleView>> {
     let module = shown(api, caller).await?.into_iter().find(|module| module.name == *name);
     module.map(Json).ok_or_else(|| {
         ApiError::new(ProblemCode::NotFound, format!("there is no module `{name}`; `windlass modules list` shows all"))
@@ -161,7 +161,7 @@ fn signature(headers: &HeaderMap) -> ApiResult<Option<String>> {
     responses(
         (status = 200, description = "As asked for.", body = ModuleView),
         (status = 404, description = "There is none of this name or id."),
-        (status = 409, description = "Something would break if new jobs went to it."),
+        (status = 409, description = "Something would break if new jobs went to it, or it is retired."),
         (status = 422, description = "A field is not as it must be."),
     )
 )]
@@ -178,15 +178,53 @@ pub(super) async fn activate(
     let known = api.modules.activate(&name, digest).await;
     changed(&api);
     if !known? {
-        let detail = format!("module `{name}` has no version {digest}; `windlass modules show {name}` shows all");
-        return Err(ApiError::new(ProblemCode::NotFound, detail));
+        let is_retired = api.client.storage().version(&name, digest).await?.is_some();
+        let (code, detail) = if is_retired {
+            let version = digest.short();
+            (
+                ProblemCode::Conflict,
+                format!("version {version} of module `{name}` is retired: deploy its component again"),
+            )
+        } else {
+            let detail = format!("module `{name}` has no version {digest}; `windlass modules show {name}` shows all");
+            (ProblemCode::NotFound, detail)
+        };
+        return Err(ApiError::new(code, detail));
     }
     tracing::info!(by = caller.by(), module = %name, version = %digest.short(), "activated on request");
     find(&api, &caller, &name).await
 }
 
+/// Retires a version: nothing starts on it any more, and its component is removed.
+#[utoipa::path(
+    post,
+    path = "/api/v1/modules/{name}/retire",
+    params(("name" = ModuleName, Path, description = "The module.")),
+    request_body = RetireRequest,
+    responses(
+        (status = 200, description = "It is retired.", body = Retired),
+        (status = 404, description = "There is none of this name or id."),
+        (status = 409, description = "New jobs go to it, or jobs need it."),
+        (status = 422, description = "A field is not as it must be."),
+    )
+)]
+pub(super) async fn retire(
+    State(api): State<Api>,
+    caller: Caller,
+    name: Result<Path<ModuleName>, PathRejection>,
+    body: Result<Json<RetireRequest>, JsonRejection>,
+) -> ApiResult<Json<Retired>> {
+    let (Path(name), Json(request)) = (name?, body?);
+    let retired = api.modules.retire(&name, request).await;
+    changed(&api);
+    let retired = retired?;
+    let (version, unpinned) = (retired.digest.short(), retired.unpinned);
+    tracing::info!(by = caller.by(), module = %name, version, unpinned, "retired on request");
+    Ok(Json(retired))
+}
+
 /// What is remembered of modules is not true any more.
-fn changed(api: &Api) {
+pub(super) fn changed(api: &Api) {
     api.client.admission().invalidate();
     api.redaction.forget();
     api.events.tell(Hint::Modules);

@@ -13,7 +13,7 @@ use windlass_jobs::{
     storage::{
         AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore, ModuleStore,
         NewServer, NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record, RecurringEntry, RecurringStore, Removal,
-        ServerStore, Storage, StorageError, Superseded, Transfer, Wake, postgres::PostgresStorage,
+        Retirement, ServerStore, Storage, StorageError, Superseded, Transfer, Wake, postgres::PostgresStorage,
     },
 };
 
@@ -82,8 +82,13 @@ measured! {
     ModuleStore {
         add_version(version: NewVersion) -> bool;
         activate(module: &ModuleName, digest: Digest) -> bool;
+        set_canary(module: &ModuleName, digest: Digest, percent: u8) -> bool;
+        end_canary(module: &ModuleName) -> Option<Digest>;
+        unpin(module: &ModuleName, digest: Digest) -> u64;
+        retire(module: &ModuleName, digest: Digest) -> Retirement;
         modules() -> Vec<ModuleView>;
         active_version(module: &ModuleName) -> Option<VersionView>;
+        live_versions(module: &ModuleName) -> Vec<VersionView>;
         version(module: &ModuleName, digest: Digest) -> Option<VersionView>;
         component(digest: Digest) -> Option<Vec<u8>>;
     }

@@ -22,7 +22,7 @@ pub enum Activation {
     /// Not until it is activated.
     Never,
     /// From now on where the version was not known before, unless something would break: one that was known may have been
-    /// rolled back on purpose.
+    /// rolled back on purpose. One that was retired stays so.
     IfNew,
 }
 
@@ -113,7 +113,13 @@ impl Modules {
         let activated = match activation {
             Activation::Always | Activation::Carefully => true,
             Activation::Never => false,
-            Activation::IfNew => self.storage.version(&module, digest).await?.is_none(),
+            Activation::IfNew => match self.storage.version(&module, digest).await? {
+                // It was retired on purpose, as another was rolled back.
+                Some(version) if version.retired_at.is_some() => {
+                    return Ok(Deployed { module, version, already_known: true, dropped_handlers: Vec::new() });
+                }
+                known => known.is_none(),
+            },
         };
         let before = if activated { self.storage.active_version(&module).await? } else { None };
         if activation != Activation::Always
@@ -164,8 +170,7 @@ impl Modules {
     }
 
     async fn check(&self, module: &ModuleName, before: &VersionView, after: &[HandlerSpec]) -> Result<(), DeployError> {
-        let broken = breaking::between(&self.storage, module, &before.handlers, after).await?;
-        if broken.is_empty() { Ok(()) } else { Err(DeployError::WouldBreak(broken)) }
+        breaking::refuse(breaking::between(&self.storage, module, &before.handlers, after).await?)
     }
 }
 

@@ -3,8 +3,10 @@
 //! What is deployed is kept in storage; what is kept here is only a cache of what was loaded.
 
 mod breaking;
+mod canary;
 mod deploy;
 pub(crate) mod manifest;
+mod retire;
 mod signature;
 mod watch;
 
@@ -21,7 +23,9 @@ use windlass_wasm::{Compiler, Component, Refusal};
 
 use self::signature::Trusted;
 pub use self::{
+    canary::CanaryError,
     deploy::{Activation, DeployError, Upload},
+    retire::RetireError,
     watch::watch,
 };
 pub(crate) use self::{signature::MAX_SIGNATURE_BYTES, watch::next_change};
@@ -87,14 +91,16 @@ impl Modules {
     }
 
     /// Finds a version and makes it ready, from the cache of compiled code where that has it. Nothing where no such
-    /// version is known.
+    /// version is known, or it is retired.
     pub(crate) async fn resolve(&self, module: &ModuleName, digest: Digest) -> Result<Option<Resolved>, ResolveError> {
         let key = (module.clone(), digest);
         let loaded = self.loaded().get(&key).cloned();
         if loaded.is_some() {
             return Ok(loaded);
         }
-        let Some(version) = self.storage.version(module, digest).await? else { return Ok(None) };
+        let version = self.storage.version(module, digest).await?;
+        // A job may have been pinned to a version that is retired, when it ended or just before: it takes another one then.
+        let Some(version) = version.filter(|version| version.retired_at.is_none()) else { return Ok(None) };
         let fetch = async {
             let bytes = self.storage.component(digest).await.map_err(|error| format!("read the component: {error}"))?;
             bytes.ok_or_else(|| "read the component: it is missing from storage".to_owned())

@@ -397,6 +397,10 @@ class Version:
     """When it was deployed first."""
     active: bool
     """Whether new jobs go to it."""
+    canary_percent: int | None = None
+    """How many of a hundred new jobs go to it instead of the active version: it is the canary then."""
+    retired_at: datetime.datetime | None = None
+    """When it was retired: nothing runs on it any more, and its bytes are gone."""
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,9 @@ impl Trial {
         }
         let active = self.world.storage.active_version(&job().module).await.unwrap();
         assert_eq!(active.map(|version| version.digest), self.active.map(|active| active.digest));
+        let live = self.world.storage.live_versions(&job().module).await.unwrap();
+        let canary = live.iter().find_map(|version| Some((version.digest, version.canary_percent?)));
+        assert_eq!(canary, self.canary.map(|(canary, percent)| (canary.digest, percent)));
         let sum = |of: fn(&CounterRow) -> u64| shown.counters.iter().map(of).sum::<u64>();
         assert_eq!((sum(|row| row.made), sum(|row| row.runs)), (self.counted.made, self.counted.runs));
         assert_eq!((sum(|row| row.succeeded), sum(|row| row.failed)), (self.counted.succeeded, self.counted.failed));

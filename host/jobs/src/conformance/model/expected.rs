@@ -161,6 +161,15 @@ impl Expected {
         }
     }
 
+    /// A version lets it go where it waits on that; `mode` is how its handler runs in the active version.
+    pub(super) fn let_go(&mut self, version: Digest, mode: Option<Mode>) -> Option<()> {
+        let waits = matches!(self.state, State::Enqueued | State::Scheduled);
+        (waits && self.version == Some(version)).then(|| {
+            self.version = None;
+            self.mode = mode.unwrap_or(self.mode);
+        })
+    }
+
     /// Whether it waits, pinned to no version, in the line of the other mode.
     pub(super) fn is_in_the_wrong_line(&self, mode: Mode) -> bool {
         matches!(self.state, State::Enqueued | State::Scheduled) && self.version.is_none() && self.mode != mode

@@ -43,6 +43,8 @@ pub(super) struct Trial {
     /// The versions that are known, and the one that is active.
     pub(super) known: BTreeSet<Digest>,
     pub(super) active: Option<Active>,
+    /// The canary, with how many of a hundred new jobs go to it.
+    pub(super) canary: Option<(Active, u8)>,
     /// How many days have gone by.
     pub(super) days: i64,
     /// Whether the trial moves everything into other storages, and then promotes jobs one by one.
@@ -76,6 +78,7 @@ impl Trial {
             counted,
             known: BTreeSet::new(),
             active: None,
+            canary: None,
             days: 0,
             moves: seed.is_multiple_of(2),
         };
@@ -86,7 +89,7 @@ impl Trial {
 
     pub(super) async fn run(&mut self, commands: usize) {
         for _ in 0..commands {
-            match self.random.below(38) {
+            match self.random.below(40) {
                 0..8 => self.enqueue().await,
                 8..14 => self.claim().await,
                 14..20 => self.settle().await,
@@ -100,6 +103,7 @@ impl Trial {
                 31 => self.move_all().await,
                 32 | 33 => self.activate().await,
                 34..37 => self.write().await,
+                37 | 38 => self.change_canary().await,
                 _ => self.prune().await,
             }
             assert_eq!(self.world.storage.counts().await.unwrap().0, self.counts());

@@ -42,6 +42,20 @@ macro_rules! handed {
 }
 pub(super) use handed;
 
+/// The version that a job of `@live l` runs on: the one that it is pinned to, the canary where that has its handler and the job
+/// falls to it as [`windlass_api::falls_to_canary`] says, or the active one.
+macro_rules! version_of_job {
+    () => {
+        "coalesce(l.version, (
+            SELECT CASE WHEN h.canary_percent IS NULL THEN m.active
+                WHEN ('x0' || right(l.id::text, 8))::bit(36)::bigint % 100 < h.canary_percent THEN h.canary
+                ELSE m.active END
+            FROM (SELECT module, canary, canary_percent FROM @handlers WHERE n = l.handler LIMIT 1) h
+            LEFT JOIN LATERAL (SELECT active FROM @modules WHERE name = h.module LIMIT 1) m ON true))"
+    };
+}
+pub(super) use version_of_job;
+
 /// Finds the first jobs of the lines that nobody else holds, and holds them: `picked`.
 ///
 /// `me` holds the server's row, so that a sweep that takes it for lost comes wholly before or wholly after.
@@ -150,9 +164,9 @@ sized AS MATERIALIZED (
 taken AS (
     UPDATE @live l SET state = 3, at = t.now, run = l.run + 1, attempt = l.attempt + 1, server = me.n,
         started_at = t.now, reason = NULL, token = $7, expires_at = NULL,
-        version = coalesce(l.version, (
-            SELECT m.active FROM (SELECT module FROM @handlers WHERE n = l.handler LIMIT 1) h
-            CROSS JOIN LATERAL (SELECT active FROM @modules WHERE name = h.module LIMIT 1) m))
+        version = ",
+    version_of_job!(),
+    "
     FROM t, me
     WHERE l.ctid = ANY (ARRAY(SELECT spot FROM sized WHERE nth = 1 OR coalesce(upto, 0) <= $6))
     RETURNING l.id, l.seq, l.handler, l.queue, l.mode, l.priority, l.ready_at, l.run, l.attempt, l.version, l.traits

@@ -165,8 +165,8 @@ async fn versions(tx: &mut Tx<'_>, after: i32, part: &mut Part) -> Result<Option
         let query = tx
             .query(
                 "SELECT v.n, v.module, v.digest, v.version, v.sdk, v.handlers, v.deployed_at,
-                     coalesce(v.n = m.active, false), c.bytes
-                 FROM (SELECT * FROM @versions WHERE n > $1 ORDER BY n LIMIT 1) v
+                     coalesce(v.n = m.active, false), c.bytes, v.canary_percent
+                 FROM (SELECT * FROM @versions WHERE n > $1 AND retired_at IS NULL ORDER BY n LIMIT 1) v
                  LEFT JOIN LATERAL (SELECT active FROM @modules WHERE name = v.module LIMIT 1) m ON true
                  LEFT JOIN LATERAL (SELECT bytes FROM @components WHERE digest = v.digest LIMIT 1) c ON true",
             )
@@ -185,6 +185,7 @@ async fn versions(tx: &mut Tx<'_>, after: i32, part: &mut Part) -> Result<Option
             handlers: serde_json::from_str(row.try_get(5)?).map_err(|error| damaged(&error))?,
             deployed_at: Timestamp(row.try_get(6)?),
             active: row.try_get(7)?,
+            canary_percent: row.try_get::<Option<i16>, _>(9)?.map(|percent| u8::try_from(percent).unwrap_or(u8::MAX)),
             component,
         };
         part.add(Record::Version(record), bytes);

@@ -108,6 +108,12 @@ async fn import_version(tx: &mut Tx<'_>, record: &VersionRecord) -> Result<bool,
         // Jobs that wait for its handlers already are moved by the next promotion.
         modules::switch(tx, &record.module, record.digest).await?;
     }
+    if let Some(percent) = record.canary_percent
+        && !known
+        && !modules::has_canary(tx, &record.module).await?
+    {
+        modules::set_canary(tx, &record.module, record.digest, percent).await?;
+    }
     Ok(!known)
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use windlass_api::{Mode, Timestamp};
 
 use super::{
-    claim::{Catch, hand_over, handed, named, picking},
+    claim::{Catch, hand_over, handed, named, picking, version_of_job},
     claims::UnderWay,
     expiry,
     fault::Fault,
@@ -45,9 +45,9 @@ taken AS (
     UPDATE @live l SET state = 3, at = t.now, run = l.run + 1, attempt = l.attempt + 1, server = me.n,
         started_at = t.now, reason = NULL, token = $3, expires_at = NULL,
         places = nullif(array_remove(ARRAY[w.first, w.second, w.third], NULL), '{}'),
-        version = coalesce(l.version, (
-            SELECT m.active FROM (SELECT module FROM @handlers WHERE n = l.handler LIMIT 1) h
-            CROSS JOIN LATERAL (SELECT active FROM @modules WHERE name = h.module LIMIT 1) m))
+        version = ",
+    version_of_job!(),
+    "
     FROM t, me, unnest($4::uuid[], $5::integer[], $6::integer[], $7::integer[]) AS w (id, first, second, third)
     WHERE l.id = w.id
     RETURNING l.id, l.seq, l.handler, l.queue, l.mode, l.priority, l.ready_at, l.run, l.attempt, l.version, l.traits

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use sqlx::{Row, postgres::PgRow};
-use windlass_api::{Digest, HandlerPath, HandlerSpec, Json, Mode, ModuleName, ModuleView, Timestamp, VersionView};
+use windlass_api::{
+    Digest, HandlerPath, HandlerSpec, Json, Mode, ModuleName, ModuleView, State, Timestamp, VersionView,
+};
 
 use super::{
     fault::Fault,
     tx::Tx,
     words::{self, Word, amount, plain, unsigned},
 };
-use crate::storage::{NewVersion, Signal};
+use crate::storage::{NewVersion, Retirement, Signal};
 
 /// How many jobs are moved at once.
 pub(super) const SLICE: usize = 1_000;
@@ -37,7 +39,15 @@ pub(super) async fn add_version(tx: &mut Tx<'_>, new: &NewVersion) -> Result<boo
         .bind(plain(&new.version))
         .bind(plain(&new.sdk))
         .bind(handlers.as_str());
-    Ok(tx.run(query).await? == 0)
+    let is_known = tx.run(query).await? == 0;
+    if is_known {
+        let query = tx.query(
+            "UPDATE @versions SET retired_at = NULL WHERE module = $1 AND digest = $2 AND retired_at IS NOT NULL",
+        );
+        let query = query.bind(new.module.as_str()).bind(new.digest.0.to_vec());
+        tx.run(query).await?;
+    }
+    Ok(is_known)
 }
 
 /// The number of a module's active version.
@@ -61,6 +71,48 @@ pub(super) async fn number(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest)
     Ok(tx.first(query).await?.map(|row| row.try_get(0)).transpose()?)
 }
 
+/// The number of a version that new jobs may be sent to.
+async fn usable(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<Option<i32>, Fault> {
+    let query = tx.query("SELECT n FROM @versions WHERE module = $1 AND digest = $2 AND retired_at IS NULL");
+    let query = query.bind(module.as_str()).bind(digest.0.to_vec());
+    Ok(tx.first(query).await?.map(|row| row.try_get(0)).transpose()?)
+}
+
+/// Retires a version that no job needs. A claim that began before its version ceased to be live may still pin a job to it; the
+/// server that gets it finds the version gone, and gives the job back.
+pub(super) async fn retire(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<Retirement, Fault> {
+    hold_versions(tx, module).await?;
+    let Some(version) = number(tx, module, digest).await? else { return Ok(Retirement::Unknown) };
+    if usable(tx, module, digest).await?.is_none() {
+        return Ok(Retirement::Done);
+    }
+    let query = tx.query(
+        "SELECT coalesce(v.n = m.active, false) OR v.canary_percent IS NOT NULL,
+             (SELECT count(*) FROM @live WHERE version = v.n AND state IN (0, 2)),
+             (SELECT count(*) FROM @live WHERE version = v.n AND state = 3)
+         FROM @versions v LEFT JOIN LATERAL (SELECT active FROM @modules WHERE name = v.module LIMIT 1) m ON true
+         WHERE v.n = $1",
+    );
+    let row = tx.first(query.bind(version)).await?.ok_or(Fault::Again)?;
+    if row.try_get(0)? {
+        return Ok(Retirement::Live);
+    }
+    let (waiting, running) = (unsigned(row.try_get(1)?), unsigned(row.try_get(2)?));
+    if waiting + running > 0 {
+        return Ok(Retirement::Needed { waiting, running });
+    }
+    let query = tx.query("UPDATE @versions SET retired_at = @now WHERE n = $2").bind(tx.instant()).bind(version);
+    tx.run(query).await?;
+    let query = tx.query(
+        "DELETE FROM @components WHERE digest = $1
+         AND NOT EXISTS (SELECT 1 FROM @versions WHERE digest = $1 AND retired_at IS NULL)",
+    );
+    let query = query.bind(digest.0.to_vec());
+    tx.run(query).await?;
+    tx.told.signals.push(Signal::Modules);
+    Ok(Retirement::Done)
+}
+
 async fn handlers_of(tx: &mut Tx<'_>, module: &ModuleName, version: i32) -> Result<Vec<HandlerSpec>, Fault> {
     let query = tx.query("SELECT handlers FROM @versions WHERE n = $1").bind(version);
     let damaged = |why: &dyn std::fmt::Display| Fault::damaged(format_args!("a version of module {module}"), why);
@@ -71,9 +123,20 @@ async fn handlers_of(tx: &mut Tx<'_>, module: &ModuleName, version: i32) -> Resu
 /// What a version that is active now brings: the numbers of its handlers, by how they run.
 pub(super) type Switched = BTreeMap<Mode, Vec<i32>>;
 
-/// Makes a version the active one; nothing where there is none of this digest. Jobs that it concerns are moved afterwards.
+/// Makes a version the active one, and ends the canary; nothing where there is none of this digest. Jobs that it concerns are
+/// moved afterwards.
+pub(super) async fn activate(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<Option<Switched>, Fault> {
+    hold_versions(tx, module).await?;
+    let switched = switch(tx, module, digest).await?;
+    if switched.is_some() {
+        end_canary(tx, module).await?;
+    }
+    Ok(switched)
+}
+
+/// Makes a version the active one beside the canary.
 pub(super) async fn switch(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<Option<Switched>, Fault> {
-    let Some(version) = number(tx, module, digest).await? else { return Ok(None) };
+    let Some(version) = usable(tx, module, digest).await? else { return Ok(None) };
     // Whoever else activates a version of this module waits here.
     let query = tx
         .query(
@@ -104,6 +167,98 @@ pub(super) async fn switch(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest)
     }
     tx.told.signals.push(Signal::Modules);
     Ok(Some(switched))
+}
+
+/// Makes a version the canary, in place of any other; gives whether there is one of this digest.
+pub(super) async fn set_canary(
+    tx: &mut Tx<'_>,
+    module: &ModuleName,
+    digest: Digest,
+    percent: u8,
+) -> Result<bool, Fault> {
+    hold_versions(tx, module).await?;
+    let Some(version) = usable(tx, module, digest).await? else { return Ok(false) };
+    end_canary(tx, module).await?;
+    let query = tx.query("UPDATE @versions SET canary_percent = $2 WHERE n = $1");
+    let query = query.bind(version).bind(i16::from(percent));
+    tx.run(query).await?;
+    let mut specs = handlers_of(tx, module, version).await?;
+    specs.sort_by(|one, other| one.name.as_str().cmp(other.name.as_str()));
+    for spec in specs {
+        let handler = tx.handler(&HandlerPath { module: module.clone(), handler: spec.name }).await?;
+        let query = tx.query("UPDATE @handlers SET canary = $2, canary_percent = $3 WHERE n = $1");
+        let query = query.bind(handler).bind(version).bind(i16::from(percent));
+        tx.run(query).await?;
+    }
+    tx.told.signals.push(Signal::Modules);
+    Ok(true)
+}
+
+/// Ends a module's canary; gives which version it was.
+pub(super) async fn end_canary(tx: &mut Tx<'_>, module: &ModuleName) -> Result<Option<Digest>, Fault> {
+    hold_versions(tx, module).await?;
+    let query = tx.query(
+        "UPDATE @versions SET canary_percent = NULL WHERE module = $1 AND canary_percent IS NOT NULL RETURNING digest",
+    );
+    let query = query.bind(module.as_str());
+    let Some(row) = tx.first(query).await? else { return Ok(None) };
+    let digest = words::digest(row.try_get(0)?)?;
+    let query = tx.query(
+        "UPDATE @handlers SET canary = NULL, canary_percent = NULL WHERE module = $1 AND canary_percent IS NOT NULL",
+    );
+    let query = query.bind(module.as_str());
+    tx.run(query).await?;
+    tx.told.signals.push(Signal::Modules);
+    Ok(Some(digest))
+}
+
+/// Whether a module has a canary.
+pub(super) async fn has_canary(tx: &mut Tx<'_>, module: &ModuleName) -> Result<bool, Fault> {
+    let query = tx.query("SELECT 1 FROM @versions WHERE module = $1 AND canary_percent IS NOT NULL");
+    let query = query.bind(module.as_str());
+    Ok(tx.first(query).await?.is_some())
+}
+
+/// Whoever else changes a module's canary, or which version is active, waits here: before it holds anything else of the module.
+async fn hold_versions(tx: &mut Tx<'_>, module: &ModuleName) -> Result<(), Fault> {
+    let query = tx.query("SELECT n FROM @versions WHERE module = $1 ORDER BY n FOR NO KEY UPDATE");
+    let query = query.bind(module.as_str());
+    tx.all(query).await?;
+    Ok(())
+}
+
+/// Those that somebody holds at this moment are being claimed, and keep their version.
+const UNPIN: &str = "
+WITH chosen AS MATERIALIZED (
+    SELECT id, seq FROM @live WHERE seq > $3 AND (state + 0) IN (0, 2)
+        AND version = (SELECT n FROM @versions WHERE module = $1 AND digest = $2)
+    ORDER BY seq LIMIT $4 FOR UPDATE SKIP LOCKED
+),
+gone AS (
+    UPDATE @live l SET version = NULL, mode = coalesce((SELECT active_mode FROM @handlers WHERE n = l.handler), l.mode)
+    WHERE l.id = ANY (ARRAY(SELECT id FROM chosen)) RETURNING 1
+)
+SELECT max(seq), count(*), (SELECT count(*) FROM gone) FROM chosen";
+
+const _: () = assert!(
+    State::Scheduled as i16 == 0 && State::Enqueued as i16 == 2 && State::Processing as i16 == 3,
+    "the statements of this file name them"
+);
+
+/// Lets some of the jobs go that wait, are pinned to a version and were made after one; gives how many, and the last of them
+/// where there may be more.
+pub(super) async fn unpin(
+    tx: &mut Tx<'_>,
+    module: &ModuleName,
+    digest: Digest,
+    after: i64,
+) -> Result<(u64, Option<i64>), Fault> {
+    let query = tx.query(UNPIN).bind(module.as_str()).bind(digest.0.to_vec()).bind(after).bind(amount(SLICE));
+    let Some(row) = tx.first(query).await? else { return Ok((0, None)) };
+    let (last, found) = (row.try_get::<Option<i64>, _>(0)?, row.try_get::<i64, _>(1)?);
+    let gone = unsigned(row.try_get(2)?);
+    tx.told.work |= gone > 0;
+    Ok((gone, last.filter(|_| found == amount(SLICE))))
 }
 
 /// The looking through of a line for jobs of handlers that run in another mode now.
@@ -223,7 +378,7 @@ macro_rules! versions {
     ($condition:literal) => {
         concat!(
             "SELECT v.digest, v.size, v.version, v.sdk, v.handlers, v.deployed_at, coalesce(v.n = m.active, false),
-             v.module FROM @versions v
+             v.module, v.canary_percent, v.retired_at FROM @versions v
              LEFT JOIN LATERAL (SELECT active FROM @modules WHERE name = v.module LIMIT 1) m ON true ",
             $condition
         )
@@ -241,6 +396,8 @@ fn view(row: &PgRow) -> Result<VersionView, Fault> {
         handlers: handlers.map_err(|error| Fault::damaged(format_args!("version {digest}"), error))?,
         deployed_at: Timestamp(row.try_get(5)?),
         active: row.try_get(6)?,
+        canary_percent: row.try_get::<Option<i16>, _>(8)?.map(|percent| u8::try_from(percent).unwrap_or(u8::MAX)),
+        retired_at: row.try_get::<Option<i64>, _>(9)?.map(Timestamp),
     })
 }
 
@@ -257,6 +414,14 @@ pub(super) async fn modules(tx: &mut Tx<'_>) -> Result<Vec<ModuleView>, Fault> {
 pub(super) async fn active_version(tx: &mut Tx<'_>, module: &ModuleName) -> Result<Option<VersionView>, Fault> {
     let query = tx.query(versions!("WHERE v.module = $1 AND v.n = m.active")).bind(module.as_str());
     tx.first(query).await?.as_ref().map(view).transpose()
+}
+
+pub(super) async fn live_versions(tx: &mut Tx<'_>, module: &ModuleName) -> Result<Vec<VersionView>, Fault> {
+    let query = tx.query(versions!(
+        "WHERE v.module = $1 AND (v.n = m.active OR v.canary_percent IS NOT NULL) ORDER BY coalesce(v.n = m.active, false) DESC"
+    ));
+    let query = query.bind(module.as_str());
+    tx.all(query).await?.iter().map(view).collect()
 }
 
 pub(super) async fn version(

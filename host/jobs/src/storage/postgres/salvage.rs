@@ -63,7 +63,9 @@ async fn pass(core: &Core, cursor: Option<&str>, why: String) -> Result<ExportPa
 async fn next_key(tx: &mut Tx<'_>, position: &Position) -> Result<Option<(Position, String)>, Fault> {
     match position {
         Position::Versions(after) => {
-            let query = tx.query("SELECT n, digest FROM @versions WHERE n > $1 ORDER BY n LIMIT 1").bind(*after);
+            let query =
+                tx.query("SELECT n, digest FROM @versions WHERE n > $1 AND retired_at IS NULL ORDER BY n LIMIT 1");
+            let query = query.bind(*after);
             let Some(row) = tx.first(query).await? else { return Ok(None) };
             let n = row.try_get(0)?;
             let name = match words::digest(row.try_get(1)?) {

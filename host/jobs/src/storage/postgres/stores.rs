@@ -34,7 +34,7 @@ use crate::{
     storage::{
         AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore, Migration,
         ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record, RecurringEntry,
-        RecurringStore, Removal, ServerStore, Signal, Storage, StorageError, Superseded, Transfer, Wake,
+        RecurringStore, Removal, Retirement, ServerStore, Signal, Storage, StorageError, Superseded, Transfer, Wake,
     },
 };
 
@@ -343,7 +343,9 @@ impl ModuleStore for PostgresStorage {
     }
 
     async fn activate(&self, module: &ModuleName, digest: Digest) -> Result<bool, StorageError> {
-        let Some(switched) = work!(self, Several, |tx| modules::switch(tx, module, digest))? else { return Ok(false) };
+        let Some(switched) = work!(self, Several, |tx| modules::activate(tx, module, digest))? else {
+            return Ok(false);
+        };
         // Whatever keeps the rest from being done here, it is done later: those that wait are moved by the next promotion,
         // and those that stand in the wrong line by the server that takes them.
         while work!(self, Several, |tx| promote::wake_awaiting(tx, modules::SLICE))? == modules::SLICE {}
@@ -353,12 +355,37 @@ impl ModuleStore for PostgresStorage {
         Ok(true)
     }
 
+    async fn set_canary(&self, module: &ModuleName, digest: Digest, percent: u8) -> Result<bool, StorageError> {
+        work!(self, Several, |tx| modules::set_canary(tx, module, digest, percent))
+    }
+
+    async fn end_canary(&self, module: &ModuleName) -> Result<Option<Digest>, StorageError> {
+        work!(self, Several, |tx| modules::end_canary(tx, module))
+    }
+
+    async fn unpin(&self, module: &ModuleName, digest: Digest) -> Result<u64, StorageError> {
+        let (mut unpinned, mut from) = (0, Some(i64::MIN));
+        while let Some(after) = from {
+            let step = work!(self, Several, |tx| modules::unpin(tx, module, digest, after))?;
+            (unpinned, from) = (unpinned + step.0, step.1);
+        }
+        Ok(unpinned)
+    }
+
+    async fn retire(&self, module: &ModuleName, digest: Digest) -> Result<Retirement, StorageError> {
+        work!(self, Several, |tx| modules::retire(tx, module, digest))
+    }
+
     async fn modules(&self) -> Result<Vec<ModuleView>, StorageError> {
         work!(self, Single, |tx| modules::modules(tx))
     }
 
     async fn active_version(&self, module: &ModuleName) -> Result<Option<VersionView>, StorageError> {
         work!(self, Single, |tx| modules::active_version(tx, module))
+    }
+
+    async fn live_versions(&self, module: &ModuleName) -> Result<Vec<VersionView>, StorageError> {
+        work!(self, Single, |tx| modules::live_versions(tx, module))
     }
 
     async fn version(&self, module: &ModuleName, digest: Digest) -> Result<Option<VersionView>, StorageError> {

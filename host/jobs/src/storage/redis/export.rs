@@ -166,6 +166,9 @@ impl RedisStorage {
             }
             // What is wrong with one is said with its name.
             let Some(row) = part.add(row, "")? else { continue };
+            if row.view.retired_at.is_some() {
+                continue;
+            }
             let digest = row.view.digest;
             let component = self.bytes_of(digest).await;
             let component = component.and_then(|bytes| bytes.ok_or_else(|| damaged("its component", "it is missing")));
@@ -181,6 +184,7 @@ impl RedisStorage {
                 handlers: view.handlers,
                 deployed_at: view.deployed_at,
                 active: view.active,
+                canary_percent: view.canary_percent,
                 component,
             };
             part.push(Exported::Version(record), bytes);

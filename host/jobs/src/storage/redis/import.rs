@@ -62,6 +62,7 @@ fn put_record(command: &mut Cmd, record: &Exported, now: Timestamp) -> Result<()
                 .arg(handlers_json(&version.handlers)?)
                 .arg(version.deployed_at.0)
                 .arg(u8::from(version.active))
+                .arg(version.canary_percent.unwrap_or_default())
                 .arg(version.handlers.len());
             for spec in &version.handlers {
                 command.arg(format!("{}/{}", version.module, spec.name)).arg(mode_number(spec.mode));

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use redis::cmd;
-use windlass_api::{Digest, HandlerSpec, ModuleName, ModuleView, Timestamp, VersionView};
+use windlass_api::{Digest, HandlerSpec, ModuleName, ModuleView, State, Timestamp, VersionView};
 
 use super::{
     RedisStorage,
     answer::{self, List},
-    bytes::mode_number,
+    bytes::{mode_number, state_number},
     fault::damaged,
     record::digest,
     script,
 };
-use crate::storage::{NewVersion, Signal, StorageError};
+use crate::storage::{NewVersion, Retirement, Signal, StorageError};
 
 /// A component is kept in parts of this size, so that no answer holds up the others on its connection for long: 1 MiB.
 const PART: usize = 1024 * 1024;
@@ -84,6 +84,86 @@ impl RedisStorage {
         self.hub.tell(Signal::Modules);
         self.rehome_all(&activation, answer).await?;
         Ok(true)
+    }
+
+    pub(super) async fn make_canary(
+        &self,
+        module: &ModuleName,
+        digest: Digest,
+        percent: u8,
+    ) -> Result<bool, StorageError> {
+        let known = self.versions(Some(module)).await?;
+        let Some(row) = known.into_iter().find(|row| row.view.digest == digest) else { return Ok(false) };
+        let mut call = self.call(&script::SET_CANARY);
+        call.arg(module.as_str()).arg(&digest.0).arg(percent);
+        for spec in &row.view.handlers {
+            call.arg(format!("{module}/{}", spec.name));
+        }
+        let is_set = answer::number::<i64>(self.run(call).await?)? == 1;
+        self.hub.tell(Signal::Modules);
+        Ok(is_set)
+    }
+
+    pub(super) async fn drop_canary(&self, module: &ModuleName) -> Result<Option<Digest>, StorageError> {
+        let mut call = self.call(&script::END_CANARY);
+        call.arg(module.as_str());
+        let Some(was) = answer::optional(self.run(call).await?)? else { return Ok(None) };
+        self.hub.tell(Signal::Modules);
+        digest(&was).map(Some).map_err(|why| damaged(format_args!("the canary of module {module}"), why))
+    }
+
+    /// Retires a version where no job is found that needs it. One that is pinned to it meanwhile, by a claim that was under way, finds
+    /// it gone and is given back by its server.
+    pub(super) async fn retire_version(&self, module: &ModuleName, digest: Digest) -> Result<Retirement, StorageError> {
+        let known = self.versions(Some(module)).await?;
+        let Some(row) = known.into_iter().find(|row| row.view.digest == digest) else {
+            return Ok(Retirement::Unknown);
+        };
+        if row.view.active || row.view.canary_percent.is_some() {
+            return Ok(Retirement::Live);
+        }
+        let scheduled = self.count_pinned(module, digest, State::Scheduled).await?;
+        let waiting = scheduled + self.count_pinned(module, digest, State::Enqueued).await?;
+        let running = self.count_pinned(module, digest, State::Processing).await?;
+        if waiting + running > 0 {
+            return Ok(Retirement::Needed { waiting, running });
+        }
+        let mut call = self.call(&script::RETIRE);
+        call.arg(module.as_str()).arg(&digest.0);
+        let retirement = match answer::text(self.run(call).await?)?.as_str() {
+            "done" => Retirement::Done,
+            "live" => Retirement::Live,
+            _ => Retirement::Unknown,
+        };
+        self.hub.tell(Signal::Modules);
+        Ok(retirement)
+    }
+
+    /// How many jobs in a state are pinned to a version.
+    async fn count_pinned(&self, module: &ModuleName, digest: Digest, state: State) -> Result<u64, StorageError> {
+        let (mut needed, mut from) = (0, "-inf".to_owned());
+        while !from.is_empty() {
+            let mut call = self.call(&script::NEEDED);
+            call.arg(module.as_str()).arg(&digest.0).arg(state_number(state)).arg(&from).arg(STEP);
+            let mut answer = List::of(self.run(call).await?)?;
+            needed += answer.number::<u64>()?;
+            from = answer.text()?;
+        }
+        Ok(needed)
+    }
+
+    /// Lets the jobs go that wait in a state and are pinned to a version; gives how many.
+    pub(super) async fn let_go(&self, module: &ModuleName, digest: Digest, state: State) -> Result<u64, StorageError> {
+        let (mut gone, mut from) = (0, "-inf".to_owned());
+        while !from.is_empty() {
+            let mut call = self.call(&script::UNPIN);
+            call.arg(module.as_str()).arg(&digest.0).arg(state_number(state)).arg(&from).arg(STEP);
+            let mut answer = List::of(self.run(call).await?)?;
+            gone += answer.number::<u64>()?;
+            from = answer.text()?;
+        }
+        self.hub.tell(Signal::Work);
+        Ok(gone)
     }
 
     /// Moves all jobs of these handlers that an activation wants in other lines.
@@ -162,5 +242,11 @@ fn read(fields: &mut List) -> Result<VersionRow, StorageError> {
     let handlers = serde_json::from_slice(&fields.bytes()?).map_err(|error| wrong(&error))?;
     let deployed_at = Timestamp(fields.text()?.parse().map_err(|error| wrong(&error))?);
     let active = fields.bytes()? == b"1";
-    Ok(VersionRow { module, view: VersionView { digest, size_bytes, version, sdk, handlers, deployed_at, active } })
+    let canary_percent = Some(fields.number::<u8>()?).filter(|percent| *percent > 0);
+    let retired_at = fields.text()?;
+    let retired_at = (!retired_at.is_empty()).then(|| retired_at.parse().map(Timestamp)).transpose();
+    let retired_at = retired_at.map_err(|error| wrong(&error))?;
+    let view =
+        VersionView { digest, size_bytes, version, sdk, handlers, deployed_at, active, canary_percent, retired_at };
+    Ok(VersionRow { module, view })
 }

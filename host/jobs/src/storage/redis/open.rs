@@ -20,7 +20,7 @@ use super::{
 use crate::storage::{Finding, Migration, StorageError};
 
 /// The version of what is stored. A host reads and writes this one, and refuses a newer one. Version 2 has added what
-/// continuations, unique jobs, expiry, limits and the audit log need; what version 1 stored stays as it is, so an upgrade
+/// continuations, unique jobs, expiry, limits, the audit log and canaries need; what version 1 stored stays as it is, so an upgrade
 /// only writes the number.
 const FORMAT: u32 = 2;
 

@@ -74,6 +74,11 @@ scripts! {
     HAS_COMPONENT: Reads + MOVES = "has_component.lua";
     ADD_VERSION: Stores + MOVES = "add_version.lua";
     ACTIVATE: Stores + MOVES = "activate.lua";
+    SET_CANARY: Stores + MOVES = "set_canary.lua";
+    END_CANARY: Drains + MOVES = "end_canary.lua";
+    NEEDED: Reads + MOVES = "needed.lua";
+    RETIRE: Drains + MOVES = "retire.lua";
+    UNPIN: Drains + MOVES = "unpin.lua";
     REHOME: Drains + MOVES = "rehome.lua";
     MODULES: Reads = "modules.lua";
     PUT_RECURRING: Stores + MOVES + FLOW + BIRTHS = "put_recurring.lua";

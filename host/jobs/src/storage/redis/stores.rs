@@ -24,7 +24,7 @@ use crate::{
     storage::{
         ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, Migration, ModuleStore, NewServer,
         NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record, RecurringEntry, RecurringStore, Removal, Retention,
-        ServerStore, Storage, StorageError, Superseded, Transfer, Wake,
+        Retirement, ServerStore, Storage, StorageError, Superseded, Transfer, Wake,
     },
 };
 
@@ -193,6 +193,23 @@ impl ModuleStore for RedisStorage {
         self.make_active(module, digest).await
     }
 
+    async fn set_canary(&self, module: &ModuleName, digest: Digest, percent: u8) -> Result<bool, StorageError> {
+        self.make_canary(module, digest, percent).await
+    }
+
+    async fn end_canary(&self, module: &ModuleName) -> Result<Option<Digest>, StorageError> {
+        self.drop_canary(module).await
+    }
+
+    async fn unpin(&self, module: &ModuleName, digest: Digest) -> Result<u64, StorageError> {
+        let scheduled = self.let_go(module, digest, State::Scheduled).await?;
+        Ok(scheduled + self.let_go(module, digest, State::Enqueued).await?)
+    }
+
+    async fn retire(&self, module: &ModuleName, digest: Digest) -> Result<Retirement, StorageError> {
+        self.retire_version(module, digest).await
+    }
+
     async fn modules(&self) -> Result<Vec<ModuleView>, StorageError> {
         self.all_modules().await
     }
@@ -200,6 +217,14 @@ impl ModuleStore for RedisStorage {
     async fn active_version(&self, module: &ModuleName) -> Result<Option<VersionView>, StorageError> {
         let versions = self.versions(Some(module)).await?;
         Ok(versions.into_iter().map(|row| row.view).find(|view| view.active))
+    }
+
+    async fn live_versions(&self, module: &ModuleName) -> Result<Vec<VersionView>, StorageError> {
+        let versions = self.versions(Some(module)).await?;
+        let live = versions.into_iter().map(|row| row.view).filter(|view| view.active || view.canary_percent.is_some());
+        let mut live = live.collect::<Vec<_>>();
+        live.sort_by_key(|view| !view.active);
+        Ok(live)
     }
 
     async fn version(&self, module: &ModuleName, digest: Digest) -> Result<Option<VersionView>, StorageError> {

@@ -6,14 +6,14 @@ use std::{
 };
 
 use rusqlite::OptionalExtension;
-use windlass_api::{Mode, QueueName, State};
+use windlass_api::{JobId, Mode, QueueName, State, falls_to_canary};
 
 use super::{
     conditions,
     damage::{Suspect, set_aside, unless_damaged},
     expiry,
     fault::Fault,
-    lines,
+    lines, modules,
     payload::Wide,
     record::Job,
     rules::Rules,
@@ -61,8 +61,8 @@ struct Claim<'a> {
     server: i64,
     request: &'a ClaimRequest,
     rules: Rc<Rules>,
-    /// The active version for each handler.
-    versions: HashMap<i64, Option<i64>>,
+    /// The versions for each handler.
+    versions: HashMap<i64, Live>,
     claimed: Vec<Claimed>,
     /// How many jobs left their line without being handed over.
     passed_over: usize,
@@ -134,10 +134,11 @@ impl Claim<'_> {
         job.server = Some(self.server);
         job.started_at = Some(tx.now);
         if job.version.is_none() {
-            job.version = match self.versions.get(&job.handler) {
-                Some(version) => *version,
-                None => *self.versions.entry(job.handler).or_insert(active_version(tx, job.handler)?),
+            let live = match self.versions.get(&job.handler) {
+                Some(live) => *live,
+                None => *self.versions.entry(job.handler).or_insert(Live::of(tx, job.handler)?),
             };
+            job.version = live.version_for(job.id);
         }
         job.save(tx, &before)?;
         let path = tx.handler_path(job.handler)?;
@@ -227,12 +228,22 @@ fn next_queue(tx: &Tx<'_>, mode: Mode, after: i64) -> Result<Option<i64>, Fault>
     Ok(query.query_row((mode.number(), after), |row| row.get(0)).optional()?)
 }
 
-fn active_version(tx: &Tx<'_>, handler: i64) -> Result<Option<i64>, Fault> {
-    Ok(tx
-        .db
-        .prepare_cached(
-            "SELECT active FROM modules JOIN handlers ON handlers.module = modules.name WHERE handlers.n = ?1",
-        )?
-        .query_row([handler], |row| row.get(0))
-        .optional()?)
+/// The versions that new jobs of a handler go to.
+#[derive(Clone, Copy)]
+struct Live {
+    active: Option<i64>,
+    /// The canary, where it has the handler, and its share.
+    canary: Option<(i64, u8)>,
+}
+
+impl Live {
+    fn of(tx: &mut Tx<'_>, handler: i64) -> Result<Self, Fault> {
+        let path = tx.handler_path(handler)?;
+        Ok(Self { active: modules::active(tx, &path.module)?, canary: modules::canary_with(tx, &path)? })
+    }
+
+    fn version_for(self, job: JobId) -> Option<i64> {
+        let canary = self.canary.filter(|(_, percent)| falls_to_canary(job, *percent));
+        canary.map(|(version, _)| version).or(self.active)
+    }
 }

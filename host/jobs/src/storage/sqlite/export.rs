@@ -263,9 +263,9 @@ fn versions(db: &Connection, after: i64, part: &mut Part) -> Result<Option<Posit
 fn version(db: &Connection, n: i64) -> Result<Option<Record>, Fault> {
     let mut query = db.prepare_cached(
         "SELECT versions.module, versions.digest, version, sdk, handlers, deployed_at,
-             versions.n = coalesce(modules.active, -1), components.bytes
+             versions.n = coalesce(modules.active, -1), components.bytes, canary_percent
          FROM versions LEFT JOIN modules ON modules.name = versions.module
-         LEFT JOIN components ON components.digest = versions.digest WHERE n = ?1",
+         LEFT JOIN components ON components.digest = versions.digest WHERE n = ?1 AND retired_at IS NULL",
     )?;
     let mut rows = query.query([n])?;
     let Some(row) = rows.next()? else { return Ok(None) };
@@ -281,6 +281,7 @@ fn version(db: &Connection, n: i64) -> Result<Option<Record>, Fault> {
         handlers: handlers.map_err(|error| damaged(&error))?,
         deployed_at: Timestamp(row.get(5)?),
         active: row.get(6)?,
+        canary_percent: row.get(8)?,
         component,
     })))
 }

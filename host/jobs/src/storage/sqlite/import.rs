@@ -72,7 +72,13 @@ fn import_version(tx: &mut Tx<'_>, record: &VersionRecord) -> Result<bool, Fault
     }
     // What this storage has activated itself stays active.
     if record.active && modules::active(tx, &record.module)?.is_none() {
-        modules::activate(tx, &record.module, record.digest)?;
+        modules::switch(tx, &record.module, record.digest)?;
+    }
+    if let Some(percent) = record.canary_percent
+        && !known
+        && modules::canary(tx.db, &record.module)?.is_none()
+    {
+        modules::set_canary(tx, &record.module, record.digest, percent)?;
     }
     Ok(!known)
 }

@@ -13,7 +13,7 @@ use super::{
     tx::Tx,
     words::{self, Word, unsigned},
 };
-use crate::storage::{NewVersion, Signal};
+use crate::storage::{NewVersion, Retirement, Signal};
 
 /// Who moves jobs when a version is activated.
 const ACTIVATION: &str = "activation";
@@ -38,6 +38,11 @@ pub(super) fn add_version(tx: &mut Tx<'_>, new: &NewVersion) -> Result<bool, Fau
             handlers.as_str(),
             tx.now.0,
         ])?;
+    if added == 0 {
+        tx.db
+            .prepare_cached("UPDATE versions SET retired_at = NULL WHERE module = ?1 AND digest = ?2")?
+            .execute((new.module.as_str(), new.digest.0))?;
+    }
     Ok(added == 0)
 }
 
@@ -67,8 +72,59 @@ pub(super) fn number(db: &Connection, module: &ModuleName, digest: Digest) -> Re
     Ok(query.query_row((module.as_str(), digest.0), |row| row.get(0)).optional()?)
 }
 
+/// The number of a version that new jobs may be sent to.
+fn usable(db: &Connection, module: &ModuleName, digest: Digest) -> Result<Option<i64>, Fault> {
+    let mut query =
+        db.prepare_cached("SELECT n FROM versions WHERE module = ?1 AND digest = ?2 AND retired_at IS NULL")?;
+    Ok(query.query_row((module.as_str(), digest.0), |row| row.get(0)).optional()?)
+}
+
+pub(super) fn retire(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<Retirement, Fault> {
+    let Some(version) = number(tx.db, module, digest)? else { return Ok(Retirement::Unknown) };
+    if usable(tx.db, module, digest)?.is_none() {
+        return Ok(Retirement::Done);
+    }
+    if active(tx, module)? == Some(version) || canary(tx.db, module)?.is_some_and(|(canary, _)| canary == version) {
+        return Ok(Retirement::Live);
+    }
+    let (waiting, running) = tx
+        .db
+        .prepare_cached(
+            "SELECT count(*) FILTER (WHERE state <> 3), count(*) FILTER (WHERE state = 3)
+             FROM jobs INDEXED BY jobs_by_state WHERE state IN (0, 2, 3) AND version = ?1",
+        )?
+        .query_row([version], |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?))))?;
+    if waiting + running > 0 {
+        return Ok(Retirement::Needed { waiting, running });
+    }
+    tx.db.prepare_cached("UPDATE versions SET retired_at = ?2 WHERE n = ?1")?.execute((version, tx.now.0))?;
+    tx.db
+        .prepare_cached(
+            "DELETE FROM components WHERE digest = ?1
+             AND NOT EXISTS (SELECT 1 FROM versions WHERE digest = ?1 AND retired_at IS NULL)",
+        )?
+        .execute([digest.0])?;
+    tx.signal(Signal::Modules);
+    Ok(Retirement::Done)
+}
+
+const _: () = assert!(
+    State::Scheduled as i64 == 0 && State::Enqueued as i64 == 2 && State::Processing as i64 == 3,
+    "the statement above names them"
+);
+
+/// Makes a version the active one, and ends the canary.
 pub(super) fn activate(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<bool, Fault> {
-    let Some(version) = number(tx.db, module, digest)? else { return Ok(false) };
+    let known = switch(tx, module, digest)?;
+    if known {
+        end_canary(tx, module)?;
+    }
+    Ok(known)
+}
+
+/// Makes a version the active one beside the canary.
+pub(super) fn switch(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<bool, Fault> {
+    let Some(version) = usable(tx.db, module, digest)? else { return Ok(false) };
     tx.db
         .prepare_cached(
             "INSERT INTO modules (name, active) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET active = excluded.active",
@@ -83,6 +139,80 @@ pub(super) fn activate(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> 
     }
     tx.signal(Signal::Modules);
     Ok(true)
+}
+
+/// A module's canary: the number of the version, and its share.
+pub(super) fn canary(db: &Connection, module: &ModuleName) -> Result<Option<(i64, u8)>, Fault> {
+    let mut query = db.prepare_cached(
+        "SELECT n, canary_percent FROM versions INDEXED BY versions_canary WHERE module = ?1 AND canary_percent IS NOT NULL",
+    )?;
+    Ok(query.query_row([module.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}
+
+/// The canary of a handler's module, where it has the handler.
+pub(super) fn canary_with(tx: &Tx<'_>, path: &HandlerPath) -> Result<Option<(i64, u8)>, Fault> {
+    let Some(canary) = canary(tx.db, &path.module)? else { return Ok(None) };
+    let handlers = handlers_of(tx.db, &path.module, canary.0)?;
+    Ok(handlers.iter().any(|spec| spec.name == path.handler).then_some(canary))
+}
+
+pub(super) fn set_canary(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest, percent: u8) -> Result<bool, Fault> {
+    let Some(version) = usable(tx.db, module, digest)? else { return Ok(false) };
+    end_canary(tx, module)?;
+    tx.db.prepare_cached("UPDATE versions SET canary_percent = ?2 WHERE n = ?1")?.execute((version, percent))?;
+    tx.signal(Signal::Modules);
+    Ok(true)
+}
+
+pub(super) fn end_canary(tx: &mut Tx<'_>, module: &ModuleName) -> Result<Option<Digest>, Fault> {
+    let Some((version, _)) = canary(tx.db, module)? else { return Ok(None) };
+    tx.db.prepare_cached("UPDATE versions SET canary_percent = NULL WHERE n = ?1")?.execute([version])?;
+    tx.signal(Signal::Modules);
+    tx.digest(version).map(Some)
+}
+
+/// How many jobs are let go at once.
+const UNPINNED_AT_ONCE: i64 = 1_000;
+
+/// The jobs that may be let go, state by state in the order of their making: the state, and the last one that was let go.
+pub(super) type Unpinned = (State, i64);
+
+pub(super) const NONE_UNPINNED: Unpinned = (State::Scheduled, i64::MIN);
+
+/// Lets some of the jobs go that wait and are pinned to a version; gives how many, and how to go on.
+pub(super) fn unpin(
+    tx: &mut Tx<'_>,
+    module: &ModuleName,
+    digest: Digest,
+    (state, after): Unpinned,
+) -> Result<(u64, Option<Unpinned>), Fault> {
+    let Some(version) = number(tx.db, module, digest)? else { return Ok((0, None)) };
+    let mut jobs = Vec::new();
+    {
+        let mut query = tx.db.prepare_cached(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM jobs INDEXED BY jobs_by_state WHERE state = ?1 AND seq > ?2 AND version = ?3 ORDER BY seq LIMIT ?4"
+        ))?;
+        let mut rows = query.query((state.number(), after, version, UNPINNED_AT_ONCE))?;
+        while let Some(row) = rows.next()? {
+            jobs.push(Job::read(row)?);
+        }
+    }
+    let next = match (jobs.last(), state) {
+        (Some(last), _) => Some((state, last.seq)),
+        (None, State::Scheduled) => Some((State::Enqueued, i64::MIN)),
+        (None, _) => None,
+    };
+    let unpinned = u64::try_from(jobs.len()).unwrap_or(u64::MAX);
+    for mut job in jobs {
+        let before = job.place();
+        let path = tx.handler_path(job.handler)?;
+        job.version = None;
+        job.mode = active_mode(tx, &path)?.unwrap_or(job.mode);
+        job.save(tx, &before)?;
+    }
+    Ok((unpinned, next))
 }
 
 fn wake_awaiting(tx: &mut Tx<'_>, handler: i64, mode: Mode) -> Result<(), Fault> {
@@ -146,7 +276,7 @@ fn jobs_in(tx: &Tx<'_>, handler: i64, state: State, condition: &str, value: impl
 }
 
 const VERSION: &str = "SELECT versions.digest, size, version, sdk, handlers, deployed_at, \
-     versions.n = coalesce(modules.active, -1), versions.module \
+     versions.n = coalesce(modules.active, -1), versions.module, canary_percent, retired_at \
      FROM versions LEFT JOIN modules ON modules.name = versions.module";
 
 fn view(row: &Row<'_>) -> Result<VersionView, Fault> {
@@ -160,6 +290,8 @@ fn view(row: &Row<'_>) -> Result<VersionView, Fault> {
         handlers: handlers.map_err(|error| Fault::damaged(format_args!("version {digest}"), error))?,
         deployed_at: Timestamp(row.get(5)?),
         active: row.get(6)?,
+        canary_percent: row.get(8)?,
+        retired_at: row.get::<_, Option<i64>>(9)?.map(Timestamp),
     })
 }
 
@@ -177,6 +309,19 @@ pub(super) fn modules(db: &Connection) -> Result<Vec<ModuleView>, Fault> {
 pub(super) fn active_version(db: &Connection, module: &ModuleName) -> Result<Option<VersionView>, Fault> {
     let mut query = db.prepare_cached(&format!("{VERSION} WHERE modules.name = ?1 AND versions.n = modules.active"))?;
     query.query([module.as_str()])?.next()?.map(view).transpose()
+}
+
+pub(super) fn live_versions(db: &Connection, module: &ModuleName) -> Result<Vec<VersionView>, Fault> {
+    let mut query = db.prepare_cached(&format!(
+        "{VERSION} WHERE versions.module = ?1 AND (versions.n = modules.active OR canary_percent IS NOT NULL)
+         ORDER BY versions.n = coalesce(modules.active, -1) DESC"
+    ))?;
+    let mut rows = query.query([module.as_str()])?;
+    let mut live = Vec::new();
+    while let Some(row) = rows.next()? {
+        live.push(view(row)?);
+    }
+    Ok(live)
 }
 
 pub(super) fn version(db: &Connection, module: &ModuleName, digest: Digest) -> Result<Option<VersionView>, Fault> {

@@ -41,7 +41,7 @@ use crate::{
     Claimed, Clock, Fence, NewJob, Settlement,
     storage::{
         COUNT_BUDGET_MS, ClaimRequest, Commanded, ExportPart, Finding, Heartbeat, JobStore, MAX_COUNTER_ROWS,
-        ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, QueueStore, Record, Removal, Retention,
+        ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, QueueStore, Record, Removal, Retention, Retirement,
         SCAN_BUDGET_MS, ServerStore, Storage, StorageError, Superseded, Transfer, Wake,
     },
 };
@@ -367,8 +367,38 @@ impl ModuleStore for SqliteStorage {
         self.write(Durability::Promised, move |tx| modules::activate(tx, &module, digest)).await
     }
 
+    async fn set_canary(&self, module: &ModuleName, digest: Digest, percent: u8) -> Result<bool, StorageError> {
+        let module = module.clone();
+        self.write(Durability::Promised, move |tx| modules::set_canary(tx, &module, digest, percent)).await
+    }
+
+    async fn end_canary(&self, module: &ModuleName) -> Result<Option<Digest>, StorageError> {
+        let module = module.clone();
+        self.write(Durability::Promised, move |tx| modules::end_canary(tx, &module)).await
+    }
+
+    async fn unpin(&self, module: &ModuleName, digest: Digest) -> Result<u64, StorageError> {
+        let (mut unpinned, mut from) = (0, Some(modules::NONE_UNPINNED));
+        while let Some(after) = from {
+            let module = module.clone();
+            let step = self.write(Durability::Promised, move |tx| modules::unpin(tx, &module, digest, after)).await?;
+            (unpinned, from) = (unpinned + step.0, step.1);
+        }
+        Ok(unpinned)
+    }
+
+    async fn retire(&self, module: &ModuleName, digest: Digest) -> Result<Retirement, StorageError> {
+        let module = module.clone();
+        self.write(Durability::Promised, move |tx| modules::retire(tx, &module, digest)).await
+    }
+
     async fn modules(&self) -> Result<Vec<ModuleView>, StorageError> {
         self.read(modules::modules).await
+    }
+
+    async fn live_versions(&self, module: &ModuleName) -> Result<Vec<VersionView>, StorageError> {
+        let module = module.clone();
+        self.read(move |db| modules::live_versions(db, &module)).await
     }
 
     async fn active_version(&self, module: &ModuleName) -> Result<Option<VersionView>, StorageError> {

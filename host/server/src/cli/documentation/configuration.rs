@@ -107,8 +107,12 @@ fn kind(value: &Value) -> String {
         return "one of these words".to_owned();
     }
     if let Some(choices) = value.get("oneOf").and_then(Value::as_array) {
-        let keys = choices.iter().filter_map(properties).flat_map(Map::keys);
-        return keys.map(|key| code(&format!("{{ {key} = \"…\" }}"))).collect::<Vec<_>>().join(" or ");
+        let keys = choices.iter().filter_map(properties).flatten();
+        let shown = keys.map(|(key, value)| {
+            let value = if kind(value) == "list" { "[\"…\"]" } else { "\"…\"" };
+            code(&format!("{{ {key} = {value} }}"))
+        });
+        return shown.collect::<Vec<_>>().join(" or ");
     }
     if let Some(values) = value.get("additionalProperties").filter(|values| values.is_object()) {
         return match kind(values).as_str() {

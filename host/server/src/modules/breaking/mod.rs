@@ -18,6 +18,8 @@ use windlass_jobs::{
     storage::{Storage, StorageError},
 };
 
+use super::DeployError;
+
 /// How many waiting jobs of each handler and state are looked at, the newest: each is read for its payload.
 const LOOKED_AT: usize = 100;
 
@@ -89,6 +91,11 @@ pub(super) async fn between(
         }
     }
     Ok(told)
+}
+
+/// Refuses where there is anything that would break.
+pub(super) fn refuse(broken: Vec<String>) -> Result<(), DeployError> {
+    if broken.is_empty() { Ok(()) } else { Err(DeployError::WouldBreak(broken)) }
 }
 
 /// The jobs whose payloads a schema refuses. What is wrong with them is not told: it may be among what is masked.

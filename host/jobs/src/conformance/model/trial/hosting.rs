@@ -75,12 +75,31 @@ impl Trial {
             self.world.storage.add_version(version(byte, &[handlers])).await.unwrap();
         }
         assert!(self.world.storage.activate(&module, active.digest).await.unwrap());
-        self.active = Some(active);
+        (self.active, self.canary) = (Some(active), None);
         if let Some(mode) = mode {
             for job in self.jobs.values_mut() {
                 job.handler_came(mode, "activation", now);
             }
         }
+    }
+
+    /// Gives a version that is known a share of the new jobs, or ends that and lets the jobs go that wait on it.
+    pub(super) async fn change_canary(&mut self) {
+        self.tick();
+        let (byte, mode) = self.random.one_of(&VERSIONS).unwrap();
+        let canary = Active { digest: Digest([byte; 32]), mode };
+        let (module, percent) = (job().module, u8::try_from(1 + self.random.below(100)).unwrap());
+        if self.known.contains(&canary.digest) && self.random.below(3) > 0 {
+            assert!(self.world.storage.set_canary(&module, canary.digest, percent).await.unwrap());
+            self.canary = Some((canary, percent));
+            return;
+        }
+        let was = self.canary.take().map(|(canary, _)| canary.digest);
+        assert_eq!(self.world.storage.end_canary(&module).await.unwrap(), was);
+        let Some(was) = was else { return };
+        let mode = self.active.and_then(|active| active.mode);
+        let unpinned = self.jobs.values_mut().filter_map(|job| job.let_go(was, mode)).count();
+        assert_eq!(self.world.storage.unpin(&module, was).await.unwrap(), u64::try_from(unpinned).unwrap());
     }
 
     /// Moves everything into another storage and goes on there.

@@ -1,9 +1,12 @@
 //! Runs: handed over, writing, and coming to their ends.
 
-use windlass_api::{JobId, Json, LogLevel, LogLine, Mode, Progress, State, Usage};
+use windlass_api::{JobId, Json, LogLevel, LogLine, Mode, Progress, State, Usage, falls_to_canary};
 
 use super::{
-    super::{super::world::failure, expected::Expected},
+    super::{
+        super::world::failure,
+        expected::{Active, Expected},
+    },
     KEYS, Trial, VERSIONS,
 };
 use crate::{
@@ -50,13 +53,20 @@ impl Trial {
             assert_eq!(runs, self.first(mode, queues, usize::try_from(free).unwrap()), "{mode} from {queues:?}");
         }
         for run in &claimed {
+            let live = self.live_for(run.fence.job);
             let expected = self.jobs.get_mut(&run.fence.job).unwrap();
-            expected.claimed(server, self.active, now);
+            expected.claimed(server, live, now);
             assert_eq!((run.fence.run, run.attempt), (expected.run, expected.attempt));
             assert_eq!(run.version, expected.version);
             assert_eq!((run.fence.server, run.queue.as_str()), (server, expected.queue));
         }
         self.runs.extend(claimed);
+    }
+
+    /// The version that a job runs on which is pinned to none.
+    fn live_for(&self, job: JobId) -> Option<Active> {
+        let takes = |(canary, percent): &(Active, u8)| canary.mode.is_some() && falls_to_canary(job, *percent);
+        self.canary.filter(takes).map(|(canary, _)| canary).or(self.active)
     }
 
     fn next(&mut self) -> Next {

@@ -1,4 +1,4 @@
--- What jobs depend on besides their turn, limits, and the audit log.
+-- What jobs depend on besides their turn, limits, the audit log, canaries, and versions that are retired.
 
 -- `traits` tells, bit by bit, whether a job has children (1), whether it has parents (2), and whether there is a row of
 -- conditions for it (4); it is absent where there is none of that, so that whoever settles a plain job looks no further. A job
@@ -111,3 +111,10 @@ CREATE INDEX audit_own ON @audit (n) WHERE imported = 0;
 
 -- Whether no job was made the last time, since `last_job` was there already and the new one must not stand beside it.
 ALTER TABLE @recurring ADD COLUMN left_out boolean NOT NULL DEFAULT false;
+-- How many of a hundred new jobs go to a version that is its module's canary: one at most. Beside each handler that the canary has
+-- stands the same, for those who claim.
+-- The component of a version that is retired is not there, unless another module has a version of the same bytes.
+ALTER TABLE @versions ADD COLUMN canary_percent smallint, ADD COLUMN retired_at bigint;
+ALTER TABLE @handlers ADD COLUMN canary integer, ADD COLUMN canary_percent smallint;
+
+CREATE UNIQUE INDEX versions_canary ON @versions (module) WHERE canary_percent IS NOT NULL;

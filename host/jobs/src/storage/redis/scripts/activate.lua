@@ -1,15 +1,17 @@
--- Makes a known version the one that new jobs go to.
+-- Makes a known version the one that new jobs go to, and ends the canary.
 -- ARGV[3]   the module       ARGV[4]  the digest
 -- ARGV[5…]  pairs of a handler of it, as `module/handler`, and its mode
--- Result    nothing where the version is not known; else the number of this activation, and the handlers whose jobs are to
+-- Result    nothing where the version is not known, or retired; else the number of this activation, and the handlers whose jobs are to
 --           be moved to other lines: those whose mode was another or is new, those for which jobs wait, and those whose
 --           jobs an earlier activation did not move to the end. `rehome` moves them, and `promote` where nobody did.
 local module, digest = ARGV[3], ARGV[4]
-if redis.call('EXISTS', P .. 'f:' .. module .. ':' .. digest) == 0 then
+if not is_usable(module, digest) then
   return {}
 end
 expect_type(P .. 'active', 'hash')
 expect_type(P .. 'handlers', 'hash')
+expect_type(P .. 'canary', 'hash')
+end_canary(module)
 local number = next_rehoming()
 local answer = { number }
 local before, now_there = redis.call('HGETALL', P .. 'handlers'), {}

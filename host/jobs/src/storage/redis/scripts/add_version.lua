@@ -1,4 +1,4 @@
--- Keeps a version of a module, whose bytes are there already.
+-- Keeps a version of a module, whose bytes are there already. One that is known is not retired any more.
 -- ARGV[3]   the module       ARGV[4]  the digest, 32 bytes
 -- ARGV[5…]  size, the author's version, what it was built with, handlers as JSON, when it was deployed or nothing for now
 -- Result    1 where it was known, else 0; an error where the bytes are not all there
@@ -8,6 +8,7 @@ expect_type(key, 'hash')
 expect_type(P .. 'modules', 'set')
 expect_component(ARGV[4], ARGV[5])
 if redis.call('EXISTS', key) == 1 then
+  redis.call('HDEL', key, 'retired')
   return 1
 end
 local number = redis.call('HINCRBY', P .. 'meta', 'versions', 1)

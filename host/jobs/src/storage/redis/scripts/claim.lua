@@ -161,7 +161,7 @@ local function leave_from(first)
   end
 end
 
-local versions = {}
+local versions, has_canary = {}, {}
 local function hand_over(job, wide)
   leave(job, true)
   no_expiry(job)
@@ -171,8 +171,9 @@ local function hand_over(job, wide)
     local module = module_of(job.path)
     if versions[module] == nil then
       versions[module] = redis.call('HGET', P .. 'active', module) or ''
+      has_canary[module] = redis.call('HEXISTS', P .. 'canary', module) == 1
     end
-    job.version = versions[module]
+    job.version = has_canary[module] and canary_of(job.path, job.id) or versions[module]
   end
   stand(job)
   local raw = packed(job)

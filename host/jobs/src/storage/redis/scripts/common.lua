@@ -13,6 +13,9 @@
 --   heads:MODE      the queues with a line that are not paused: score that of the line's first
 --   e:STATE ended jobs by their end    u:SERVER its runs    k:SERVER its runs that are to stop    v:SERVER a server
 --   y:MODULE/HANDLER jobs that wait for the handler
+--   modules, m:MODULE its versions, f:MODULE:DIGEST one of them, b:DIGEST its bytes    active  the active version of each
+--   module    handlers  the mode of each handler of those    canary  of each module that has one, and of each handler of it:
+--   how many of a hundred new jobs, then the digest
 --   a:ID what it continues    i:ID the jobs that continue it, in the order of their making    ripples  ended jobs whose
 --   children do not know it yet    open  how many unfinished children a job has    aside  jobs that succeeded and are kept
 --   for those, with their end    unique  the holder of each key    x  jobs that expire: score instant

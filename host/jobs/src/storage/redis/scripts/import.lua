@@ -2,7 +2,8 @@
 -- ARGV[3]   how many records
 -- ARGV[4…]  for each a letter and its arguments:
 --   V  module, digest, size, the author's version, what it was built with, handlers as JSON, when it was deployed,
---      whether it is active (1 or 0), how many handlers, pairs of `module/handler` and mode; its bytes are there already
+--      whether it is active (1 or 0), how many of a hundred new jobs go to it where it is the canary (else 0), how many
+--      handlers, pairs of `module/handler` and mode; its bytes are there already
 --   Q  queue, whether it is paused (1 or 0)
 --   R  name, what is kept with its revision, when it is due or nothing
 --   N  `m` or `h`, the span's beginning, `MODULE/HANDLER`, how many, pairs of what happened and how often
@@ -48,7 +49,7 @@ end
 for _ = 1, tonumber(ARGV[3]) do
   local kind = ARGV[at]
   if kind == 'V' then
-    local module, digest, handlers = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 9])
+    local module, digest, handlers = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 10])
     local key = P .. 'f:' .. module .. ':' .. digest
     if redis.call('EXISTS', key) == 0 and not made[key] then
       expect_component(digest, ARGV[at + 3])
@@ -62,15 +63,26 @@ for _ = 1, tonumber(ARGV[3]) do
         activated[module] = true
         into(hsets, P .. 'active', module, digest)
         for n = 1, handlers do
-          into(hsets, P .. 'handlers', ARGV[at + 8 + 2 * n], ARGV[at + 9 + 2 * n])
-          modes[ARGV[at + 8 + 2 * n]] = tonumber(ARGV[at + 9 + 2 * n])
+          into(hsets, P .. 'handlers', ARGV[at + 9 + 2 * n], ARGV[at + 10 + 2 * n])
+          modes[ARGV[at + 9 + 2 * n]] = tonumber(ARGV[at + 10 + 2 * n])
         end
         modules_changed = true
       end
+      if ARGV[at + 9] ~= '0' and not made['C' .. module] and redis.call('HEXISTS', P .. 'canary', module) == 0 then
+        made['C' .. module] = true
+        local paths = {}
+        for n = 1, handlers do
+          paths[n] = ARGV[at + 9 + 2 * n]
+        end
+        set_canary(module, digest, ARGV[at + 9], paths)
+      end
+    else
+      -- Its bytes are there again.
+      into(hdels, key, 'retired')
     end
     if ARGV[at + 8] == '1' then
       for n = 1, handlers do
-        local path = ARGV[at + 8 + 2 * n]
+        local path = ARGV[at + 9 + 2 * n]
         local kind = rehoming_of(path)
         if not rehoming[path] and (kind or activated[module]) then
           rehoming[path] = true
@@ -79,7 +91,7 @@ for _ = 1, tonumber(ARGV[3]) do
         end
       end
     end
-    at = at + 10 + 2 * handlers
+    at = at + 11 + 2 * handlers
   elseif kind == 'Q' then
     if ARGV[at + 2] == '1' and redis.call('SISMEMBER', P .. 'paused', ARGV[at + 1]) == 0 and not made[ARGV[at + 1]] then
       new, made[ARGV[at + 1]] = new + 1, true

@@ -349,6 +349,49 @@ local function active_mode(path)
   return mode and tonumber(mode)
 end
 
+-- Whether there is a version that new jobs may be sent to.
+local function is_usable(module, digest)
+  local key = P .. 'f:' .. module .. ':' .. digest
+  return redis.call('HEXISTS', key, 'size') == 1 and redis.call('HEXISTS', key, 'retired') == 0
+end
+
+-- The version that a job which is pinned to none falls to beside the active one; nothing where it falls to none. An id's last four
+-- bytes decide, as in `windlass_api::falls_to_canary`.
+local function canary_of(path, id)
+  local value = redis.call('HGET', P .. 'canary', path)
+  if value and struct.unpack('>I4', id, 13) % 100 < string.byte(value) then
+    return string.sub(value, 2)
+  end
+end
+
+-- Ends a module's canary; gives which version it was. It is written with all else.
+local function end_canary(module)
+  local value = redis.call('HGET', P .. 'canary', module)
+  if not value then
+    return nil
+  end
+  into(hdels, P .. 'canary', module)
+  for _, field in ipairs(redis.call('HKEYS', P .. 'canary')) do
+    if module_of(field) == module then into(hdels, P .. 'canary', field) end
+  end
+  modules_changed = true
+  return string.sub(value, 2)
+end
+
+-- Makes a version the canary of its module, in place of any other. It is written with all else.
+local function set_canary(module, digest, percent, paths)
+  local value, kept = string.char(tonumber(percent)) .. digest, { [module] = true }
+  into(hsets, P .. 'canary', module, value)
+  for _, path in ipairs(paths) do
+    kept[path] = true
+    into(hsets, P .. 'canary', path, value)
+  end
+  for _, field in ipairs(redis.call('HKEYS', P .. 'canary')) do
+    if module_of(field) == module and not kept[field] then into(hdels, P .. 'canary', field) end
+  end
+  modules_changed = true
+end
+
 -- `rehoming` has the handlers whose jobs are still to be moved to other lines, so that whoever meets one goes on where
 -- another stopped: `a` for all of its jobs or `w` for those only that wait for it, the number of the activation, and the
 -- number in the order of making to go on from.

@@ -1,4 +1,5 @@
--- What version 3 adds: jobs that continue others, unique ones, ones that expire, limits, and the audit log.
+-- What version 3 adds: jobs that continue others, unique ones, ones that expire, limits, the audit log, canaries, and
+-- versions that are retired.
 
 -- `ties` are bits: 1 others continue this job, 2 it continues others, 4 it is unique, 8 it has ended and is kept for an
 -- unfinished job that continues it. `held` is the target of the limit in whose line it stands.
@@ -113,3 +114,9 @@ CREATE INDEX audit_own ON audit (n) WHERE imported = 0;
 
 -- Whether no job was made the last time, since `last_job` was there already and the new one must not stand beside it.
 ALTER TABLE recurring ADD COLUMN left_out INTEGER NOT NULL DEFAULT 0;
+-- How many of a hundred new jobs go to a version that is its module's canary: one at most.
+ALTER TABLE versions ADD COLUMN canary_percent INTEGER;
+-- The component of a version that is retired is not there, unless another module has a version of the same bytes.
+ALTER TABLE versions ADD COLUMN retired_at INTEGER;
+
+CREATE UNIQUE INDEX versions_canary ON versions (module) WHERE canary_percent IS NOT NULL;
