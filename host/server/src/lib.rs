@@ -12,10 +12,13 @@ mod host;
 mod http;
 mod metrics;
 pub mod modules;
+mod outbound;
 mod secret;
 mod serve;
 mod signals;
 mod storage;
+mod telemetry;
+mod webhooks;
 pub mod worker;
 
 pub use serve::serve;
