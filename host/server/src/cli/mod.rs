@@ -20,6 +20,7 @@ mod jobs;
 mod limits;
 mod logging;
 mod modules;
+mod oci;
 mod output;
 mod payload;
 mod progress;
