@@ -8,6 +8,9 @@ pub mod cli;
 pub mod config;
 pub mod embed;
 mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod http;
 mod metrics;

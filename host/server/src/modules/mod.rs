@@ -21,6 +21,8 @@ use windlass_wasm::{Compiler, Component, Refusal};
 
 pub(crate) use self::signature::MAX_SIGNATURE_BYTES;
 use self::signature::Trusted;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::signature::is_signed;
 pub use self::{
     deploy::{Activation, DeployError, Upload},
     watch::watch,

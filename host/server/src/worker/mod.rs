@@ -21,7 +21,7 @@ mod housekeeping;
 mod life;
 mod queues;
 mod recorder;
-mod run_host;
+pub(crate) mod run_host;
 mod running;
 mod scheduler;
 mod slots;
