@@ -1,9 +1,12 @@
-//! A program that others send requests to: it takes all, keeps them, and answers that all is well.
+//! A program that others send requests to: it takes all, keeps them, and answers that all is well, or at first that it is not.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -51,15 +54,24 @@ impl Collector {
     /// # Errors
     /// Where there is none.
     pub fn start() -> Result<Self> {
+        Self::refusing(0)
+    }
+
+    /// Starts one that answers so many requests with 503 before all is well.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn refusing(count: usize) -> Result<Self> {
+        let refusals = Arc::new(AtomicUsize::new(count));
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?.to_string();
         let collected = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&collected);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let kept = Arc::clone(&kept);
+                let (kept, refusals) = (Arc::clone(&kept), Arc::clone(&refusals));
                 thread::spawn(move || {
-                    if let Ok(request) = take(stream) {
+                    if let Ok(request) = take(stream, &refusals) {
                         kept.lock().unwrap_or_else(PoisonError::into_inner).push(request);
                     }
                 });
@@ -82,7 +94,7 @@ impl Collector {
     }
 }
 
-fn take(mut stream: TcpStream) -> Result<Collected> {
+fn take(mut stream: TcpStream, refusals: &AtomicUsize) -> Result<Collected> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut line = String::new();
@@ -98,6 +110,9 @@ fn take(mut stream: TcpStream) -> Result<Collected> {
     let length = headers.iter().find(|(name, _)| name == "content-length").map_or(Ok(0), |(_, value)| value.parse())?;
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+    let left = |left: usize| left.checked_sub(1);
+    let refuses = refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_ok();
+    let status = if refuses { "503 Service Unavailable" } else { "200 OK" };
+    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
     Ok(Collected { path, headers, body })
 }

@@ -8,6 +8,7 @@ mod dashboard;
 mod demo;
 mod dist;
 mod docs;
+mod fuzz;
 mod javascript;
 mod lint;
 mod python;
@@ -74,6 +75,14 @@ enum Command {
     },
     /// Builds what is handed out, in target/dist: the release build, man pages, completions, checksums
     Dist,
+    /// Throws things at Windlass at random, on a nightly compiler that it adds; what is found stands in fuzz/artifacts
+    Fuzz {
+        /// The target: cron, cursor, guest, request or upload [default: each of them]
+        target: Option<String>,
+        /// For how long, in seconds, each
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// Checks formatting, lints, documentation and unused dependencies
     Lint,
 }
@@ -95,6 +104,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { what, json, more } => bench::run(&workspace, what, json.as_deref(), &more),
         Command::Docs { open, pictures } => docs::run(&workspace, open, pictures),
         Command::Dist => dist::run(&workspace),
+        Command::Fuzz { target, seconds } => fuzz::run(&workspace, target.as_deref(), seconds),
         Command::Lint => lint::run(&workspace),
     }
 }

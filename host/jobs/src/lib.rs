@@ -12,7 +12,7 @@ pub mod conformance;
 mod decide;
 mod job;
 pub mod recurring;
-mod retry;
+pub mod retry;
 mod settlement;
 pub mod storage;
 

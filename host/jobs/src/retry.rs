@@ -5,7 +5,8 @@ use windlass_api::RetryPolicy;
 /// The delay before the attempt that follows `failed_attempt` (1, 2, …), in milliseconds. `draw` is a random number from
 /// 0 up to but not including 1: it spreads an exponential delay from half to one and a half of its value, so that what
 /// failed together does not come back together.
-pub(crate) fn delay_ms(policy: &RetryPolicy, failed_attempt: u32, draw: f64) -> u64 {
+#[must_use]
+pub fn delay_ms(policy: &RetryPolicy, failed_attempt: u32, draw: f64) -> u64 {
     let failed_before = failed_attempt.saturating_sub(1);
     match policy {
         RetryPolicy::Fixed { delay_ms } => *delay_ms,

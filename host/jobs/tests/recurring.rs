@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     pin::pin,
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use fastrand::Rng;
@@ -220,6 +220,41 @@ async fn missed_instants_go_by_the_policy() {
     assert_eq!((of("skip"), of("once"), of("all")), (String::new(), "05".into(), "03 04 05".into()));
     for of in ["skip", "once", "all"] {
         assert_eq!(world.show(of).await.next_runs[0].to_string(), "2026-11-23T06:00:00.000Z");
+    }
+}
+
+#[tokio::test]
+async fn what_was_missed_is_told_once_by_whoever_moved_it_on() {
+    let mut world = World::new().await;
+    for (of, misfire, catch_up_limit) in [
+        ("skip", Misfire::Skip, None),
+        ("once", Misfire::RunOnce, None),
+        ("all", Misfire::CatchUp, None),
+        ("some", Misfire::CatchUp, Some(3)),
+    ] {
+        world.put(of, RecurringRequest { misfire, catch_up_limit, ..bill("0 * * * *") }).await;
+    }
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let new = || {
+        let told = told.clone();
+        let scheduler = Scheduler::new(world.storage.clone(), world.client.admission().clone());
+        scheduler.telling(move |missed| told.lock().unwrap().push(missed.clone()))
+    };
+    let (mut one, mut other) = (new(), new());
+    world.clock.advance_ms((6 * 3_600 - 1_800) * 1_000);
+    for _ in 0..20 {
+        let (first, second) = tokio::join!(one.step(), other.step());
+        first.unwrap();
+        second.unwrap();
+    }
+    let mut told = told.lock().unwrap().clone();
+    told.sort_by(|left, right| left.name.cmp(&right.name));
+    let shown: Vec<_> = told.iter().map(|missed| (missed.name.as_str(), missed.enqueued)).collect();
+    assert_eq!(shown, [("once", 1), ("skip", 0), ("some", 3)], "nothing of what catches up with all is missed");
+    for missed in &told {
+        assert_eq!(missed.due_at.to_string(), "2026-11-23T01:00:00.000Z");
+        assert_eq!(missed.next_at.unwrap().to_string(), "2026-11-23T06:00:00.000Z");
+        assert_eq!(missed.handler.to_string(), "shop/bill");
     }
 }
 

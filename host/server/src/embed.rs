@@ -14,8 +14,8 @@ use anyhow::bail;
 use axum::{body::Body, http::Request, response::Response};
 use tokio::{runtime::Handle, task::JoinSet};
 use tower::ServiceExt as _;
-use windlass_api::Role;
-use windlass_jobs::storage::Storage;
+use windlass_api::{Role, Timestamp};
+use windlass_jobs::{Clock as _, SystemClock, storage::Storage};
 
 use crate::{
     config::{Sandboxes, Settings},
@@ -26,6 +26,9 @@ use crate::{
 
 /// No name of a visitor is longer, in bytes.
 const MAX_NAME_BYTES: usize = 100;
+
+/// How long before its host an application opens its storage, for what that finds of the host before.
+const OPENED_WITHIN_MS: i64 = 60_000;
 
 /// The programs that compile components in a process of their own.
 const COMPILERS: [&str; 2] = ["windlass", "windlass-compile"];
@@ -102,7 +105,9 @@ impl Embedded {
         }
         host::check_folder(&settings)?;
         let sandboxes = if takes_jobs { Some(Arc::new(Sandboxes::read(&settings).await?)) } else { None };
-        let host = Host::start(storage, &settings, Guard::Application { takes_components }, sandboxes).await?;
+        // The application has opened its storage some time before.
+        let since = Timestamp(SystemClock.now().0 - OPENED_WITHIN_MS);
+        let host = Host::start(storage, &settings, Guard::Application { takes_components }, sandboxes, since).await?;
         Ok(Self { hurry: Box::new(host.hurry()), host, runtime: Handle::current() })
     }
 

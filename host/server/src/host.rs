@@ -4,11 +4,13 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 use axum::Router;
 use tokio::task::JoinHandle;
+use windlass_api::Timestamp;
 use windlass_jobs::{Client, storage::Storage};
 use windlass_wasm::{Compiler, CompilerOptions, Engine, EngineOptions};
 
@@ -20,8 +22,13 @@ use crate::{
     metrics::{Measured, Metrics, Scrape},
     modules::{self, Modules},
     storage,
-    worker::{SlotsInUse, Worker, WorkerOptions},
+    telemetry::Telemetry,
+    webhooks::Webhooks,
+    worker::{Parts, SlotsInUse, Worker, WorkerOptions},
 };
+
+/// How long a host that stops tries to send on what others are to be told.
+const TOLD_WITHIN: Duration = Duration::from_secs(3);
 
 /// A host that is put together.
 pub(crate) struct Host {
@@ -33,10 +40,13 @@ pub(crate) struct Host {
     /// Until it is stopped.
     worker: Mutex<Option<Worker>>,
     watching: Option<JoinHandle<()>>,
+    webhooks: Webhooks,
+    telemetry: Telemetry,
 }
 
 impl Host {
-    /// Puts a host together on the present runtime. It takes jobs where `sandboxes` say what their runs get.
+    /// Puts a host together on the present runtime. It takes jobs where `sandboxes` say what their runs get. What failed `since`
+    /// then with the host before, as its storage was opened, is told by this one.
     ///
     /// # Errors
     /// Where the settings do not go together, or the storage does not take its registration.
@@ -45,6 +55,7 @@ impl Host {
         settings: &Settings,
         guard: Guard,
         sandboxes: Option<Arc<Sandboxes>>,
+        since: Timestamp,
     ) -> anyhow::Result<Self> {
         // Beside the start, since looking at a large file takes a moment.
         let looking = storage.clone();
@@ -54,17 +65,24 @@ impl Host {
         let client = Client::new(storage.clone()).acting_as("api");
         let modules = Modules::new(storage.clone(), compiler(settings)?).signed_as(&settings.signatures);
         let modules = Arc::new(modules);
+        let webhooks = Webhooks::start(&settings.webhooks, &metrics)?;
+        let telemetry = Telemetry::start(&settings.telemetry, &metrics)?;
         let mut worker = None;
         if let Some(sandboxes) = sandboxes {
-            let started = Worker::start(
-                storage.clone(),
-                client.admission().clone(),
-                modules.clone(),
+            let parts = Parts {
+                storage: storage.clone(),
+                admission: client.admission().clone(),
+                modules: modules.clone(),
                 sandboxes,
-                metrics.clone(),
-                worker_options(settings),
-            );
+                metrics: metrics.clone(),
+                webhooks: webhooks.clone(),
+                tracer: telemetry.tracer(),
+            };
+            let started = Worker::start(parts, worker_options(settings));
             worker = Some(started.await.context("failed to start taking jobs")?);
+            if let Err(error) = webhooks.lost_since(&*storage, since).await {
+                tracing::warn!(%error, "failed to look which jobs failed with the host before; webhooks are not told of them");
+            }
         }
         let watching = settings.modules.clone().map(|folder| tokio::spawn(watch(modules.clone(), folder)));
 
@@ -72,13 +90,15 @@ impl Host {
         let (events, bulk_actions) = (Events::new(storage.clone()), BulkActions::default());
         let slots: SlotsInUse = worker.as_ref().map_or_else(|| Box::new(Vec::new) as SlotsInUse, Worker::slots);
         let audit = Audit::start(client.clone());
+        let scrape = Arc::new(Scrape::new(storage.clone(), metrics, slots, events.clone()));
+        telemetry.send_metrics(&scrape);
         let api = Api {
             client,
             modules,
             health: health.clone(),
             bulk_actions: bulk_actions.clone(),
             events: events.clone(),
-            metrics: Arc::new(Scrape::new(storage.clone(), metrics, slots, events.clone())),
+            metrics: scrape,
             audit,
             redaction: Redaction::default(),
             guard,
@@ -86,7 +106,17 @@ impl Host {
             max_component_bytes: settings.compile.component.0,
         };
         let routes = http::router(api);
-        Ok(Self { storage, routes, health, events, bulk_actions, worker: Mutex::new(worker), watching })
+        Ok(Self {
+            storage,
+            routes,
+            health,
+            events,
+            bulk_actions,
+            worker: Mutex::new(worker),
+            watching,
+            webhooks,
+            telemetry,
+        })
     }
 
     /// The API and the dashboard.
@@ -135,6 +165,7 @@ impl Host {
 
     /// Waits until what was acknowledged is where it stays; nothing may be asked any more.
     pub(crate) async fn close(&self) {
+        tokio::join!(self.webhooks.close(TOLD_WITHIN), self.telemetry.close(TOLD_WITHIN));
         self.storage.close().await;
     }
 

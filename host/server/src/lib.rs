@@ -8,14 +8,20 @@ pub mod cli;
 pub mod config;
 pub mod embed;
 mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod http;
 mod metrics;
 pub mod modules;
+mod outbound;
 mod secret;
 mod serve;
 mod signals;
 mod storage;
+mod telemetry;
+mod webhooks;
 pub mod worker;
 
 pub use serve::serve;

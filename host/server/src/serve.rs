@@ -36,6 +36,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (close, closed) = tokio::sync::oneshot::channel::<()>();
     let closing = async move { drop(closed.await) };
     let server = tokio::spawn(http::serve(listener, acceptor, door.router(), closing));
+    let since = SystemClock.now();
     let storage = tokio::select! {
         storage = storage::open(&settings) => storage?,
         name = signals.next() => {
@@ -43,7 +44,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    let host = Host::start(storage, &settings, guard, Some(sandboxes)).await?;
+    let host = Host::start(storage, &settings, guard, Some(sandboxes), since).await?;
     door.open(host.routes());
     tracing::info!(url = %format_args!("{scheme}://{address}"), storage = %settings.storage, "windlass is ready");
 

@@ -62,15 +62,12 @@ impl Component {
     ///
     /// Where `describe` fails, or says what breaks the rules.
     pub async fn describe(&self) -> Result<Description, Refusal> {
-        let mut merged: Option<Description> = None;
         let modes = [(Mode::Sync, self.has_sync()), (Mode::Async, self.has_async())];
+        let mut manifests = Vec::new();
         for (mode, _) in modes.into_iter().filter(|(_, exported)| *exported) {
-            let manifest = self.manifest(mode).await?;
-            merge(&mut merged, manifest, mode)?;
+            manifests.push((mode, self.manifest(mode).await?));
         }
-        let described = merged.ok_or_else(|| bad("it has no handlers".to_owned()))?;
-        check_handlers(&described.handlers)?;
-        Ok(described)
+        check_manifests(manifests)
     }
 
     async fn manifest(&self, mode: Mode) -> Result<Manifest, Refusal> {
@@ -118,6 +115,20 @@ impl Component {
 enum Asked {
     Misfit(wasmtime::Error),
     Failed(wasmtime::Error),
+}
+
+/// Checks what the interfaces of a component say, and puts it together.
+///
+/// # Errors
+/// Where it breaks the rules; the text says which.
+pub fn check_manifests(manifests: Vec<(Mode, Manifest)>) -> Result<Description, Refusal> {
+    let mut merged: Option<Description> = None;
+    for (mode, manifest) in manifests {
+        merge(&mut merged, manifest, mode)?;
+    }
+    let described = merged.ok_or_else(|| bad("it has no handlers".to_owned()))?;
+    check_handlers(&described.handlers)?;
+    Ok(described)
 }
 
 fn merge(merged: &mut Option<Description>, manifest: Manifest, mode: Mode) -> Result<(), Refusal> {

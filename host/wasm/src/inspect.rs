@@ -9,7 +9,10 @@ pub(crate) const SYNC_HANDLERS: &str = "windlass:job/handlers@0.1.";
 pub(crate) const ASYNC_HANDLERS: &str = "windlass:job/async-handlers@0.1.";
 
 /// Looks at the bytes alone: cheap, and with clearer words than a parser's.
-pub(crate) fn check_bytes(bytes: &[u8], limit: u64) -> Result<(), Refusal> {
+///
+/// # Errors
+/// Where they are too long, or no component.
+pub fn check_bytes(bytes: &[u8], limit: u64) -> Result<(), Refusal> {
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     if length > limit {
         return Err(Refusal::TooLarge { bytes: length, limit });

@@ -31,11 +31,15 @@ mod store;
 pub use cache::digest;
 pub use compile::{Compiler, CompilerOptions, compile_from_stdin};
 pub use component::Component;
+#[doc(hidden)]
+pub use describe::check_manifests;
 pub use describe::{DescribedHandler, Description};
 pub use egress::{HostPattern, InvalidHostPattern};
 pub use engine::{Engine, EngineError, EngineOptions};
 pub use failure::{Outcome, RunCause, RunFailure, RunReport, Usage};
 pub use grants::{DirectoryGrant, Grants, PrivateNetworks};
+#[doc(hidden)]
+pub use inspect::check_bytes;
 pub use limits::Limits;
 pub use refusal::Refusal;
 pub use run::{Mode, RunHost, RunRequest};

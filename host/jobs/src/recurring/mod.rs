@@ -20,4 +20,4 @@ pub use declared::{check_declared, declare, declare_all};
 pub use definition::DEFAULT_CATCH_UP;
 pub use plan::{GRACE_MS, Plan, plan};
 pub use schedule::{InvalidSchedule, Schedule};
-pub use scheduler::Scheduler;
+pub use scheduler::{Missed, Scheduler};

@@ -5,9 +5,9 @@ use std::{collections::HashSet, fmt, sync::Arc};
 
 use futures::stream::{self, StreamExt as _};
 use uuid::Uuid;
-use windlass_api::{JobId, JobRequest, RecurringName, Timestamp};
+use windlass_api::{HandlerPath, JobId, JobRequest, Misfire, QueueName, RecurringName, Timestamp};
 
-use super::{Plan, definition::Definition, plan};
+use super::{GRACE_MS, Plan, definition::Definition, plan};
 use crate::{
     NewJob,
     admission::{Admission, AdmissionError},
@@ -49,7 +49,30 @@ pub struct Scheduler {
     unreadable: HashSet<Key>,
     /// With which of those that are due it begins.
     begin: usize,
+    missed: Option<TellMissed>,
 }
+
+/// An entry that was due for more than a minute while no host came to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// The entry.
+    pub name: RecurringName,
+    /// What it enqueues.
+    pub handler: HandlerPath,
+    /// Into which queue, where the entry says so.
+    pub queue: Option<QueueName>,
+    /// The first instant that nobody came to in time.
+    pub due_at: Timestamp,
+    /// What was done about it.
+    pub misfire: Misfire,
+    /// How many jobs were enqueued now all the same.
+    pub enqueued: usize,
+    /// When it is due next.
+    pub next_at: Option<Timestamp>,
+}
+
+/// Whoever is to know of what was missed.
+type TellMissed = Box<dyn Fn(&Missed) + Send + Sync>;
 
 /// An entry at a revision.
 type Key = (RecurringName, u64);
@@ -68,7 +91,14 @@ impl Scheduler {
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>, admission: Arc<Admission>) -> Self {
         let begin = usize::try_from(Uuid::new_v4().as_u128() >> 112).unwrap_or(0);
-        Self { storage, admission, unreadable: HashSet::new(), begin }
+        Self { storage, admission, unreadable: HashSet::new(), begin, missed: None }
+    }
+
+    /// Tells of entries that were missed, once each, by whoever was first to move it on. Where all is caught up with, nothing was
+    /// missed.
+    #[must_use]
+    pub fn telling(self, missed: impl Fn(&Missed) + Send + Sync + 'static) -> Self {
+        Self { missed: Some(Box::new(missed)), ..self }
     }
 
     /// Enqueues the jobs of the entries that are due. Gives how long until it is worth doing again, in milliseconds; 0
@@ -159,8 +189,22 @@ impl Scheduler {
             entry.definition = definition.write()?;
         }
         entry.next_at = next_at;
+        let is_late = now.ms_since(due_at) > GRACE_MS;
+        // With a policy that catches up, it is but late unless some were too many.
+        let missed = (is_late && (left_out || request.misfire != Misfire::CatchUp)).then(|| Missed {
+            name: entry.name.clone(),
+            handler: request.job.handler.clone(),
+            queue: request.job.queue.clone(),
+            due_at,
+            misfire: request.misfire,
+            enqueued: jobs.len(),
+            next_at,
+        });
         let expected = Some(entry.revision);
         let put = self.storage.put_recurring(entry, expected, jobs).await?;
+        if let (Some(_), Some(missed), Some(tell)) = (put, &missed, &self.missed) {
+            tell(missed);
+        }
         Ok(put.map(|_| next_at))
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use windlass_api::{Deployed, ModuleName};
 use windlass_http_client::DeployOptions;
 
-use super::{Exit, Global, files, format, modules, output::say};
+use super::{Exit, Global, files, format, modules, oci, output::say};
 use crate::modules::signature_file;
 
 /// Deploy a component to a running host.
@@ -17,8 +17,9 @@ use crate::modules::signature_file;
 /// does where something would break that goes on with the version before.
 #[derive(Args, Debug)]
 pub(super) struct Deploy {
-    /// The component, a .wasm file.
-    file: PathBuf,
+    /// The component: a .wasm file, or oci://REGISTRY/NAME:TAG, which is fetched from there by this command.
+    #[arg(value_name = "FILE")]
+    component: PathBuf,
     /// The module's name [default: what the component calls itself].
     #[arg(long)]
     name: Option<ModuleName>,
@@ -34,8 +35,12 @@ pub(super) struct Deploy {
 }
 
 pub(super) async fn run(command: Deploy, global: &Global) -> anyhow::Result<Exit> {
-    let file = command.file.display();
-    let bytes = files::read(&command.file, "the component", "build it first")?;
+    let component = command.component.display();
+    let reference = command.component.to_str().and_then(oci::reference);
+    let bytes = match reference {
+        Some(reference) => Box::pin(oci::fetch(reference)).await?,
+        None => files::read(&command.component, "the component", "build it first")?,
+    };
     let signature = signature(&command)?;
     let options = DeployOptions {
         name: command.name.as_ref(),
@@ -44,7 +49,7 @@ pub(super) async fn run(command: Deploy, global: &Global) -> anyhow::Result<Exit
         force: command.force,
     };
     let deployed = global.remote()?.deploy(bytes, options).await;
-    let deployed = deployed.with_context(|| format!("failed to deploy {file}"))?;
+    let deployed = deployed.with_context(|| format!("failed to deploy {component}"))?;
     global.output().show(&deployed, describe)?;
     if let Some(warning) = warning(&deployed) {
         say(&warning);
@@ -54,7 +59,7 @@ pub(super) async fn run(command: Deploy, global: &Global) -> anyhow::Result<Exit
 
 /// What was signed: the file that is named must be there, the one beside the component need not.
 fn signature(command: &Deploy) -> anyhow::Result<Option<String>> {
-    let beside = signature_file(&command.file);
+    let beside = signature_file(&command.component);
     let file = command.signature.as_ref().unwrap_or(&beside);
     match fs::read_to_string(file) {
         Err(error) if error.kind() == ErrorKind::NotFound && command.signature.is_none() => Ok(None),

@@ -24,6 +24,7 @@ mod limits;
 mod logging;
 mod modules;
 mod new;
+mod oci;
 mod output;
 mod payload;
 mod progress;

@@ -70,7 +70,7 @@ impl ModuleSettings {
         let http =
             self.http.iter().map(|host| host.parse().with_context(|| format!("failed to read `http`: `{host}`")));
         let secrets = self.secrets.iter().map(|(key, source)| {
-            let secret = source.read().with_context(|| format!("failed to read the secret `{key}`"))?;
+            let secret = source.read("secrets").with_context(|| format!("failed to read the secret `{key}`"))?;
             Ok((key.clone(), secret))
         });
         Ok(Grants {
@@ -98,11 +98,12 @@ impl DirectorySettings {
 }
 
 impl SecretSource {
-    fn read(&self) -> anyhow::Result<String> {
+    /// Reads it; an error names the setting that says where it comes from.
+    pub(crate) fn read(&self, setting: &str) -> anyhow::Result<String> {
         match self {
             Self::Env(name) => env::var(name).map_err(|error| match error {
                 env::VarError::NotPresent => anyhow::anyhow!(
-                    "the environment variable `{name}` is not set: set it where the host is started, or correct `secrets`"
+                    "the environment variable `{name}` is not set: set it where the host is started, or correct `{setting}`"
                 ),
                 env::VarError::NotUnicode(_) => anyhow::anyhow!("the environment variable `{name}` is not UTF-8"),
             }),
@@ -111,7 +112,7 @@ impl SecretSource {
                 let length = match fs::metadata(path) {
                     Ok(metadata) => metadata.len(),
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                        bail!("there is no file `{shown}`: put the secret there, or correct `secrets`")
+                        bail!("there is no file `{shown}`: put the secret there, or correct `{setting}`")
                     }
                     Err(error) => return Err(error).with_context(|| format!("the file `{shown}`")),
                 };

@@ -20,7 +20,14 @@ use super::{
 const DEFAULT_FILE: &str = "windlass.toml";
 
 /// Variables that are no settings of the host.
-const OTHER_VARIABLES: [&str; 4] = ["WINDLASS_CONFIG", "WINDLASS_LOG", "WINDLASS_TOKEN", "WINDLASS_URL"];
+const OTHER_VARIABLES: [&str; 6] = [
+    "WINDLASS_CONFIG",
+    "WINDLASS_LOG",
+    "WINDLASS_REGISTRY_PASSWORD",
+    "WINDLASS_REGISTRY_USERNAME",
+    "WINDLASS_TOKEN",
+    "WINDLASS_URL",
+];
 
 /// Settings that cannot be used as they are; the text says which, where it stands and what is expected.
 #[derive(Debug, thiserror::Error)]

@@ -19,10 +19,12 @@ mod settings;
 mod signatures;
 mod sources;
 mod sqlite;
+mod telemetry;
 mod tls;
 mod values;
+mod webhooks;
 
-pub(crate) use self::{access::check_name, keys::schema, sources::variable};
+pub(crate) use self::{access::check_name, keys::schema, sources::variable, telemetry::Destination};
 pub use self::{
     access::{AccessSettings, TokenSettings},
     compile::CompileSettings,
@@ -35,6 +37,8 @@ pub use self::{
     settings::{ConcurrencyMode, Settings},
     signatures::{SignatureSettings, TrustedKey},
     sqlite::{SqliteSettings, Synchronous},
+    telemetry::TelemetrySettings,
     tls::TlsSettings,
     values::{Size, Span},
+    webhooks::{WebhookEvent, WebhookSettings},
 };

@@ -17,7 +17,7 @@ use windlass_jobs::storage::StorageUrl;
 
 use super::{
     AccessSettings, CompileSettings, LimitSettings, ModuleSettings, RetentionSettings, RunBounds, SignatureSettings,
-    Span, SqliteSettings, TlsSettings, paths, queues,
+    Span, SqliteSettings, TelemetrySettings, TlsSettings, WebhookSettings, paths, queues,
 };
 use crate::worker::WeightedQueue;
 
@@ -82,6 +82,10 @@ pub struct Settings {
     pub compile: CompileSettings,
     /// What runs may take.
     pub limits: LimitSettings,
+    /// Where traces and metrics are sent.
+    pub telemetry: TelemetrySettings,
+    /// Who is told when something happens that somebody should look at. Default: nobody.
+    pub webhooks: Vec<WebhookSettings>,
     /// What is granted to each module, by its name.
     #[schemars(with = "BTreeMap<String, ModuleSettings>")]
     pub module: BTreeMap<ModuleName, ModuleSettings>,
@@ -124,6 +128,8 @@ impl Default for Settings {
             sqlite: SqliteSettings::default(),
             compile: CompileSettings::default(),
             limits: LimitSettings::default(),
+            telemetry: TelemetrySettings::default(),
+            webhooks: Vec::new(),
             module: BTreeMap::new(),
         }
     }
@@ -191,6 +197,8 @@ impl Settings {
                     .to_owned(),
             );
         }
+        self.telemetry.check()?;
+        self.webhooks.iter().try_for_each(WebhookSettings::check)?;
         self.largest_memory_bytes()?;
         for module in self.module.keys() {
             self.bounds(module)?;

@@ -161,8 +161,11 @@ fn page_limit(limit: Option<usize>) -> ApiResult<usize> {
     }
 }
 
-#[cfg(test)]
-mod tests {
+/// An API by itself, for tests and fuzzing.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod sample {
+    #![expect(clippy::unwrap_used, reason = "what cannot be made is a failure of the test")]
+
     use windlass_jobs::{SystemClock, storage::sqlite::SqliteStorage};
     use windlass_wasm::{Compiler, CompilerOptions, Engine, EngineOptions};
 
@@ -170,7 +173,7 @@ mod tests {
     use crate::metrics::Metrics;
 
     /// An API on a storage in memory, whose compiler does not work.
-    pub(super) fn api(guard: Guard) -> Api {
+    pub(crate) fn api(guard: Guard) -> Api {
         let storage = SqliteStorage::in_memory(Arc::new(SystemClock)).unwrap();
         let client = Client::new(storage);
         let storage = client.storage().clone();

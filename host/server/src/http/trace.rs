@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use axum::http::HeaderMap;
 use windlass_api::JobRequest;
 
-const PARENT: &str = "traceparent";
-const STATE: &str = "tracestate";
+pub(crate) const PARENT: &str = "traceparent";
+pub(crate) const STATE: &str = "tracestate";
 
 /// No state of a trace is carried on that is longer, in bytes: what the specification asks for at least.
 const MAX_STATE_BYTES: usize = 512;
@@ -25,7 +25,7 @@ pub(super) fn carry(headers: &HeaderMap, jobs: &mut [JobRequest]) {
 }
 
 /// The headers but for these two, which differ each time that a request is sent.
-pub(super) fn without(headers: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, &String)> {
+pub(crate) fn without(headers: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, &String)> {
     headers.iter().filter(|(name, _)| *name != PARENT && *name != STATE)
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn continue_in(headers: &mut BTreeMap<String, String>, trace: &BTreeM
 }
 
 /// Whether it names a trace and a span: `00-` and 32, 16 and 2 hexadecimal digits; a later version may say more after them.
-fn is_parent(text: &str) -> bool {
+pub(crate) fn is_parent(text: &str) -> bool {
     let mut parts = text.split('-');
     let mut digits = |count: usize| {
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);

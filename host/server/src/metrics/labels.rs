@@ -17,6 +17,19 @@ pub(super) struct Ended {
     pub(super) outcome: &'static str,
 }
 
+/// Of a webhook, by what became of an event.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfWebhook {
+    pub(super) receiver: String,
+    pub(super) outcome: &'static str,
+}
+
+/// By what became of something.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfOutcome {
+    pub(super) outcome: &'static str,
+}
+
 /// Of sync or async handlers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfMode {

@@ -26,7 +26,7 @@ use prometheus_client::{
 use windlass_api::{HandlerName, Mode, ModuleName, Usage};
 use windlass_jobs::{Claimed, Next};
 
-use self::labels::{Ended, OfHandler, OfMode, OfVerb};
+use self::labels::{Ended, OfHandler, OfMode, OfOutcome, OfVerb, OfWebhook};
 pub(crate) use self::{scrape::Scrape, storage::Measured};
 
 /// How many handlers have numbers of their own; those of the others are added up as `other`.
@@ -47,6 +47,8 @@ pub(crate) struct Metrics {
     storage_errors: Family<OfVerb, Counter>,
     lost_servers: Counter,
     event_readers: Gauge,
+    webhooks: Family<OfWebhook, Counter>,
+    spans: Family<OfOutcome, Counter>,
 }
 
 /// From 16 µs, about the shortest run, to 18 min.
@@ -78,6 +80,8 @@ impl Default for Metrics {
             storage_errors: Family::default(),
             lost_servers: Counter::default(),
             event_readers: Gauge::default(),
+            webhooks: Family::default(),
+            spans: Family::default(),
         }
     }
 }
@@ -101,6 +105,9 @@ impl Metrics {
         let help = "Servers that this host noticed as lost, and whose jobs it took over";
         to.register("lost_servers", help, self.lost_servers.clone());
         to.register("event_readers", "Who follows the events of this host", self.event_readers.clone());
+        let help = "What became of the events that this host sent to webhooks, or was to send";
+        to.register("webhook_events", help, self.webhooks.clone());
+        to.register("spans", "What became of the spans that this host made", self.spans.clone());
     }
 
     /// A run begins.
@@ -115,16 +122,7 @@ impl Metrics {
     /// A run has ended.
     pub(crate) fn run_ended(&self, job: &Claimed, next: &Next, usage: &Usage) {
         let of = self.of_handler(&job.module, &job.handler);
-        let outcome = match next {
-            Next::Succeeded { .. } => "succeeded",
-            Next::Retry { .. } => "retried",
-            Next::Snooze { .. } => "snoozed",
-            Next::Failed { .. } => "failed",
-            Next::Released { .. } => "released",
-            Next::HandlerMissing => "handler-missing",
-            Next::Cancelled => "cancelled",
-        };
-        let ended = Ended { module: of.module.clone(), handler: of.handler.clone(), outcome };
+        let ended = Ended { module: of.module.clone(), handler: of.handler.clone(), outcome: outcome(next) };
         self.runs.get_or_create(&ended).inc();
         // One that was let go before it began took nothing.
         if usage.wall_us > 0 {
@@ -141,6 +139,21 @@ impl Metrics {
         self.lost_servers.inc();
     }
 
+    /// Something became of an event for a webhook.
+    pub(crate) fn webhook(&self, receiver: &str, outcome: &'static str) {
+        self.webhooks.get_or_create(&OfWebhook { receiver: receiver.to_owned(), outcome }).inc();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn webhook_count(&self, receiver: &str, outcome: &'static str) -> u64 {
+        self.webhooks.get_or_create(&OfWebhook { receiver: receiver.to_owned(), outcome }).get()
+    }
+
+    /// Something became of spans.
+    pub(crate) fn spans(&self, outcome: &'static str, count: u64) {
+        self.spans.get_or_create(&OfOutcome { outcome }).inc_by(count);
+    }
+
     /// The storage has answered, well or not.
     fn storage_answered(&self, verb: &'static str, took: Duration, is_ok: bool) {
         self.storage.get_or_create(&OfVerb { verb }).observe(took.as_secs_f64());
@@ -155,6 +168,19 @@ impl Metrics {
         let is_known = handlers.contains(&key) || (handlers.len() < MAX_HANDLERS && handlers.insert(key));
         let (module, handler) = if is_known { (module.as_str(), handler.as_str()) } else { ("other", "other") };
         OfHandler { module: module.to_owned(), handler: handler.to_owned() }
+    }
+}
+
+/// What becomes of a job, in a word.
+pub(crate) fn outcome(next: &Next) -> &'static str {
+    match next {
+        Next::Succeeded { .. } => "succeeded",
+        Next::Retry { .. } => "retried",
+        Next::Snooze { .. } => "snoozed",
+        Next::Failed { .. } => "failed",
+        Next::Released { .. } => "released",
+        Next::HandlerMissing => "handler-missing",
+        Next::Cancelled => "cancelled",
     }
 }
 

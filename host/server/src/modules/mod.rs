@@ -22,6 +22,8 @@ use windlass_jobs::storage::{Storage, StorageError};
 use windlass_wasm::{Compiler, Component, Refusal};
 
 use self::signature::Trusted;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::signature::is_signed;
 pub use self::{
     canary::CanaryError,
     deploy::{Activation, DeployError, Upload},

@@ -1,6 +1,6 @@
 //! One run of one job, from claim to settlement.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use windlass_api::{Cause, Failure, HandlerSpec, Mode, Usage};
 use windlass_jobs::{Claimed, Clock as _, Settlement, SystemClock, Verdict, decide};
@@ -8,13 +8,13 @@ use windlass_wasm::{Component, RunRequest, contract};
 
 use super::{
     Parts,
-    recorder::Recorder,
+    recorder::{Ended, Recorder},
     run_host::JobHost,
     running::{Entry, Running},
     slots::Slots,
     verdict,
 };
-use crate::{http::trace, modules::Resolved};
+use crate::{http::trace, modules::Resolved, telemetry::RunSpan, webhooks::Subject};
 
 /// Runs jobs.
 pub(super) struct Executor {
@@ -35,7 +35,11 @@ impl Executor {
             return;
         };
         // Made here and not within the run: whatever becomes of that, the job is not left in the air.
-        let unsettled = Unsettled { recorder: self.recorder.clone(), settlement: Some(not_started(&job)) };
+        let unsettled = Unsettled {
+            recorder: self.recorder.clone(),
+            settlement: Some(not_started(&job)),
+            subject: self.parts.webhooks.subject(&job),
+        };
         if job.mode == Mode::Sync && !slots.threads.is_one_free() && !may_wait(&job) {
             slots.threads.claim_none_ahead();
             return;
@@ -47,13 +51,14 @@ impl Executor {
     async fn execute(&self, job: Claimed, entry: Arc<Entry>, mut unsettled: Unsettled) {
         unsettled.settlement = Some(host_failed(&job));
         self.parts.metrics.run_begins(&job, SystemClock.now());
+        let span = self.parts.tracer.begin(&job);
         // Loading may take a while where the component has to be compiled first; a stop does not wait for it.
         let resolved = tokio::select! {
             resolved = self.resolve(&job) => resolved,
             reason = entry.stop.stopped() => Err(verdict::of_stop(reason)),
         };
         let (verdict, usage) = match resolved {
-            Ok((component, spec)) => self.run(&component, &spec, &job, &entry).await,
+            Ok((component, spec)) => self.run(&component, &spec, &job, &entry, &span).await,
             Err(verdict) => (verdict, Usage::default()),
         };
         let follow_ups = match verdict {
@@ -62,6 +67,7 @@ impl Executor {
         };
         let next = decide(verdict, &job, fastrand::f64());
         self.parts.metrics.run_ended(&job, &next, &usage);
+        self.parts.tracer.end(span, &job, &next, &usage);
         unsettled.settlement = Some(Settlement { fence: job.fence, next, usage, follow_ups });
     }
 
@@ -91,11 +97,14 @@ impl Executor {
         spec: &HandlerSpec,
         job: &Claimed,
         entry: &Arc<Entry>,
+        span: &RunSpan,
     ) -> (Verdict, Usage) {
         let sandbox = self.parts.sandboxes.of(&job.module);
         let limits = sandbox.limits_for(spec, job.timeout_ms);
         let _ = entry.cancel_grace.set(sandbox.cancel_grace(spec));
-        let trace = trace::of(&job.headers);
+        // What the run asks of others, and the jobs that it enqueues, belong to its span, where it has one.
+        let trace = span.headers().unwrap_or_else(|| trace::of(&job.headers));
+        let told = to_contract(job, limits.timeout, &trace);
         let host =
             Arc::new(JobHost::new(self.parts.clone(), job.module.clone(), job.parents.clone(), entry.clone(), trace));
         let request = RunRequest {
@@ -103,7 +112,7 @@ impl Executor {
                 Mode::Sync => windlass_wasm::Mode::Sync,
                 Mode::Async => windlass_wasm::Mode::Async,
             },
-            job: to_contract(job, limits.timeout),
+            job: told,
             limits,
             grants: sandbox.grants.clone(),
             host,
@@ -116,7 +125,7 @@ impl Executor {
     }
 }
 
-fn to_contract(job: &Claimed, timeout: Option<Duration>) -> contract::Job {
+fn to_contract(job: &Claimed, timeout: Option<Duration>, trace: &BTreeMap<String, String>) -> contract::Job {
     let now = SystemClock.now();
     let in_ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let unsigned = |instant: windlass_api::Timestamp| u64::try_from(instant.0).unwrap_or(0);
@@ -130,7 +139,7 @@ fn to_contract(job: &Claimed, timeout: Option<Duration>) -> contract::Job {
         payload: job.payload.as_str().to_owned(),
         enqueued_at: unsigned(job.created_at),
         deadline: timeout.map(|timeout| unsigned(now.plus_ms(in_ms(timeout)))),
-        headers: job.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        headers: trace::without(&job.headers).chain(trace).map(|(name, value)| (name.clone(), value.clone())).collect(),
         parents: job.parents.iter().map(ToString::to_string).collect(),
     }
 }
@@ -163,12 +172,14 @@ fn host_failed(job: &Claimed) -> Settlement {
 struct Unsettled {
     recorder: Recorder,
     settlement: Option<Settlement>,
+    /// Whose run it is, where somebody is to be told what became of it.
+    subject: Option<Box<Subject>>,
 }
 
 impl Drop for Unsettled {
     fn drop(&mut self) {
         if let Some(settlement) = self.settlement.take() {
-            self.recorder.settle(settlement);
+            self.recorder.settle(Ended { settlement, subject: self.subject.take() });
         }
     }
 }

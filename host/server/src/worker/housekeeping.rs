@@ -89,6 +89,11 @@ async fn sweep_once(
         {
             parts.metrics.server_lost();
             tracing::warn!(server = %pulse.server, runs, "a server was lost; its jobs were taken over");
+            if runs > 0
+                && let Err(error) = parts.webhooks.server_lost(&*parts.storage).await
+            {
+                tracing::warn!(%error, "failed to look which jobs failed with it; webhooks are not told of them");
+            }
         }
     }
     Ok(())

@@ -95,7 +95,7 @@ async fn serve_as(
     mut stage: watch::Receiver<Stage>,
 ) -> Ended {
     let running = Arc::new(Running::default());
-    let (recorder, recording) = Recorder::start(parts.storage.clone(), running.clone());
+    let (recorder, recording) = Recorder::start(parts.storage.clone(), running.clone(), parts.webhooks.clone());
     let executor = Arc::new(Executor::new(parts.clone(), running.clone(), recorder));
     let (refused_sender, mut refused) = mpsc::channel(1);
     let lease = Lease { server, running: running.clone(), slots: guests.slots.clone(), refused: refused_sender };
@@ -114,7 +114,7 @@ async fn serve_as(
     let giving_back = tokio::spawn(async move { slots.threads.give_back_the_late().await });
     let mut keeping = housekeeping::start(parts, server, options.lost_after);
     keeping.spawn(scheduler::declare(parts.storage.clone()));
-    keeping.spawn(scheduler::fire(parts.storage.clone(), parts.admission.clone()));
+    keeping.spawn(scheduler::fire(parts.clone()));
 
     let ended = tokio::select! {
         _ = stage.wait_for(|stage| *stage != Stage::Working) => Ended::ShutDown,

@@ -21,7 +21,7 @@ mod housekeeping;
 mod life;
 mod queues;
 mod recorder;
-mod run_host;
+pub(crate) mod run_host;
 mod running;
 mod scheduler;
 mod slots;
@@ -42,7 +42,7 @@ use windlass_jobs::{admission::Admission, storage::Storage};
 pub(crate) use self::backoff::Backoff;
 pub use self::queues::WeightedQueue;
 use self::{guests::Guests, slots::Slots};
-use crate::{config::Sandboxes, metrics::Metrics, modules::Modules};
+use crate::{config::Sandboxes, metrics::Metrics, modules::Modules, telemetry::Tracer, webhooks::Webhooks};
 
 /// How a worker works.
 #[derive(Clone, Debug)]
@@ -63,12 +63,14 @@ pub struct WorkerOptions {
 
 /// What the parts of a worker share.
 #[derive(Clone)]
-struct Parts {
-    storage: Arc<dyn Storage>,
-    admission: Arc<Admission>,
-    modules: Arc<Modules>,
-    sandboxes: Arc<Sandboxes>,
-    metrics: Arc<Metrics>,
+pub(crate) struct Parts {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) modules: Arc<Modules>,
+    pub(crate) sandboxes: Arc<Sandboxes>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) webhooks: Webhooks,
+    pub(crate) tracer: Tracer,
 }
 
 /// Tells the slots of a worker by kind, for as long as it is there.
@@ -104,15 +106,7 @@ impl Worker {
     ///
     /// # Errors
     /// Where threads cannot be started or storage does not take the registration.
-    pub(crate) async fn start(
-        storage: Arc<dyn Storage>,
-        admission: Arc<Admission>,
-        modules: Arc<Modules>,
-        sandboxes: Arc<Sandboxes>,
-        metrics: Arc<Metrics>,
-        options: WorkerOptions,
-    ) -> anyhow::Result<Self> {
-        let parts = Parts { storage, admission, modules, sandboxes, metrics };
+    pub(crate) async fn start(parts: Parts, options: WorkerOptions) -> anyhow::Result<Self> {
         let guests = Guests::start(&options)?;
         let slots = Arc::downgrade(&guests.slots);
         let server = life::register(&parts, &options).await?;

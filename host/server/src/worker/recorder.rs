@@ -20,6 +20,7 @@ use super::{
     backoff::Backoff,
     running::{Entry, Running},
 };
+use crate::webhooks::{Subject, Webhooks};
 
 /// How often logs and progress are written: twice a second is what a reader can follow.
 const WRITE_EVERY: Duration = Duration::from_millis(500);
@@ -30,21 +31,32 @@ const MAX_BATCH: usize = 500;
 /// No write settles more bytes of results and follow-up jobs at once.
 const MAX_BATCH_BYTES: usize = 8 << 20;
 
+/// A run that has ended.
+pub(super) struct Ended {
+    pub(super) settlement: Settlement,
+    /// Whose run it was, where somebody is to be told.
+    pub(super) subject: Option<Box<Subject>>,
+}
+
 /// Takes settlements.
 #[derive(Clone, Debug)]
-pub(super) struct Recorder(mpsc::UnboundedSender<Settlement>);
+pub(super) struct Recorder(mpsc::UnboundedSender<Ended>);
 
 impl Recorder {
     /// Starts the task. It ends when every sender is gone and all is written.
-    pub(super) fn start(storage: Arc<dyn Storage>, running: Arc<Running>) -> (Self, JoinHandle<()>) {
+    pub(super) fn start(
+        storage: Arc<dyn Storage>,
+        running: Arc<Running>,
+        webhooks: Webhooks,
+    ) -> (Self, JoinHandle<()>) {
         // Unbounded, since each settlement holds a run of which there are no more than the server claimed.
         let (sender, ended) = mpsc::unbounded_channel();
-        let recording = Recording { storage, running, ended, left_over: None };
+        let recording = Recording { storage, running, webhooks, ended, left_over: None };
         (Self(sender), tokio::spawn(recording.record()))
     }
 
-    pub(super) fn settle(&self, settlement: Settlement) {
-        if self.0.send(settlement).is_err() {
+    pub(super) fn settle(&self, ended: Ended) {
+        if self.0.send(ended).is_err() {
             tracing::error!("the recorder is gone; the run is settled when this server is noticed as lost");
         }
     }
@@ -53,9 +65,10 @@ impl Recorder {
 struct Recording {
     storage: Arc<dyn Storage>,
     running: Arc<Running>,
-    ended: mpsc::UnboundedReceiver<Settlement>,
+    webhooks: Webhooks,
+    ended: mpsc::UnboundedReceiver<Ended>,
     /// What did not fit into the batch before.
-    left_over: Option<Settlement>,
+    left_over: Option<Ended>,
 }
 
 impl Recording {
@@ -78,7 +91,7 @@ impl Recording {
             }
             if let Some(first) = first {
                 let batch = self.gather(first);
-                let ended = batch.iter().filter_map(|settlement| self.running.get(settlement.fence)).collect();
+                let ended = batch.iter().filter_map(|ended| self.running.get(ended.settlement.fence)).collect();
                 self.write_notes(ended, Persistence::UntilDone).await;
                 self.settle(batch).await;
             }
@@ -86,30 +99,36 @@ impl Recording {
     }
 
     /// Takes what else has ended meanwhile, as much as may be settled at once.
-    fn gather(&mut self, first: Settlement) -> Vec<Settlement> {
-        let mut bytes = weight(&first);
+    fn gather(&mut self, first: Ended) -> Vec<Ended> {
+        let mut bytes = weight(&first.settlement);
         let mut batch = vec![first];
-        while let Ok(settlement) = self.ended.try_recv() {
-            bytes += weight(&settlement);
+        while let Ok(ended) = self.ended.try_recv() {
+            bytes += weight(&ended.settlement);
             if batch.len() >= MAX_BATCH || bytes > MAX_BATCH_BYTES {
-                self.left_over = Some(settlement);
+                self.left_over = Some(ended);
                 break;
             }
-            batch.push(settlement);
+            batch.push(ended);
         }
         batch
     }
 
     /// Settles a batch, trying again for as long as storage is away: what a run did must not be forgotten.
-    async fn settle(&self, batch: Vec<Settlement>) {
+    async fn settle(&self, batch: Vec<Ended>) {
         let mut backoff = Backoff::default();
-        let fences: Vec<Fence> = batch.iter().map(|settlement| settlement.fence).collect();
+        let fences: Vec<Fence> = batch.iter().map(|ended| ended.settlement.fence).collect();
         loop {
-            match self.storage.settle(batch.clone()).await {
+            let settlements = batch.iter().map(|ended| ended.settlement.clone()).collect();
+            match self.storage.settle(settlements).await {
                 Ok(outcomes) => {
-                    for (fence, outcome) in fences.iter().zip(outcomes) {
-                        if let Err(Superseded) = outcome {
-                            tracing::warn!(job = %fence.job, run = fence.run, "this run was taken away; its outcome does not count");
+                    for (Ended { settlement, subject }, outcome) in batch.iter().zip(outcomes) {
+                        match (outcome, subject) {
+                            (Err(Superseded), _) => {
+                                let Fence { job, run, .. } = settlement.fence;
+                                tracing::warn!(%job, run, "this run was taken away; its outcome does not count");
+                            }
+                            (Ok(state), Some(subject)) => self.webhooks.settled(subject, settlement, state),
+                            (Ok(_), None) => {}
                         }
                     }
                     break;
@@ -121,8 +140,8 @@ impl Recording {
                 Err(error) if batch.len() > 1 => {
                     // One damaged record must not hold up the others.
                     tracing::error!(%error, "failed to settle a batch; settling one by one");
-                    for settlement in batch {
-                        Box::pin(self.settle(vec![settlement])).await;
+                    for ended in batch {
+                        Box::pin(self.settle(vec![ended])).await;
                     }
                     return;
                 }

@@ -131,7 +131,8 @@ fn refused(error: &AdmissionError) -> EnqueueError {
     }
 }
 
-fn to_request(request: contract::Request, module: &ModuleName) -> Result<JobRequest, EnqueueError> {
+/// A job that a guest asks for, in the words of the API.
+pub(crate) fn to_request(request: contract::Request, module: &ModuleName) -> Result<JobRequest, EnqueueError> {
     fn invalid(error: impl std::fmt::Display) -> EnqueueError {
         EnqueueError::Invalid(format!("{error}"))
     }

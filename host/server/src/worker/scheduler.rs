@@ -3,12 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use windlass_jobs::{
-    admission::Admission,
     recurring::{self, Scheduler},
     storage::{Storage, StorageError},
 };
 
-use super::wake::Listener;
+use super::{Parts, wake::Listener};
 
 /// How often to look where nothing told of an earlier instant, and after a failure.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -34,9 +33,11 @@ pub(super) async fn declare(storage: Arc<dyn Storage>) {
 }
 
 /// Fires what is due until it is dropped.
-pub(super) async fn fire(storage: Arc<dyn Storage>, admission: Arc<Admission>) {
+pub(super) async fn fire(parts: Parts) {
+    let Parts { storage, admission, webhooks, .. } = parts;
     let mut listener = Listener::new(&*storage);
-    let mut scheduler = Scheduler::new(storage, admission);
+    let scheduler = Scheduler::new(Arc::clone(&storage), admission);
+    let mut scheduler = scheduler.telling(move |missed| webhooks.missed(missed));
     loop {
         // What is told from here on may be of an entry that the look does not see.
         listener.forget();

@@ -2,6 +2,7 @@
 
 mod folders;
 mod host;
+mod outside;
 mod report;
 mod storage;
 
@@ -51,6 +52,7 @@ async fn look(arguments: &StorageArguments) -> Report {
     report.ok("settings", "they can be read and go together");
     host::look(&settings, &mut report);
     folders::look(&settings, &mut report);
+    outside::look(&settings, &mut report);
     storage::look(&settings, &mut report).await;
     report
 }

@@ -112,7 +112,7 @@ fn every_route_of_the_router_is_in_the_table_and_every_one_of_the_table_in_the_r
 
 #[tokio::test]
 async fn every_route_lets_in_the_roles_of_the_table_and_nobody_else() {
-    let api = super::super::tests::api(Guard::Tokens(Arc::new(access())));
+    let api = super::super::sample::api(Guard::Tokens(Arc::new(access())));
     let router = super::super::router(api);
     let callers = [None].into_iter().chain(Role::ALL.iter().copied().map(Some));
     for (caller, (method, path, need)) in callers.flat_map(|caller| TABLE.iter().map(move |route| (caller, route))) {
@@ -137,7 +137,7 @@ async fn every_route_lets_in_the_roles_of_the_table_and_nobody_else() {
 
 #[tokio::test]
 async fn signing_in_reads_no_more_than_a_token() {
-    let router = super::super::router(super::super::tests::api(Guard::Tokens(Arc::new(access()))));
+    let router = super::super::router(super::super::sample::api(Guard::Tokens(Arc::new(access()))));
     let sign_in = |token: String| {
         let body = serde_json::json!({ "token": token }).to_string();
         let request =
