@@ -4,7 +4,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use actix_web::{
     Error, HttpRequest, HttpResponse,
-    http::header,
+    http::{Method, header},
     web::{self, Payload, ServiceConfig},
 };
 use windlass::embed::Visitor;
@@ -98,5 +98,5 @@ async fn pass_on(
         return Ok(HttpResponse::BadRequest().finish());
     };
     let answer = plugin.answer(asked, visitor).await.map_err(Refused::from)?;
-    Ok(translate::response(answer))
+    Ok(translate::response(answer, request.method() == Method::HEAD))
 }

@@ -62,8 +62,8 @@ fn body(mut payload: Payload) -> Body {
     }))
 }
 
-/// The host's answer.
-pub(crate) fn response(answer: Response) -> HttpResponse {
+/// The host's answer. One to HEAD tells how long the body would be, or that it would be a stream.
+pub(crate) fn response(answer: Response, is_head: bool) -> HttpResponse {
     let (parts, body) = answer.into_parts();
     let status = StatusCode::from_u16(parts.status.as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponseBuilder::new(status);
@@ -75,8 +75,8 @@ pub(crate) fn response(answer: Response) -> HttpResponse {
     }
     let told = parts.headers.get(http::header::CONTENT_LENGTH).and_then(|told| told.to_str().ok()?.parse::<u64>().ok());
     match (body.size_hint().exact(), told) {
-        // What HEAD is answered: how long it would be.
-        (Some(0), Some(length)) if length > 0 => response.body(SizedStream::new(length, body.into_data_stream())),
+        (Some(0), Some(length)) if is_head => response.body(SizedStream::new(length, body.into_data_stream())),
+        (Some(0), None) if is_head => response.streaming(body.into_data_stream()),
         (Some(0), _) => response.finish(),
         (Some(length), _) => response.body(SizedStream::new(length, body.into_data_stream())),
         (None, _) => response.streaming(body.into_data_stream()),
