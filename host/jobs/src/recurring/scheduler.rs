@@ -202,7 +202,7 @@ impl Scheduler {
         });
         let expected = Some(entry.revision);
         let put = self.storage.put_recurring(entry, expected, jobs).await?;
-        if let (Some(_), Some(missed), Some(tell)) = (put, &missed, &self.missed) {
+        if let (Some(_), Some(missed), Some(tell)) = (&put, &missed, &self.missed) {
             tell(missed);
         }
         Ok(put.map(|_| next_at))
