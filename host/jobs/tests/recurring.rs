@@ -225,7 +225,7 @@ async fn missed_instants_go_by_the_policy() {
 
 #[tokio::test]
 async fn what_was_missed_is_told_once_by_whoever_moved_it_on() {
-    let mut world = World::new().await;
+    let world = World::new().await;
     for (of, misfire, catch_up_limit) in [
         ("skip", Misfire::Skip, None),
         ("once", Misfire::RunOnce, None),

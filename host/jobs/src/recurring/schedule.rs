@@ -91,7 +91,7 @@ impl Schedule {
 
     /// The last instant up to `until` and not before `from`, which is one itself. However many lie between, it takes few
     /// steps: it halves what is left.
-    pub(super) fn last_until(&self, from: Timestamp, until: Timestamp) -> Timestamp {
+    pub fn last_until(&self, from: Timestamp, until: Timestamp) -> Timestamp {
         let next = |after: Timestamp| self.next_after(after).filter(|next| *next <= until);
         let mut best = from;
         let mut span = 1_000;

@@ -99,7 +99,7 @@ impl Webhooks {
         let (fence, now) = (settlement.fence, SystemClock.now());
         match &settlement.next {
             Next::Failed { failure } if state == State::Failed => {
-                inner.failed(subject, fence.job, fence.run, failure, now)
+                inner.failed(subject, fence.job, fence.run, failure, now);
             }
             Next::Succeeded { .. } if state == State::Succeeded => inner.succeeded(subject, fence, now),
             _ => {}
