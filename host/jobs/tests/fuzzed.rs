@@ -2,8 +2,10 @@
 #![cfg(feature = "sqlite")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "these are tests, helpers included")]
 
+#[expect(unreachable_pub, reason = "it is what the fuzz targets call")]
 #[path = "../../../fuzz/src/cron.rs"]
 mod cron;
+#[expect(unreachable_pub, reason = "it is what the fuzz targets call")]
 #[path = "../../../fuzz/src/cursor.rs"]
 mod cursor;
 
