@@ -181,6 +181,24 @@ mod tests {
     }
 
     #[test]
+    fn types_that_are_nested_without_an_end_are_left_to_the_compiler() {
+        // A component type in a component type, a million deep, each with one declaration: three bytes a level.
+        const LEVELS: usize = 1_000_000;
+        let mut section = vec![1];
+        section.extend([0x42, 0x01, 0x01].repeat(LEVELS));
+        section.extend([0x42, 0x00]);
+        let mut component = b"\0asm\x0d\0\x01\0\x07".to_vec();
+        let mut length = section.len();
+        while length >= 0x80 {
+            component.push((length & 0x7f) as u8 | 0x80);
+            length >>= 7;
+        }
+        component.push(length as u8);
+        component.extend(section);
+        assert_eq!(first_unknown(&component, true), None);
+    }
+
+    #[test]
     fn an_import_that_nobody_offers_is_found_whatever_it_is() {
         let of = |import: &str| refused(&format!("(component {import})")).map(|(name, _)| name);
         assert_eq!(of(r#"(import "print" (func))"#).as_deref(), Some("print"));

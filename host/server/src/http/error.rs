@@ -172,8 +172,9 @@ pub(super) async fn no_such_route(uri: Uri) -> ApiError {
 pub(super) fn wrong_method(method: &Method, uri: &Uri, route: &str) -> Response {
     let allowed = access::methods(route);
     let detail = format!("{} takes {allowed}, not {method}", uri.path());
-    let mut response = ApiError::new(ProblemCode::BadRequest, detail).into_response();
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    let mut error = ApiError::new(ProblemCode::BadRequest, detail);
+    error.0.status = StatusCode::METHOD_NOT_ALLOWED.as_u16();
+    let mut response = error.into_response();
     if let Ok(allowed) = HeaderValue::from_str(&allowed) {
         response.headers_mut().insert(header::ALLOW, allowed);
     }

@@ -130,7 +130,10 @@ impl Modules {
         let already_known = self.storage.add_version(version).await?;
         let mut dropped_handlers = Vec::new();
         if activated {
-            self.activate(&module, digest).await?;
+            if !self.activate(&module, digest).await? {
+                let why = format!("version {} of module {module} was retired while it was deployed", digest.short());
+                return Err(StorageError::Unavailable(why).into());
+            }
             dropped_handlers = before.map(|before| dropped(&before.handlers, &kept)).unwrap_or_default();
         }
         let version = self.storage.version(&module, digest).await?;

@@ -144,11 +144,16 @@ async fn requeue_held(
         let query = tx.query("DELETE FROM @checkpoints WHERE seq = $1").bind(job.seq);
         tx.run(query).await?;
     }
-    if how.newest {
+    // Nothing starts on a version that is retired.
+    let lets_go = match job.version {
+        Some(version) => how.newest || modules::is_retired(tx, version).await?,
+        None => how.newest,
+    };
+    if lets_go {
         job.version = None;
     }
     // No activation moves what waits for its parents.
-    if how.newest || (is_child && job.version.is_none()) {
+    if lets_go || (is_child && job.version.is_none()) {
         let path = tx.handler_path(job.handler).await?;
         job.mode = modules::active_mode(tx, &path).await?.unwrap_or(job.mode);
     }

@@ -97,6 +97,7 @@ async fn import_version(tx: &mut Tx<'_>, record: &VersionRecord) -> Result<bool,
         sdk: record.sdk.clone(),
         handlers: record.handlers.clone(),
     };
+    modules::hold_versions(tx, &record.module).await?;
     let known = modules::add_version(tx, &version).await?;
     if !known {
         let query = tx.query("UPDATE @versions SET deployed_at = $3 WHERE module = $1 AND digest = $2");

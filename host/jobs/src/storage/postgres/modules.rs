@@ -27,6 +27,9 @@ pub(super) async fn add_version(tx: &mut Tx<'_>, new: &NewVersion) -> Result<boo
         .bind(&new.digest.0[..])
         .bind(&new.bytes);
     tx.run(query).await?;
+    // Held, so that nobody who retires another version with the same bytes removes them meanwhile.
+    let query = tx.query("SELECT 1 FROM @components WHERE digest = $1 FOR KEY SHARE").bind(new.digest.0.to_vec());
+    tx.first(query).await?.ok_or(Fault::Again)?;
     let query = tx
         .query(
             "INSERT INTO @versions (module, digest, size, version, sdk, handlers, deployed_at)
@@ -78,6 +81,12 @@ async fn usable(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<
     Ok(tx.first(query).await?.map(|row| row.try_get(0)).transpose()?)
 }
 
+/// Whether a version is retired.
+pub(super) async fn is_retired(tx: &mut Tx<'_>, version: i32) -> Result<bool, Fault> {
+    let query = tx.query("SELECT retired_at IS NOT NULL FROM @versions WHERE n = $1").bind(version);
+    Ok(tx.first(query).await?.map(|row| row.try_get(0)).transpose()?.unwrap_or(false))
+}
+
 /// Retires a version that no job needs. A claim that began before its version ceased to be live may still pin a job to it; the
 /// server that gets it finds the version gone, and gives the job back.
 pub(super) async fn retire(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<Retirement, Fault> {
@@ -103,6 +112,9 @@ pub(super) async fn retire(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest)
     }
     let query = tx.query("UPDATE @versions SET retired_at = @now WHERE n = $2").bind(tx.instant()).bind(version);
     tx.run(query).await?;
+    // By itself and first, so that what follows sees the versions of those who held the bytes until now.
+    let query = tx.query("SELECT 1 FROM @components WHERE digest = $1 FOR UPDATE").bind(digest.0.to_vec());
+    tx.first(query).await?;
     let query = tx.query(
         "DELETE FROM @components WHERE digest = $1
          AND NOT EXISTS (SELECT 1 FROM @versions WHERE digest = $1 AND retired_at IS NULL)",
@@ -220,7 +232,7 @@ pub(super) async fn has_canary(tx: &mut Tx<'_>, module: &ModuleName) -> Result<b
 }
 
 /// Whoever else changes a module's canary, or which version is active, waits here: before it holds anything else of the module.
-async fn hold_versions(tx: &mut Tx<'_>, module: &ModuleName) -> Result<(), Fault> {
+pub(super) async fn hold_versions(tx: &mut Tx<'_>, module: &ModuleName) -> Result<(), Fault> {
     let query = tx.query("SELECT n FROM @versions WHERE module = $1 ORDER BY n FOR NO KEY UPDATE");
     let query = query.bind(module.as_str());
     tx.all(query).await?;

@@ -122,9 +122,11 @@ impl RedisStorage {
         if row.view.active || row.view.canary_percent.is_some() {
             return Ok(Retirement::Live);
         }
+        // Looked at again below: one that runs now may wait for its next attempt when those that wait have been looked at.
+        let ran = self.count_pinned(module, digest, State::Processing).await?;
         let scheduled = self.count_pinned(module, digest, State::Scheduled).await?;
         let waiting = scheduled + self.count_pinned(module, digest, State::Enqueued).await?;
-        let running = self.count_pinned(module, digest, State::Processing).await?;
+        let running = ran.max(self.count_pinned(module, digest, State::Processing).await?);
         if waiting + running > 0 {
             return Ok(Retirement::Needed { waiting, running });
         }

@@ -105,7 +105,12 @@ pub(super) fn requeue(tx: &mut Tx<'_>, id: JobId, how: RequeueRequest, by: &str)
     if how.fresh {
         tx.db.prepare_cached("DELETE FROM checkpoints WHERE seq = ?1")?.execute([job.seq])?;
     }
-    if how.newest {
+    // Nothing starts on a version that is retired.
+    let lets_go = match job.version {
+        Some(version) => how.newest || modules::is_retired(tx.db, version)?,
+        None => how.newest,
+    };
+    if lets_go {
         job.version = None;
         let path = tx.handler_path(job.handler)?;
         job.mode = modules::active_mode(tx, &path)?.unwrap_or(job.mode);

@@ -13,7 +13,7 @@ use super::{
     tx::Tx,
     words::{self, Word, unsigned},
 };
-use crate::storage::{NewVersion, Retirement, Signal};
+use crate::storage::{NewVersion, Retirement, Signal, StorageError};
 
 /// Who moves jobs when a version is activated.
 const ACTIVATION: &str = "activation";
@@ -77,6 +77,12 @@ fn usable(db: &Connection, module: &ModuleName, digest: Digest) -> Result<Option
     let mut query =
         db.prepare_cached("SELECT n FROM versions WHERE module = ?1 AND digest = ?2 AND retired_at IS NULL")?;
     Ok(query.query_row((module.as_str(), digest.0), |row| row.get(0)).optional()?)
+}
+
+/// Whether a version is retired.
+pub(super) fn is_retired(db: &Connection, version: i64) -> Result<bool, Fault> {
+    let mut query = db.prepare_cached("SELECT retired_at IS NOT NULL FROM versions WHERE n = ?1")?;
+    Ok(query.query_row([version], |row| row.get(0)).optional()?.unwrap_or(false))
 }
 
 pub(super) fn retire(tx: &mut Tx<'_>, module: &ModuleName, digest: Digest) -> Result<Retirement, Fault> {
@@ -187,7 +193,7 @@ pub(super) fn unpin(
     (state, after): Unpinned,
 ) -> Result<(u64, Option<Unpinned>), Fault> {
     let Some(version) = number(tx.db, module, digest)? else { return Ok((0, None)) };
-    let mut jobs = Vec::new();
+    let (mut jobs, mut last) = (Vec::new(), None);
     {
         let mut query = tx.db.prepare_cached(concat!(
             "SELECT ",
@@ -196,11 +202,18 @@ pub(super) fn unpin(
         ))?;
         let mut rows = query.query((state.number(), after, version, UNPINNED_AT_ONCE))?;
         while let Some(row) = rows.next()? {
-            jobs.push(Job::read(row)?);
+            last = Some(row.get(0)?);
+            match Job::read(row) {
+                // One that cannot be read keeps no other from being let go.
+                Err(fault) if fault.is_of_a_record() => {
+                    tracing::error!(error = %StorageError::from(fault), "a job stays pinned")
+                }
+                read => jobs.push(read?),
+            }
         }
     }
-    let next = match (jobs.last(), state) {
-        (Some(last), _) => Some((state, last.seq)),
+    let next = match (last, state) {
+        (Some(last), _) => Some((state, last)),
         (None, State::Scheduled) => Some((State::Enqueued, i64::MIN)),
         (None, _) => None,
     };

@@ -68,8 +68,8 @@ for _ = 1, tonumber(ARGV[3]) do
         end
         modules_changed = true
       end
-      if ARGV[at + 9] ~= '0' and not made['C' .. module] and redis.call('HEXISTS', P .. 'canary', module) == 0 then
-        made['C' .. module] = true
+      if ARGV[at + 9] ~= '0' and not made['C ' .. module] and redis.call('HEXISTS', P .. 'canary', module) == 0 then
+        made['C ' .. module] = true
         local paths = {}
         for n = 1, handlers do
           paths[n] = ARGV[at + 9 + 2 * n]
@@ -218,7 +218,7 @@ number_rules()
 expect_type(P .. 'audit', 'stream')
 -- Nobody waits for the end of a job that was brought in.
 ends = {}
-if new > 0 or #rehoming > 0 then
+if new > 0 or #rehoming > 0 or next(hdels) then
   commit()
 end
 if #logged > 0 then

@@ -40,7 +40,8 @@ into(zrems, P .. 'logs', job.id)
 if ARGV[5] == '1' then
   dels[#dels + 1] = P .. 'c:' .. job.id
 end
-if ARGV[6] == '1' then
+-- Nothing starts on a version that is retired.
+if ARGV[6] == '1' or (job.version ~= '' and not is_usable(module_of(job.path), job.version)) then
   job.version = ''
   job.mode = active_mode(job.path) or job.mode
 end
