@@ -160,7 +160,8 @@ pub async fn jobs_that_are_removed_in_one_step_become_what_each_by_itself_would(
     for run in world.claim(server, 3, 0).await {
         runs.push(run);
     }
-    world.settle(&runs[0], success()).await.unwrap();
+    let success = Next::Succeeded { result: Some("7".parse().unwrap()) };
+    world.settle(&runs[0], success).await.unwrap();
     let (succeeded, running, other) = (runs[0].fence.job, runs[1].fence.job, runs[2].fence.job);
     let parent = world.add(job()).await;
     let mut child = job();
