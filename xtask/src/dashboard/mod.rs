@@ -6,7 +6,7 @@ mod compress;
 mod split;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -142,23 +142,32 @@ impl Files {
 
     /// Writes them, plain and compressed, in place of what was there. Gives the size of each as browsers fetch it.
     fn put(&self, folder: &Path) -> Result<BTreeMap<&str, usize>> {
-        // The folder itself stays: the host's build watches it.
+        // The host's build watches the folder: what is as it was stays untouched, so that the host is not built again for it.
         let assets = folder.join("assets");
-        if assets.exists() {
-            fs::remove_dir_all(&assets).with_context(|| format!("failed to empty {}", folder.display()))?;
-        }
-        fs::create_dir_all(assets).with_context(|| format!("failed to make {}", folder.display()))?;
-        let mut sizes = BTreeMap::new();
+        fs::create_dir_all(&assets).with_context(|| format!("failed to make {}", folder.display()))?;
+        let (mut sizes, mut kept) = (BTreeMap::new(), BTreeSet::new());
         for (name, content) in &self.files {
             let brotli = brotli(content)?;
             sizes.insert(name.as_str(), brotli.len());
-            let write = |suffix: &str, content: &[u8]| {
+            let mut write = |suffix: &str, content: &[u8]| {
                 let file = folder.join(format!("{name}{suffix}"));
-                fs::write(&file, content).with_context(|| format!("failed to write {}", file.display()))
+                let is_there = fs::read(&file).is_ok_and(|before| before == content);
+                if !is_there {
+                    fs::write(&file, content).with_context(|| format!("failed to write {}", file.display()))?;
+                }
+                kept.insert(file);
+                anyhow::Ok(())
             };
             write("", content)?;
             write(".gz", &gzip(content)?)?;
             write(".br", &brotli)?;
+        }
+        let entries = fs::read_dir(&assets).with_context(|| format!("failed to read {}", assets.display()))?;
+        for entry in entries {
+            let file = entry?.path();
+            if !kept.contains(&file) {
+                fs::remove_file(&file).with_context(|| format!("failed to remove {}", file.display()))?;
+            }
         }
         Ok(sizes)
     }
