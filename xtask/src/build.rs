@@ -59,7 +59,9 @@ pub(crate) fn host(workspace: &Workspace) -> Result<()> {
 /// The applications, which have the host in them; of the whole workspace as [`host`] is.
 fn applications(workspace: &Workspace) -> Result<()> {
     let mut command = cargo(workspace);
-    command.args(["build", "--workspace"]);
+    // With an example, as the host is: what examples and tests depend on turns on features, and the host would be compiled once more
+    // without them.
+    command.args(["build", "--workspace", "--example", "make_pictures"]);
     for application in APPLICATIONS {
         command.args(["--bin", application]);
     }
