@@ -178,6 +178,9 @@ fn send(
     }
     if !body.is_empty() {
         request += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    } else if method == "POST" {
+        // actix-web refuses one of HTTP 1.0 that does not say so.
+        request += "Content-Length: 0\r\n";
     }
     stream.write_all(format!("{request}\r\n").as_bytes())?;
     stream.write_all(body)?;

@@ -106,7 +106,10 @@ fn compiler(site: &Site) -> Result<PathBuf> {
 }
 
 fn settings(site: &Site, compiler: &str) -> Result<()> {
-    site.write("windlass.toml", format!("sync_slots = 4\n[compile]\nprogram = \"{compiler}\"\n")).map(drop)
+    // A cache of its own: the other storages' versions have the same bytes.
+    let cache = site.path("compiled").display().to_string();
+    let text = format!("sync_slots = 4\ncache_dir = \"{cache}\"\n[compile]\nprogram = \"{compiler}\"\n");
+    site.write("windlass.toml", text).map(drop)
 }
 
 /// The component of a version, which says its number.

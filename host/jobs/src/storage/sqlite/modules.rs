@@ -206,7 +206,7 @@ pub(super) fn unpin(
             match Job::read(row) {
                 // One that cannot be read keeps no other from being let go.
                 Err(fault) if fault.is_of_a_record() => {
-                    tracing::error!(error = %StorageError::from(fault), "a job stays pinned")
+                    tracing::error!(error = %StorageError::from(fault), "a job stays pinned");
                 }
                 read => jobs.push(read?),
             }
