@@ -30,7 +30,12 @@ async fn jobs_are_enqueued_waited_for_followed_and_commanded() -> Result<()> {
     let mut events = client.events(&[job_id]).await?;
     client.requeue(job_id, windlass_api::RequeueRequest::default()).await?;
     while events.next().await? != Change::Job(job_id) {}
-    assert_eq!(client.wait(job_id, Duration::from_secs(60)).await?.job.state, State::Succeeded);
+    // Attempts count from the start again, so that it fails as before; and it did run.
+    let again = client.wait(job_id, Duration::from_secs(60)).await?;
+    assert_eq!(
+        (again.job.state, again.history.iter().filter(|line| line.to == State::Failed).count()),
+        (State::Failed, 2)
+    );
 
     let many = client.enqueue_many(&[job("faults/noop", &json!(null))?, job("faults/noop", &json!(null))?]).await?;
     assert_eq!(many.len(), 2);

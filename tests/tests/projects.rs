@@ -140,7 +140,7 @@ fn a_build_that_fails_shows_what_the_compiler_says_and_makes_nothing() -> Result
     project(&site, "wrong")?;
     site.write("wrong/src/lib.rs", "windlass_guest::export!(missing);")?;
     let answer = types(&site, "windlass build wrong")?;
-    answer.complains_of(&["error[E", "missing", "failed to build: `cargo build --lib --release"])?;
+    answer.complains_of(&["error: cannot find", "missing", "failed to build: `cargo build --lib --release"])?;
     ensure!(answer.stdout.is_empty() && !site.path("wrong/wrong.wasm").exists(), "{answer:?}");
     site.write("wrong/Cargo.toml", fs::read_to_string(site.path("wrong/Cargo.toml"))?.replace("\"cdylib\", ", ""))?;
     site.write("wrong/src/lib.rs", "")?;

@@ -140,7 +140,7 @@ fn an_entry_whose_handler_is_not_there_says_so_and_waits_for_its_next_instant() 
 
     put(&host, "late", "every 1s", &[])?;
     // Another module under the same name takes the handler away.
-    host.deploy("mixed", &guest("sleeps")?)?;
+    let _: Value = host.json(&["deploy", &guest("sleeps")?.to_string_lossy(), "--name", "mixed", "--force"])?;
     let refused = host.until("an instant that was refused", || {
         let shown: RecurringJob = host.json(&["recurring", "show", "late"])?;
         Ok(shown.last.filter(|last| last.refused.is_some()))
