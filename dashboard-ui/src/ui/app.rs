@@ -79,9 +79,12 @@ fn Pages() -> impl IntoView {
         <main id="main" tabindex="-1">
             <Connection />
             <ReadOnly />
-            <FlatRoutes fallback=|| ()>
-                // One for all of them: one for each is code for each.
-                <Route path=path!("/*page") view=Routed />
+            <FlatRoutes fallback=|| view! { <NotFound /> }>
+                // By their shape: one for each page is code for each, and one for all of them breaks where the dashboard is
+                // under a path.
+                <Route path=path!("/") view=Routed />
+                <Route path=path!("/:page") view=Routed />
+                <Route path=path!("/:page/:name") view=Routed />
             </FlatRoutes>
         </main>
     }
