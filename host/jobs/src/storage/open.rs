@@ -96,6 +96,10 @@ pub struct Migration {
 /// cannot be used as it is, [`StorageError::Absent`] where there is none and [`OpenOptions::prepare`] is off; the text
 /// explains it: a wrong password, a missing database, a newer version, another host
 /// on the same SQLite file, or a kind of storage that this program was built without.
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "redis", feature = "sqlite")),
+    expect(unused_variables, reason = "there is no storage to open")
+)]
 pub async fn open(url: &StorageUrl, options: OpenOptions) -> Result<Arc<dyn Storage>, StorageError> {
     match url.kind() {
         #[cfg(feature = "sqlite")]

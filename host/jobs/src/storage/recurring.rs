@@ -44,6 +44,10 @@ pub struct Put {
 impl Put {
     /// What the entry tells of its last job, where that did not come to be as it was asked for: the job that is there
     /// instead, and whether that one got nothing of it either.
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "redis", feature = "sqlite")),
+        expect(dead_code, reason = "it is for storages")
+    )]
     pub(crate) fn corrected(&self, entry: &RecurringEntry, jobs: &[NewJob]) -> Option<(JobId, bool)> {
         let at = jobs.iter().position(|job| Some(job.id) == entry.last_job)?;
         let came = self.jobs.get(at)?;
@@ -64,6 +68,10 @@ pub struct Due {
 
 /// The revision after this one, or of a new entry. A new one begins anywhere: whoever has read an entry that was removed meanwhile
 /// must not change the one that was put in its place.
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "redis", feature = "sqlite")),
+    expect(dead_code, reason = "it is for storages")
+)]
 pub(crate) fn next_revision(expected: Option<u64>) -> u64 {
     // 48 random bits: however often it changes, Lua's numbers hold it exactly.
     let first = || u64::try_from(Uuid::new_v4().as_u128() >> 80).unwrap_or(1).max(1);
