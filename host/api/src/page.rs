@@ -23,7 +23,6 @@ pub struct Page<T> {
     pub damaged: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 const fn is_none(number: &u64) -> bool {
     *number == 0
 }
