@@ -98,7 +98,7 @@ words! {
 pub struct ScheduleSpec {
     /// Its name within the module: the recurring job is called `MODULE.NAME`.
     pub name: String,
-    /// A schedule, as [`RecurringRequest::schedule`](crate::RecurringRequest::schedule) takes it.
+    /// A schedule, as that of a recurring job is written.
     pub expression: String,
     /// An IANA time zone; UTC where absent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
