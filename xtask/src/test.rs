@@ -54,8 +54,14 @@ pub(crate) const BROWSER: &str = "windlass-browser-tests";
 /// The package of the tests of the documentation, which need the host and the examples built.
 const DOCS: &str = "windlass-docs-tests";
 
-/// How long the chaos tests may take once they are built: they are made for 15 minutes, and some machines are busy.
-const CHAOS_DEADLINE: Duration = Duration::from_secs(22 * 60);
+/// How many end-to-end tests run side by side: each has a whole host with all its threads, which waits most of the time.
+const HOSTS: &str = "3";
+
+/// How many tests in a browser do: a browser computes more than it waits.
+const BROWSERS: &str = "2";
+
+/// How long the chaos tests may take once they are built.
+const CHAOS_DEADLINE: Duration = Duration::from_secs(10 * 60);
 
 /// How often to look whether they have ended.
 const LOOK: Duration = Duration::from_millis(100);
@@ -69,7 +75,7 @@ pub(crate) fn run(workspace: &Workspace, suite: Option<Suite>) -> Result<()> {
     match suite {
         Some(Suite::Unit) => unit(workspace, &services)?,
         Some(Suite::Storage) => storage(workspace, &services)?,
-        Some(Suite::E2e) => end_to_end(workspace, &services, END_TO_END)?,
+        Some(Suite::E2e) => end_to_end(workspace, &services, END_TO_END, HOSTS)?,
         Some(Suite::Api) => api(workspace, &services)?,
         Some(Suite::Browser) => in_browser(workspace, &services)?,
         Some(Suite::Python) => in_python(workspace)?,
@@ -79,7 +85,7 @@ pub(crate) fn run(workspace: &Workspace, suite: Option<Suite>) -> Result<()> {
         Some(Suite::Chaos) => chaos(workspace, &services)?,
         None => {
             unit(workspace, &services)?;
-            end_to_end(workspace, &services, END_TO_END)?;
+            end_to_end(workspace, &services, END_TO_END, HOSTS)?;
             api(workspace, &services)?;
             in_browser(workspace, &services)?;
             // Without the site: it needs a tool that takes minutes to install.
@@ -156,7 +162,7 @@ fn api(workspace: &Workspace, services: &Shared) -> Result<()> {
 
 fn in_browser(workspace: &Workspace, services: &Shared) -> Result<()> {
     browser::set_up(workspace)?;
-    end_to_end(workspace, services, BROWSER)
+    end_to_end(workspace, services, BROWSER, BROWSERS)
 }
 
 fn in_python(workspace: &Workspace) -> Result<()> {
@@ -169,13 +175,13 @@ fn in_javascript(workspace: &Workspace) -> Result<()> {
     javascript::test(workspace)
 }
 
-fn end_to_end(workspace: &Workspace, services: &Shared, package: &str) -> Result<()> {
+fn end_to_end(workspace: &Workspace, services: &Shared, package: &str, side_by_side: &str) -> Result<()> {
     build::everything(workspace)?;
     let mut command = runner(workspace, services);
-    // One after the other: several of them measure, and each has a whole host with all its threads.
     command.args(["--package", package]);
     if has_nextest(workspace) {
-        command.args(["--test-threads", "1"])
+        // Those that measure are alone all the same: `.config/nextest.toml` names them.
+        command.args(["--test-threads", side_by_side])
     } else {
         command.args(["--", "--test-threads=1"])
     };
@@ -184,12 +190,16 @@ fn end_to_end(workspace: &Workspace, services: &Shared, package: &str) -> Result
 
 fn chaos(workspace: &Workspace, services: &Shared) -> Result<()> {
     build::everything(workspace)?;
-    let tests = ["test", "--package", END_TO_END, "--test", "chaos"];
-    step("building the chaos tests", cargo(workspace).args(tests).arg("--no-run"))?;
-    let mut command = cargo(workspace);
-    services.tell(&mut command);
-    // Cargo's own runner, which shows what each test prints: the seeds, and what was found.
-    command.env("WINDLASS_CHAOS", "full").args(tests).args(["--", "--test-threads=1", "--nocapture"]);
+    let selection = ["--package", END_TO_END, "--test", "chaos"];
+    step("building the chaos tests", cargo(workspace).args(["test", "--no-run"]).args(selection))?;
+    let mut command = runner(workspace, services);
+    command.env("WINDLASS_CHAOS", "full").args(selection);
+    // What each test prints is shown: the seeds, and what was found.
+    if has_nextest(workspace) {
+        command.args(["--test-threads", HOSTS, "--success-output", "immediate"])
+    } else {
+        command.args(["--", "--test-threads", HOSTS, "--nocapture"])
+    };
     step_within("chaos tests", &mut command, CHAOS_DEADLINE)
 }
 

@@ -71,7 +71,7 @@ def test_a_new_project_does_what_is_printed_when_it_is_made(own_host: Host, tmp_
         assert [handler.name for handler in client.module("parcels").versions[0].handlers] == ["greet"]
 
     project = tmp_path / "parcels"
-    (project / "app.py").write_text("def greet(:\n")
+    (project / "app.py").write_text(BOTH.replace("args + 1", "args +"))
     broken = typed(project, "windlass build")
     assert broken.returncode == 1
     assert "SyntaxError" in broken.stderr

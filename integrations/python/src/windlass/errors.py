@@ -114,10 +114,22 @@ class PayloadMismatch(Problem):
     code = "payload-mismatch"
 
 
+class KeyReused(Problem):
+    """The idempotency key was used before, with another request."""
+
+    code = "key-reused"
+
+
 class TooLarge(Problem):
     """Something is over its limit."""
 
     code = "too-large"
+
+
+class TooSlow(Problem):
+    """The request came too slowly, or broke off."""
+
+    code = "too-slow"
 
 
 class NotFound(Problem):
@@ -149,6 +161,12 @@ class ModuleRefused(Problem):
     code = "module-refused"
 
 
+class WouldBreak(Problem):
+    """Something would break if new jobs went to this version; the detail names what."""
+
+    code = "would-break"
+
+
 class Forbidden(Problem):
     """The request came from where none is served."""
 
@@ -174,6 +192,21 @@ class TooManyAttempts(Problem):
     """There were too many wrong tokens of late; see `Problem.retry_after`."""
 
     code = "too-many-attempts"
+
+
+class ReadOnly(Problem):
+    """The host is only to be read."""
+
+    code = "read-only"
+
+    def _advice(self) -> str:
+        return " (ask another host of the same storage)"
+
+
+class TimedOut(Problem):
+    """The host gave the request up, because it took too long; what was asked may be done all the same."""
+
+    code = "timed-out"
 
 
 class StorageUnavailable(Problem):
