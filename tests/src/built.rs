@@ -73,10 +73,11 @@ pub fn pictures() -> Result<PathBuf> {
     Ok(target()?.join("screenshots"))
 }
 
-/// Cargo builds a test to `TARGET/debug/deps`, wherever that is.
+/// Cargo builds a test to `TARGET/debug/deps` and a program to `TARGET/debug`, wherever that is.
 pub(crate) fn target() -> Result<PathBuf> {
     let this = env::current_exe().context("failed to find the test's own file")?;
-    Ok(this.ancestors().nth(3).context("the test was not built by cargo")?.to_owned())
+    let debug = this.ancestors().find(|folder| folder.ends_with("debug"));
+    Ok(debug.and_then(Path::parent).context("the test was not built by cargo")?.to_owned())
 }
 
 fn there(path: PathBuf) -> Result<PathBuf> {
