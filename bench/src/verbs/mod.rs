@@ -5,6 +5,7 @@ mod claims;
 pub(crate) mod drive;
 mod raw_sqlite;
 mod recorder;
+mod removals;
 mod replay;
 
 use std::time::Duration;
@@ -25,7 +26,7 @@ pub(crate) struct Arguments {
     /// How many times, the verbs and the raw statements in turns
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// How many jobs are enqueued in bulk
+    /// How many jobs are enqueued in bulk, and then deleted by a filter
     #[arg(long, default_value_t = 100_000)]
     bulk: usize,
     /// How many jobs wait in the long line
@@ -55,6 +56,8 @@ pub(crate) struct Figures {
     /// With several workers side by side.
     claim_and_settle_by_workers_per_s: Vec<(usize, f64)>,
     bulk_per_s: f64,
+    /// Those of the bulk, listed and deleted 100 at a time.
+    removed_per_s: f64,
     claims: claims::Figures,
 }
 
@@ -90,7 +93,9 @@ async fn measure_one(arguments: &Arguments, store: Store) -> Result<Figures> {
         by_workers.push((workers, rate(arguments.jobs, took)));
     }
     let fresh = stores::start(store)?;
-    let bulk = drive::enqueue(&*fresh.storage().await?, arguments.bulk, drive::MOST_IN_BULK).await?;
+    let storage = fresh.storage().await?;
+    let bulk = drive::enqueue(&*storage, arguments.bulk, drive::MOST_IN_BULK).await?;
+    let removed = removals::all(&*storage, arguments.bulk).await?;
     let (few, many) = (stores::start(store)?, stores::start(store)?);
     let claims = claims::measure(&*few.storage().await?, &*many.storage().await?, arguments.waiting).await?;
     let shares = verbs.iter().zip(&raw).map(|(verbs, raw)| raw.work.as_secs_f64() / verbs.work.as_secs_f64());
@@ -107,6 +112,7 @@ async fn measure_one(arguments: &Arguments, store: Store) -> Result<Figures> {
         claim_and_settle_share: median(shares.collect()),
         claim_and_settle_by_workers_per_s: by_workers,
         bulk_per_s: rate(arguments.bulk, bulk),
+        removed_per_s: rate(arguments.bulk, removed),
         claims,
     })
 }
@@ -138,6 +144,7 @@ fn print(figures: &Figures, arguments: &Arguments) {
         println!("  … by {workers} side by side         {rate:>8.0}/s");
     }
     println!("  {} jobs in bulk       {:>8.0}/s", arguments.bulk, figures.bulk_per_s);
+    println!("  all of them deleted          {:>8.0}/s", figures.removed_per_s);
     for (from, claim) in [("one queue", &claims.from_one_queue), ("all queues", &claims.from_all_queues)] {
         println!(
             "  a claim of {} from {from}, {} waiting: {:.0} us, {} waiting: {:.0} us: {:.2} times",

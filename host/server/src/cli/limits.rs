@@ -80,7 +80,30 @@ pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exi
 pub(super) async fn put(remote: &Remote, target: &LimitTarget, rule: Rule, global: &Global) -> anyhow::Result<()> {
     let put = remote.put_limit(target, rule.into()).await;
     let put = put.with_context(|| format!("failed to put a limit on {target}"))?;
+    if let Some(warning) = unknown(remote, target).await? {
+        say(&warning);
+    }
     global.output().show(&put, |limit| list(std::slice::from_ref(limit)))
+}
+
+/// What to tell about a limit on something that nothing is known of: its name may be a slip. It holds all the same, since the
+/// first job may yet come.
+async fn unknown(remote: &Remote, target: &LimitTarget) -> anyhow::Result<Option<String>> {
+    match target {
+        LimitTarget::Queue(name) => super::queues::unknown(remote, name).await,
+        LimitTarget::Handler(path) => {
+            let modules = remote.modules().await?;
+            let of_module = modules.into_iter().filter(|module| module.name == path.module);
+            let mut handlers = of_module.flat_map(|module| module.versions).flat_map(|version| version.handlers);
+            let is_known = handlers.any(|handler| handler.name == path.handler);
+            Ok((!is_known).then(|| {
+                format!(
+                    "warning: no deployed module has a handler `{path}` yet: `windlass modules` lists what there is"
+                )
+            }))
+        }
+        LimitTarget::Key(_) | LimitTarget::Keys(_) => Ok(None),
+    }
 }
 
 pub(super) async fn remove(remote: &Remote, target: &LimitTarget) -> anyhow::Result<()> {

@@ -76,7 +76,7 @@ pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exi
 
 /// What to tell about a queue that nothing is known of: its name may be a slip. It is paused all the same, since its first
 /// job may yet come.
-async fn unknown(remote: &Remote, name: &QueueName) -> anyhow::Result<Option<String>> {
+pub(super) async fn unknown(remote: &Remote, name: &QueueName) -> anyhow::Result<Option<String>> {
     let queues = remote.queues().await?.into_iter().map(|queue| queue.name);
     let modules = remote.modules().await?;
     let handlers = modules.into_iter().flat_map(|module| module.versions).flat_map(|version| version.handlers);

@@ -107,9 +107,23 @@ impl RunBounds {
     /// These bounds with the operator's settings in place of what they name.
     ///
     /// # Errors
-    /// Where a default is over the bound that stands beside it; the text names both.
+    /// Where a default is over the bound that stands beside it, the text names both; where one is nothing, so that no run could
+    /// even begin, it names that one.
     pub fn narrowed(self, settings: &LimitSettings) -> Result<Self, String> {
         let max = &settings.max;
+        let nothing = [
+            ("fuel", settings.fuel == Some(0)),
+            ("max.fuel", max.fuel == Some(0)),
+            ("timeout", settings.timeout.is_some_and(|timeout| timeout.as_ms() == 0)),
+            ("max.timeout", max.timeout.is_some_and(|timeout| timeout.as_ms() == 0)),
+            ("memory", settings.memory == Some(Size(0))),
+            ("max.memory", max.memory == Some(Size(0))),
+        ];
+        if let Some((key, _)) = nothing.iter().find(|(_, is_nothing)| *is_nothing) {
+            return Err(format!(
+                "`{key}` is 0, with which no run could begin: give it more, or leave it out for the default"
+            ));
+        }
         Ok(Self {
             fuel: self.fuel.narrowed("fuel", settings.fuel, max.fuel)?,
             timeout: self.timeout.narrowed("timeout", settings.timeout, max.timeout)?,
@@ -132,6 +146,17 @@ mod tests {
         assert_eq!(OUTER.grant(None), 10);
         assert_eq!(OUTER.grant(Some(50)), 50);
         assert_eq!(OUTER.grant(Some(1_000)), 100);
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_refused_and_named() {
+        let refused = |settings: LimitSettings| RunBounds::default().narrowed(&settings).unwrap_err();
+        let of = |fuel, timeout, memory| LimitSettings { fuel, timeout, memory, ..LimitSettings::default() };
+        assert!(refused(of(Some(0), None, None)).starts_with("`fuel` is 0,"));
+        assert!(refused(of(None, Some(Span::from_secs(0)), None)).starts_with("`timeout` is 0,"));
+        assert!(refused(of(None, None, Some(Size(0)))).starts_with("`memory` is 0,"));
+        let max = MaxLimitSettings { fuel: Some(0), ..MaxLimitSettings::default() };
+        assert!(refused(LimitSettings { max, ..LimitSettings::default() }).starts_with("`max.fuel` is 0,"));
     }
 
     #[test]

@@ -112,6 +112,9 @@ fn note(job: &JobSummary, now: Timestamp) -> String {
         }
         State::Failed => failure().unwrap_or_default(),
         State::Succeeded => String::new(),
+        State::Enqueued if job.held_by.is_some() => {
+            job.held_by.as_ref().map_or_else(String::new, |limit| format!("waits for room under the limit on {limit}"))
+        }
         State::Awaiting | State::Enqueued | State::Deleted => job.reason.clone().unwrap_or_default(),
     };
     format::one_line(&text, 80)
