@@ -9,10 +9,11 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortSignal, Headers, RequestInit, Response};
 use windlass_api::{
-    ActivateRequest, AuditEntry, BulkAction, BulkActionId, BulkActionRequest, CommandReply, CounterRow, Counts, Digest,
-    Enqueued, FilteredCount, JobDetail, JobId, JobRequest, JobSummary, LimitRule, LimitTarget, LimitView, LogLine,
-    ModuleName, ModuleView, Page, ProblemCode, QueueName, QueueView, RecurringJob, RecurringName, RecurringRequest,
-    Relations, RequeueRequest, ServerView, SessionRequest, SessionView, State, Timestamp,
+    ActivateRequest, AuditEntry, BulkAction, BulkActionId, BulkActionRequest, CanaryDropped, CanaryRequest,
+    CommandReply, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobId, JobRequest, JobSummary,
+    LimitRule, LimitTarget, LimitView, LogLine, ModuleName, ModuleView, Page, ProblemCode, PromoteRequest, QueueName,
+    QueueView, RecurringJob, RecurringName, RecurringRequest, Relations, RequeueRequest, RetireRequest, Retired,
+    ServerView, SessionRequest, SessionView, State, Timestamp,
 };
 
 use super::{browser, shared::Shared, stream};
@@ -119,6 +120,33 @@ impl Api {
     /// Has new jobs go to a version; with `force` whatever breaks.
     pub(super) async fn activate(self, module: &ModuleName, digest: Digest, force: bool) -> Answer<ModuleView> {
         self.post(&format!("modules/{module}/activate"), Some(&ActivateRequest { digest, force })).await
+    }
+
+    /// Has a share of the new jobs go to a version; with `force` whatever breaks.
+    pub(super) async fn begin_canary(
+        self,
+        module: &ModuleName,
+        digest: Digest,
+        percent: u8,
+        force: bool,
+    ) -> Answer<ModuleView> {
+        let request = CanaryRequest { digest, percent, force };
+        self.send("PUT", &format!("modules/{module}/canary"), Some(body(&request)?)).await
+    }
+
+    /// Has all new jobs go to the canary; with `force` whatever breaks.
+    pub(super) async fn promote_canary(self, module: &ModuleName, force: bool) -> Answer<ModuleView> {
+        self.post(&format!("modules/{module}/promote"), Some(&PromoteRequest { force })).await
+    }
+
+    /// Has all new jobs go to the active version again.
+    pub(super) async fn drop_canary(self, module: &ModuleName) -> Answer<CanaryDropped> {
+        self.send("DELETE", &format!("modules/{module}/canary"), None).await
+    }
+
+    /// Takes a version out of use for good.
+    pub(super) async fn retire(self, module: &ModuleName, digest: Digest) -> Answer<Retired> {
+        self.post(&format!("modules/{module}/retire"), Some(&RetireRequest { digest, keep_pins: false })).await
     }
 
     /// Who the host takes the viewer for.

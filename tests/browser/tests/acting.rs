@@ -3,8 +3,9 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
+use minisign::KeyPair;
 use serde_json::json;
-use windlass_api::{ModuleView, State};
+use windlass_api::{Deployed, ModuleView, State};
 use windlass_browser_tests::Browser;
 use windlass_tests::{Host, Job, Site, component, guest};
 
@@ -188,5 +189,68 @@ async fn a_version_that_would_break_something_is_refused_and_taken_when_somebody
         browser.reads(&format!("Version {} of images is active.", digest.short())).await?;
     }
     browser.is_content().await?;
+    browser.close().await
+}
+
+#[tokio::test]
+async fn a_canary_is_begun_given_a_larger_share_dropped_and_promoted_and_what_was_before_it_retired() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    let before = host.deploy("images", &component("faults")?)?.version.digest.short();
+    let file = component("images")?.to_string_lossy().into_owned();
+    let after = host.json::<Deployed>(&["deploy", &file, "--name", "images", "--no-activate"])?.version.digest.short();
+    let browser = open(&host, "modules/images").await?;
+    let share = async |percent: &str| -> Result<()> {
+        browser.sees("#canary-share").await?.clear().await?;
+        browser.types("#canary-share", percent).await?;
+        browser.click("Begin the canary").await
+    };
+    browser.click(&format!("Try version {after} as a canary")).await?;
+    share("0").await?;
+    browser.reads("Expected a whole number of percent, from 1 to 100.").await?;
+    share("25").await?;
+    browser.reads(&format!("25 % of the new jobs of images go to version {after}.")).await?;
+    browser.reads("canary, 25 %").await?;
+    browser.is_content().await?;
+    browser.click(&format!("Change the share of version {after}")).await?;
+    share("50").await?;
+    browser.reads("canary, 50 %").await?;
+    browser.click(&format!("Drop version {after}")).await?;
+    browser.reads("Drop the canary?").await?;
+    browser.click("Drop").await?;
+    browser.reads(&format!("Version {after} of images is no canary any more")).await?;
+    browser.loses("canary, 50 %").await?;
+
+    browser.click(&format!("Try version {after} as a canary")).await?;
+    share("10").await?;
+    browser.click(&format!("Promote version {after}")).await?;
+    browser.reads("Promote the canary?").await?;
+    browser.click("Promote").await?;
+    browser.reads(&format!("Version {after} of images is active.")).await?;
+    browser.click(&format!("Retire version {before}")).await?;
+    browser.reads("Retire this version?").await?;
+    browser.click("Retire").await?;
+    browser.reads(&format!("Version {before} of images is retired; no job waited to go on with it.")).await?;
+    let module = host.json::<ModuleView>(&["modules", "show", "images"])?;
+    let active = module.versions.iter().find(|version| version.active).context("no active version")?;
+    ensure!(active.digest.short() == after, "another version is active");
+    ensure!(module.versions.iter().any(|version| version.retired_at.is_some()), "nothing is retired");
+    browser.close().await
+}
+
+#[tokio::test]
+async fn a_signed_component_is_dropped_with_its_signature() -> Result<()> {
+    let pair = KeyPair::generate_unencrypted_keypair()?;
+    let site = Site::new()?;
+    let config = site.write("windlass.toml", &format!("[signatures]\ntrusted = [\"{}\"]\n", pair.pk.to_base64()))?;
+    let host = site.start(&["--config", &config.to_string_lossy()])?;
+    let file = component("images")?;
+    let signature = minisign::sign(None, &pair.sk, fs::File::open(&file)?, None, None)?.into_string();
+    let signature = site.write("images.wasm.minisig", &signature)?;
+    let browser = open(&host, "modules").await?;
+    browser.attach("input[type=file]", &file.to_string_lossy()).await?;
+    browser.reads("without a signature").await?;
+    browser.attach("input[type=file]", &format!("{}\n{}", signature.display(), file.display())).await?;
+    browser.reads("is deployed and active").await?;
     browser.close().await
 }

@@ -1,14 +1,14 @@
 //! One module: its versions and its handlers.
 
-use leptos::{prelude::*, task::spawn_local};
-use windlass_api::{Digest, HandlerSpec, ModuleName, ModuleView, RetryPolicy, Role, VersionView};
+use leptos::prelude::*;
+use windlass_api::{HandlerSpec, ModuleName, ModuleView, RetryPolicy, Role};
 
-use super::Head;
+use super::{Head, module_versions};
 use crate::{
-    format::{bytes, count, plural, span, visible},
+    format::{bytes, count, span, visible},
     ui::{
         app::Named,
-        parts::{Code, Empty, Fact, Failed, Instant, Loading, Name, prose, sentence},
+        parts::{Code, Empty, Fact, Failed, Loading, Name, prose},
         shared::Shared,
     },
 };
@@ -45,65 +45,14 @@ pub(in crate::ui) fn Module() -> impl IntoView {
 }
 
 fn shown(shared: Shared, module: &ModuleView) -> impl IntoView + use<> {
-    let versions = module.versions.iter().map(|version| row(shared, &module.name, version));
     let active = module.versions.iter().find(|version| version.active);
     let handlers =
         active.map(|version| version.handlers.iter().map(|spec| handler(shared, &module.name, spec)).collect_view());
     view! {
-        <section class="card flush">
-            <h2 class="card-title">{plural(module.versions.len() as u64, "version", "versions")}</h2>
-            <table class="table">
-                <thead><tr><th>"Version"</th><th>"Digest"</th><th>"Handlers"</th><th class="number">"Size"</th><th>"Built with"</th><th class="number">"Deployed"</th><th><span class="unseen">"Actions"</span></th></tr></thead>
-                <tbody>{versions.collect_view()}</tbody>
-            </table>
-        </section>
+        {module_versions::shown(shared, module)}
         {if handlers.is_none() { Some(view! { <p class="stale">"No version is active: jobs of this module wait."</p> }) } else { None }}
         <div class="modules">{handlers}</div>
     }
-}
-
-fn row(shared: Shared, module: &ModuleName, version: &VersionView) -> impl IntoView + use<> {
-    let (name, digest, author) = (module.clone(), version.digest, visible(&version.version));
-    let label = format!("Activate version {}", digest.short());
-    let activate = move |_| {
-        let name = name.clone();
-        let text = format!(
-            "New jobs of {name} go to version {author} ({}); jobs that have started keep theirs.",
-            digest.short()
-        );
-        shared.ask("Activate this version?", text, "Activate", move || begin(shared, name.clone(), digest, false));
-    };
-    view! {
-        <tr>
-            <th scope="row">
-                <bdi>{visible(&version.version)}</bdi>" "
-                {version.active.then(|| view! { <span class="badge state-succeeded"><span class="dot" aria-hidden="true"></span>"active"</span> })}
-            </th>
-            <td data-label="Digest" class="mono" title=digest.to_string()>{digest.short()}</td>
-            <td data-label="Handlers">{plural(version.handlers.len() as u64, "handler", "handlers")}</td>
-            <td data-label="Size" class="number">{bytes(version.size_bytes)}</td>
-            <td data-label="Built with" class="quiet"><bdi>{visible(&version.sdk)}</bdi></td>
-            <td data-label="Deployed" class="number"><Instant at=version.deployed_at /></td>
-            <td class="end">{(!version.active).then(|| view! { <button class="button small" hidden=move || !shared.may(Role::Deployer) aria-label=label on:click=activate>"Activate"</button> })}</td>
-        </tr>
-    }
-}
-
-fn begin(shared: Shared, name: ModuleName, digest: Digest, force: bool) {
-    spawn_local(async move {
-        match shared.api().activate(&name, digest, force).await {
-            Ok(_) => shared.say(format!("Version {} of {name} is active.", digest.short())),
-            Err(trouble) if trouble.would_break() => {
-                let (text, name) = (sentence(&visible(&trouble.to_string())), name.clone());
-                let go = move || begin(shared, name.clone(), digest, true);
-                shared.ask("Activate it all the same?", text, "Activate all the same", go);
-            }
-            Err(trouble) => shared.complain(sentence(&trouble.to_string())),
-        }
-        let answer = shared.api().modules().await;
-        shared.modules.update(|known| known.take(answer));
-        shared.look();
-    });
 }
 
 fn handler(shared: Shared, module: &ModuleName, spec: &HandlerSpec) -> impl IntoView + use<> {

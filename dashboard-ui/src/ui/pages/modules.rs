@@ -89,13 +89,13 @@ fn Deploy() -> impl IntoView {
     let (is_over, activate) = (RwSignal::new(false), RwSignal::new(true));
     let deploying = RwSignal::new(Deploying::No);
     let (sent, set_sent) = signal(0.0);
-    // The file that was refused for what would break: it may be deployed all the same.
-    let refused = StoredValue::new_local(None::<File>);
+    // What was refused for what would break: it may be deployed all the same.
+    let refused = StoredValue::new_local(None::<Component>);
     let input = NodeRef::<html::Input>::new();
     let take = move |files: Option<FileList>| {
-        let Some(file) = files.and_then(|files| files.get(0)) else { return };
-        refused.set_value(Some(file.clone()));
-        begin(shared, file, activate.get_untracked(), false, deploying, set_sent);
+        let Some(component) = files.and_then(|files| Component::among(&files)) else { return };
+        refused.set_value(Some(component.clone()));
+        begin(shared, component, activate.get_untracked(), false, deploying, set_sent);
     };
     let drop = move |event: DragEvent| {
         event.prevent_default();
@@ -110,14 +110,14 @@ fn Deploy() -> impl IntoView {
         }
     };
     let all_the_same = move |_| {
-        if let Some(file) = refused.get_value() {
-            begin(shared, file, true, true, deploying, set_sent);
+        if let Some(component) = refused.get_value() {
+            begin(shared, component, true, true, deploying, set_sent);
         }
     };
     let told = move || {
         match deploying.get() {
         Deploying::No => view! {
-            <p><strong>"Drop a component here"</strong>" to deploy it, or choose its file."</p>
+            <p><strong>"Drop a component here"</strong>" to deploy it, or choose its file; with its "<code>".minisig"</code>" where it is signed."</p>
         }
         .into_any(),
         Deploying::Sending(name) => view! {
@@ -152,26 +152,44 @@ fn Deploy() -> impl IntoView {
                 <label class="choice"><input type="checkbox" bind:checked=activate />"Activate at once"</label>
                 <label class="button" class:disabled=is_sending>
                     "Choose a file"
-                    <input type="file" class="unseen" accept=".wasm,application/wasm" node_ref=input on:change=chosen disabled=is_sending />
+                    <input type="file" class="unseen" multiple accept=".wasm,.minisig,application/wasm" node_ref=input on:change=chosen disabled=is_sending />
                 </label>
             </div>
         </section>
     }
 }
 
+/// A component's file, and that of its signature.
+#[derive(Clone)]
+struct Component {
+    file: File,
+    signature: Option<File>,
+}
+
+impl Component {
+    /// What was dropped or chosen, in whatever order.
+    fn among(files: &FileList) -> Option<Self> {
+        let files: Vec<_> = (0..files.length()).filter_map(|place| files.get(place)).collect();
+        let (mut signatures, mut others): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|file| file.name().ends_with(".minisig"));
+        (!others.is_empty()).then(|| Self { file: others.swap_remove(0), signature: signatures.pop() })
+    }
+}
+
 fn begin(
     shared: Shared,
-    file: File,
+    component: Component,
     activate: bool,
     force: bool,
     deploying: RwSignal<Deploying>,
     sent: WriteSignal<f64>,
 ) {
+    let Component { file, signature } = component;
     let name = visible(&file.name());
     sent.set(0.0);
     deploying.set(Deploying::Sending(name.clone()));
     spawn_local(async move {
-        match uploads::deploy(shared.api(), &file, activate, force, sent).await {
+        match uploads::deploy(shared.api(), &file, signature.as_ref(), activate, force, sent).await {
             Ok(deployed) => {
                 let digest = deployed.version.digest.short();
                 let what = match (deployed.already_known, deployed.version.active) {
