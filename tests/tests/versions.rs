@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use windlass_api::{CanaryDropped, Digest, JobId, ModuleView, Problem, ProblemCode, Retired, State, falls_to_canary};
+use windlass_api::{
+    CanaryDropped, Digest, JobId, ModuleGrants, ModuleView, Problem, ProblemCode, Retired, State, falls_to_canary,
+};
 use windlass_http_client::Client;
 use windlass_tests::{Host, Site, component_of_text};
 
@@ -166,5 +168,22 @@ fn a_version_is_retired_once_no_job_needs_it_and_its_jobs_go_on_with_the_active_
     ensure!(again == old, "the same bytes have another digest");
     let job = host.enqueue("shop/step", &json!(0), &[])?;
     ensure!(host.result::<String>(job)? == "olds", "a version that was deployed again does not run");
+    Ok(())
+}
+
+#[test]
+fn a_host_tells_what_it_grants_to_a_module_and_no_value_of_it() -> Result<()> {
+    let site = Site::new()?;
+    let settings =
+        "[module.shop]\nhttp = [\"example.com\"]\nenvironment = { PASSWORD = \"hunter2\" }\nlimits = { fuel = 7 }\n";
+    let config = site.write("windlass.toml", settings)?;
+    let host = site.start(&["--config", &config.to_string_lossy()])?;
+    let grants: ModuleGrants = host.json(&["modules", "grants", "shop"])?;
+    ensure!(grants.http == ["example.com"] && grants.environment == ["PASSWORD"], "{grants:?}");
+    ensure!(grants.limits.fuel.default == 7, "{grants:?}");
+    let told = host.ask("GET", "/api/v1/modules/shop/grants", &[], "")?.text()?;
+    ensure!(!told.contains("hunter2"), "{told}");
+    let others: ModuleGrants = host.json(&["modules", "grants", "other"])?;
+    ensure!(others.http.is_empty() && others.environment.is_empty(), "{others:?}");
     Ok(())
 }

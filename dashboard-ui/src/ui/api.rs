@@ -11,9 +11,9 @@ use web_sys::{AbortSignal, Headers, RequestInit, Response};
 use windlass_api::{
     ActivateRequest, AuditEntry, BulkAction, BulkActionId, BulkActionRequest, CanaryDropped, CanaryRequest,
     CommandReply, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobId, JobRequest, JobSummary,
-    LimitRule, LimitTarget, LimitView, LogLine, ModuleName, ModuleView, Page, ProblemCode, PromoteRequest, QueueName,
-    QueueView, RecurringJob, RecurringName, RecurringRequest, Relations, RequeueRequest, RetireRequest, Retired,
-    ServerView, SessionRequest, SessionView, State, Timestamp,
+    LimitRule, LimitTarget, LimitView, LogLine, ModuleGrants, ModuleName, ModuleView, Page, ProblemCode,
+    PromoteRequest, QueueName, QueueView, RecurringJob, RecurringName, RecurringRequest, Relations, RequeueRequest,
+    RetireRequest, Retired, ServerView, SessionRequest, SessionView, State, Timestamp,
 };
 
 use super::{browser, shared::Shared, stream};
@@ -120,6 +120,11 @@ impl Api {
     /// Has new jobs go to a version; with `force` whatever breaks.
     pub(super) async fn activate(self, module: &ModuleName, digest: Digest, force: bool) -> Answer<ModuleView> {
         self.post(&format!("modules/{module}/activate"), Some(&ActivateRequest { digest, force })).await
+    }
+
+    /// What the host that is asked grants to a module.
+    pub(super) async fn grants(self, module: &ModuleName) -> Answer<ModuleGrants> {
+        self.get(&format!("modules/{module}/grants")).await
     }
 
     /// Has a share of the new jobs go to a version; with `force` whatever breaks.

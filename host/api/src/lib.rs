@@ -13,6 +13,7 @@ mod bulk_action;
 mod counters;
 mod event;
 mod flow;
+mod grants;
 mod ids;
 mod job;
 mod json;
@@ -35,6 +36,7 @@ pub use bulk_action::{BulkAction, BulkActionRequest, BulkState, BulkVerb, SkipRe
 pub use counters::{CounterQuery, CounterRow, Grain};
 pub use event::{Event, StatesChanged, WatchedJob};
 pub use flow::{After, ContinueOn, Relations, Relative};
+pub use grants::{GrantedDirectory, LimitRange, ModuleGrants, RunLimits};
 pub use ids::{BulkActionId, Digest, InvalidId, JobId, ServerId};
 pub use job::{
     Cause, CommandReply, Counts, DeleteReason, Enqueued, Failure, HistoryLine, JobDetail, JobFilter, JobRequest,

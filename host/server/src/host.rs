@@ -68,7 +68,7 @@ impl Host {
         let webhooks = Webhooks::start(&settings.webhooks, &metrics)?;
         let telemetry = Telemetry::start(&settings.telemetry, &metrics)?;
         let mut worker = None;
-        if let Some(sandboxes) = sandboxes {
+        if let Some(sandboxes) = sandboxes.clone() {
             let parts = Parts {
                 storage: storage.clone(),
                 admission: client.admission().clone(),
@@ -95,6 +95,7 @@ impl Host {
         let api = Api {
             client,
             modules,
+            sandboxes,
             health: health.clone(),
             bulk_actions: bulk_actions.clone(),
             events: events.clone(),

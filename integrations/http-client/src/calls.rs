@@ -12,9 +12,9 @@ use uuid::Uuid;
 use windlass_api::{
     ActivateRequest, After, AuditEntry, BulkAction, BulkActionId, BulkActionRequest, CanaryDropped, CanaryRequest,
     CommandReply, ContinueOn, Counts, Deployed, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId,
-    JobRequest, JobSummary, LimitRule, LimitTarget, LimitView, LogLine, ModuleName, ModuleView, Page, PromoteRequest,
-    QueueName, QueueView, RecurringJob, RecurringName, RecurringRequest, Relations, RequeueRequest, RetireRequest,
-    Retired, ServerView, Timestamp,
+    JobRequest, JobSummary, LimitRule, LimitTarget, LimitView, LogLine, ModuleGrants, ModuleName, ModuleView, Page,
+    PromoteRequest, QueueName, QueueView, RecurringJob, RecurringName, RecurringRequest, Relations, RequeueRequest,
+    RetireRequest, Retired, ServerView, Timestamp,
 };
 
 use crate::client::{Answer, Client, segment};
@@ -237,6 +237,14 @@ impl Client {
     pub async fn activate(&self, name: &ModuleName, digest: Digest, force: bool) -> Answer<ModuleView> {
         let request = self.request(Method::POST, &["modules", name.as_str(), "activate"])?;
         self.ask_again(request.json(&ActivateRequest { digest, force })).await
+    }
+
+    /// What the host grants to a module, by its own settings, and what a run of it may take.
+    ///
+    /// # Errors
+    /// Where the host runs no jobs.
+    pub async fn module_grants(&self, name: &ModuleName) -> Answer<ModuleGrants> {
+        self.ask(self.request(Method::GET, &["modules", name.as_str(), "grants"])?).await
     }
 
     /// Sends `percent` of a hundred new jobs, 1 to 100, to a version beside the active one; with `force` whatever that breaks. The share

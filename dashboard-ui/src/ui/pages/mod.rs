@@ -12,6 +12,7 @@ mod jobs_filter;
 mod jobs_table;
 mod limits;
 mod module;
+mod module_grants;
 mod module_versions;
 mod modules;
 mod not_found;

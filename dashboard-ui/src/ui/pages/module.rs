@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use windlass_api::{HandlerSpec, ModuleName, ModuleView, RetryPolicy, Role};
 
-use super::{Head, module_versions};
+use super::{Head, module_grants::Grants, module_versions};
 use crate::{
     format::{bytes, count, span, visible},
     ui::{
@@ -52,6 +52,7 @@ fn shown(shared: Shared, module: &ModuleView) -> impl IntoView + use<> {
         {module_versions::shown(shared, module)}
         {if handlers.is_none() { Some(view! { <p class="stale">"No version is active: jobs of this module wait."</p> }) } else { None }}
         <div class="modules">{handlers}</div>
+        <Grants module=module.name.clone() />
     }
 }
 

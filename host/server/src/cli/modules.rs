@@ -2,7 +2,10 @@
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
-use windlass_api::{CanaryDropped, Digest, HandlerSpec, ModuleName, ModuleView, VersionView};
+use windlass_api::{
+    CanaryDropped, Digest, GrantedDirectory, HandlerSpec, LimitRange, ModuleGrants, ModuleName, ModuleView, RunLimits,
+    VersionView,
+};
 
 use super::{Exit, Global, exit::Usage, format, retry, table};
 use crate::remote::Remote;
@@ -17,6 +20,11 @@ pub(super) enum Command {
     List,
     /// Show a module's versions, and the handlers of the active one.
     Show {
+        /// The module.
+        name: ModuleName,
+    },
+    /// Show what the host grants to a module, by its own settings, and what a run of it may take.
+    Grants {
         /// The module.
         name: ModuleName,
     },
@@ -76,6 +84,11 @@ pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exi
     match command {
         Command::List => global.output().show(&remote.modules().await?, |modules| list(modules))?,
         Command::Show { name } => global.output().show(&remote.module(&name).await?, show)?,
+        Command::Grants { name } => {
+            let grants = remote.module_grants(&name).await;
+            let grants = grants.with_context(|| format!("failed to read what {name} is granted"))?;
+            global.output().show(&grants, grants_text)?;
+        }
         Command::Activate { name, digest, force } => {
             let digest = named(&remote, &name, &digest).await?;
             let module = remote.activate(&name, digest, force).await;
@@ -108,6 +121,34 @@ pub(super) async fn run(command: Command, global: &Global) -> anyhow::Result<Exi
         }
     }
     Ok(Exit::Fine)
+}
+
+fn grants_text(grants: &ModuleGrants) -> String {
+    let names = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let folder = |folder: &GrantedDirectory| {
+        if folder.write { format!("{} (may write)", folder.guest) } else { folder.guest.clone() }
+    };
+    let folders: Vec<_> = grants.directories.iter().map(folder).collect();
+    let RunLimits { fuel, timeout_ms, memory_bytes, log_bytes, follow_ups, result_bytes } = grants.limits;
+    let range =
+        |range: LimitRange, text: fn(u64) -> String| format!("{}, at most {}", text(range.default), text(range.max));
+    let mut hosts = names(&grants.http);
+    if grants.private_networks {
+        hosts.push_str(", also at private addresses");
+    }
+    table::fields(&[
+        ("http", Some(hosts)),
+        ("directories", Some(names(&folders))),
+        ("environment", Some(names(&grants.environment))),
+        ("config", Some(names(&grants.config))),
+        ("secrets", Some(names(&grants.secrets))),
+        ("fuel", Some(range(fuel, format::count))),
+        ("timeout", Some(range(timeout_ms, format::span))),
+        ("memory", Some(range(memory_bytes, format::size))),
+        ("logs", Some(format::size(log_bytes))),
+        ("follow-ups", Some(format::count(follow_ups.into()))),
+        ("result", Some(format::size(result_bytes))),
+    ])
 }
 
 /// What a version is now, and what became of the jobs that had begun on it.

@@ -9,6 +9,7 @@ mod dashboard;
 mod door;
 mod error;
 mod events;
+mod grants;
 mod guard;
 mod health;
 mod idempotency;
@@ -50,7 +51,7 @@ use self::{
     error::{ApiError, ApiResult},
     guard::Doorkeeper,
 };
-use crate::{bulk::BulkActions, events::Events, metrics::Scrape, modules::Modules};
+use crate::{bulk::BulkActions, config::Sandboxes, events::Events, metrics::Scrape, modules::Modules};
 
 /// No page of a list is longer.
 const MAX_LIMIT: usize = 1_000;
@@ -69,6 +70,8 @@ const MAX_SIGN_IN_BYTES: usize = 4 << 10;
 pub(crate) struct Api {
     pub(crate) client: Client,
     pub(crate) modules: Arc<Modules>,
+    /// What modules are granted, where jobs are run.
+    pub(crate) sandboxes: Option<Arc<Sandboxes>>,
     pub(crate) health: Health,
     pub(crate) bulk_actions: BulkActions,
     pub(crate) events: Events,
@@ -113,6 +116,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/v1/limits/{target}", put(limits::put).delete(limits::remove))
         .route("/api/v1/modules", get(modules::list).post(modules::deploy).layer(DefaultBodyLimit::max(max_upload)))
         .route("/api/v1/modules/{name}", get(modules::show))
+        .route("/api/v1/modules/{name}/grants", get(grants::show))
         .route("/api/v1/modules/{name}/activate", post(modules::activate))
         .route("/api/v1/modules/{name}/canary", put(canary::begin).delete(canary::end))
         .route("/api/v1/modules/{name}/promote", post(canary::promote))
@@ -192,6 +196,7 @@ pub(crate) mod sample {
         Api {
             client,
             modules: Arc::new(Modules::new(storage, compiler)),
+            sandboxes: None,
             health: Health::default(),
             bulk_actions: BulkActions::default(),
             events,

@@ -40,6 +40,7 @@ use super::access::{Need, TABLE};
         super::modules::list,
         super::modules::deploy,
         super::modules::show,
+        super::grants::show,
         super::modules::activate,
         super::canary::begin,
         super::canary::end,

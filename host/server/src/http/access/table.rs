@@ -54,6 +54,7 @@ pub(in super::super) const TABLE: &[(&str, &str, Need)] = &[
     ("GET", "/api/v1/modules", VIEWER),
     ("POST", "/api/v1/modules", DEPLOYER),
     ("GET", "/api/v1/modules/{name}", VIEWER),
+    ("GET", "/api/v1/modules/{name}/grants", OPERATOR),
     ("POST", "/api/v1/modules/{name}/activate", DEPLOYER),
     ("PUT", "/api/v1/modules/{name}/canary", DEPLOYER),
     ("DELETE", "/api/v1/modules/{name}/canary", DEPLOYER),
