@@ -181,7 +181,7 @@ fn a_host_tells_what_it_grants_to_a_module_and_no_value_of_it() -> Result<()> {
     let grants: ModuleGrants = host.json(&["modules", "grants", "shop"])?;
     ensure!(grants.http == ["example.com"] && grants.environment == ["PASSWORD"], "{grants:?}");
     ensure!(grants.limits.fuel.default == 7, "{grants:?}");
-    let told = host.ask("GET", "/api/v1/modules/shop/grants", &[], "")?.text()?;
+    let told = host.ask("GET", "/api/v1/modules/shop/grants", &[], "")?.body;
     ensure!(!told.contains("hunter2"), "{told}");
     let others: ModuleGrants = host.json(&["modules", "grants", "other"])?;
     ensure!(others.http.is_empty() && others.environment.is_empty(), "{others:?}");
