@@ -15,7 +15,12 @@ pub struct InvalidTimestamp(String);
 
 impl fmt::Display for InvalidTimestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is not an instant: expected RFC 3339, such as 2026-11-23T15:49:53.120Z", self.0)
+        write!(
+            f,
+            "`{}` is not an instant: expected one that the calendar has, up to the year 9999, in RFC 3339, such as \
+             2026-11-23T15:49:53.120Z",
+            self.0
+        )
     }
 }
 

@@ -101,8 +101,8 @@ fn with(fields: &[String], at: usize, field: &str) -> String {
 fn wrong(kind: &Kind, field: &str) -> String {
     let field = field.chars().take(40).collect::<String>();
     format!(
-        "has `{field}` for the {}: expected {}, alone, as a range `A-B`, with a step `A-B/N` or `*/N`, a list of these with \
-         commas, or `*`",
+        "has `{field}` for the {}: expected {}, alone, as a range `A-B` from the lower to the higher, with a step `A-B/N` or `*/N` \
+         of 1 or more, a list of these with commas, or `*`",
         kind.name, kind.allowed
     )
 }

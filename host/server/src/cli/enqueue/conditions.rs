@@ -17,7 +17,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) uniqueness: Uniqueness,
     /// If it has not been started by then, it is deleted: a span from now such as `10m`.
-    #[arg(long, value_name = "SPAN", conflicts_with = "expires_at")]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true, conflicts_with = "expires_at")]
     expires: Option<Span>,
     /// If it has not been started by then, it is deleted: an instant such as `2026-11-23T15:00:00Z`.
     #[arg(long, value_name = "INSTANT")]
@@ -41,7 +41,7 @@ pub(in super::super) struct Uniqueness {
     #[arg(long = "unique-field", value_name = "POINTER")]
     unique_fields: Vec<String>,
     /// Only for so long after the other one was made, such as `1h`.
-    #[arg(long, value_name = "SPAN", requires = "what is unique")]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true, requires = "what is unique")]
     unique_for: Option<Span>,
     /// Count jobs in this state as the other one; may be repeated [default: scheduled, awaiting, enqueued and,
     /// but for `--on-conflict replace`, processing].

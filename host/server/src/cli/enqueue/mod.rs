@@ -75,16 +75,16 @@ struct JobArguments {
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=9))]
     priority: Option<u8>,
     /// Not before this much later, such as `5s`.
-    #[arg(long, value_name = "SPAN")]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     delay: Option<Span>,
     /// Not before this instant, such as `2026-11-23T15:00:00Z`.
     #[arg(long, value_name = "INSTANT", conflicts_with = "delay")]
     at: Option<Timestamp>,
     /// How many attempts in all.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     max_attempts: Option<u32>,
     /// How long a run may take, such as `30s`.
-    #[arg(long, value_name = "SPAN")]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     timeout: Option<Span>,
     /// The delay before another attempt: fixed:1s, linear:1s, exponential:15s,1h or delays:1s,5s,1m.
     #[arg(long, value_name = "POLICY", value_parser = retry::parse)]

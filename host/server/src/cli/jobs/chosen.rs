@@ -22,9 +22,9 @@ const LONGEST_BYTES: u64 = 16 << 20;
 pub(super) const HELP: &str = "\
 Up to 100 ids are commanded one after the other, each with a line for its job; more of them by the host, in the background.
 
-Without ids, the options of `windlass jobs list` choose the jobs: how many they are is printed, and with --yes, or after a yes on
-a terminal, it is done. The host does it in the background and spares other work; only jobs that were made before are touched, and
-where --state is given only those that are still in it. Ctrl-C stops it after the jobs that it is at, a second one no longer waits
+Without ids, the options of `windlass jobs list` choose the jobs: how many they are is printed, and with --yes, or after a yes on \
+a terminal, it is done. The host does it in the background and spares other work; only jobs that were made before are touched, and \
+where --state is given only those that are still in it. Ctrl-C stops it after the jobs that it is at, a second one no longer waits \
 for that.
 
 Examples:
