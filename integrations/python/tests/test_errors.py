@@ -71,7 +71,8 @@ def test_a_host_that_is_away_is_waited_for_and_then_named(connect: Connect) -> N
     started = time.monotonic()
     with pytest.raises(errors.HostUnavailable) as away:
         client.counts()
-    assert time.monotonic() - started >= 0.1
+    # The next try would come after the patience has ended, so it is not waited for to its end.
+    assert time.monotonic() - started >= 0.05
     for words in (url, "windlass serve", "WINDLASS_URL", "tried for 0.3 s"):
         assert words in str(away.value)
 

@@ -29,7 +29,7 @@ pub(super) fn Grants(module: ModuleName) -> impl IntoView {
     });
     move || {
         let body = match known.get()? {
-            Ok(grants) => facts(&grants),
+            Ok(grants) => facts(grants),
             // A host of an older version; or one without a worker, which says so.
             Err(Trouble::NotOffered) => return None,
             Err(trouble) => view! { <p class="quiet">{sentence(&visible(&trouble.to_string()))}</p> }.into_any(),
@@ -38,14 +38,14 @@ pub(super) fn Grants(module: ModuleName) -> impl IntoView {
     }
 }
 
-fn facts(grants: &ModuleGrants) -> AnyView {
+fn facts(grants: ModuleGrants) -> AnyView {
     let private = if grants.private_networks { " (also at private addresses)" } else { "" };
     let folders: Vec<_> = grants
         .directories
         .iter()
         .map(|folder| format!("{}{}", folder.guest, if folder.write { " (may write)" } else { "" }))
         .collect();
-    let limits = &grants.limits;
+    let limits = grants.limits;
     view! {
         <dl class="facts">
             <Fact name="HTTP">{names(&grants.http)}{private}</Fact>
