@@ -11,7 +11,10 @@ use anyhow::Context as _;
 use clap::Args;
 use windlass_api::{BulkActionRequest, BulkVerb, JobFilter, JobId};
 
-use super::{super::exit::Usage, filter::Filter};
+use super::{
+    super::{exit::Usage, output::say},
+    filter::Filter,
+};
 
 /// No command is given more ids: as many jobs as a filter may choose.
 const MAX_IDS: usize = BulkActionRequest::MAX_LIMIT as usize;
@@ -99,6 +102,9 @@ fn named(mut ids: Vec<JobId>, from: Option<&Path>) -> anyhow::Result<Jobs> {
             Box::new(BufReader::new(File::open(path).with_context(context)?))
         };
         ids.extend(read_ids(reader, &name)?);
+        if ids.is_empty() {
+            say(&format!("there is no id of a job in {name}: nothing is done"));
+        }
     }
     let mut seen = HashSet::new();
     ids.retain(|id| seen.insert(*id));

@@ -51,6 +51,11 @@ impl Filter {
             )));
         }
         let module = module.or(of_handler);
+        if let (Some(from), Some(before)) = (from, before)
+            && before <= from
+        {
+            return Err(Usage(format!("--before {before} is not after --from {from}: no job was made then")));
+        }
         Ok(JobFilter { state, reason, queue, module, handler, tag, created_from: from, created_before: before, text })
     }
 }
