@@ -40,8 +40,8 @@ pub(crate) enum Suite {
     Docs,
     /// The quick start, literally and from a clone on, in a home with nothing in it: builds for some minutes
     FirstHour,
-    /// What kills hosts and storages, cuts networks, fills disks and sets clocks: a quarter of an hour of it, where `e2e` has a
-    /// short form
+    /// What kills hosts and storages, cuts networks, fills disks and sets clocks: up to ten minutes of it, where `e2e` has a short
+    /// form
     Chaos,
 }
 
