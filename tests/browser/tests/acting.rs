@@ -242,7 +242,7 @@ async fn a_canary_is_begun_given_a_larger_share_dropped_and_promoted_and_what_wa
 async fn a_signed_component_is_dropped_with_its_signature() -> Result<()> {
     let pair = KeyPair::generate_unencrypted_keypair()?;
     let site = Site::new()?;
-    let config = site.write("windlass.toml", &format!("[signatures]\ntrusted = [\"{}\"]\n", pair.pk.to_base64()))?;
+    let config = site.write("windlass.toml", format!("[signatures]\ntrusted = [\"{}\"]\n", pair.pk.to_base64()))?;
     let host = site.start(&["--config", &config.to_string_lossy()])?;
     let file = component("images")?;
     let signature = minisign::sign(None, &pair.sk, fs::File::open(&file)?, None, None)?.into_string();
