@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, sync::Arc};
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
 
 use crate::{
     Clock,
@@ -130,6 +130,8 @@ impl Target {
         );
         let options =
             if options.get_application_name().is_some() { options } else { options.application_name("windlass") };
+        // How long each verb takes is measured where it is called; a statement of kilobytes in the log helps nobody.
+        let options = options.disable_statement_logging();
         Ok(Self { name: format!("the database `{database}` at {host}"), options, namespace, pooled, listen })
     }
 }

@@ -128,7 +128,7 @@ impl Link {
             let failures = self.failures.fetch_add(1, Ordering::Relaxed);
             // The right one is looked for at once, but not again and again where there is none.
             if failures > 0 {
-                slot.failed = Some((Instant::now() + pause(failures), storage_error(error, &self.name).to_string()));
+                slot.failed = Some((Instant::now() + pause(failures), reason(&storage_error(error, &self.name))));
             }
         }
     }
@@ -153,7 +153,7 @@ impl Link {
             }
             Err(error) => {
                 let failures = self.failures.fetch_add(1, Ordering::Relaxed);
-                slot.failed = Some((Instant::now() + pause(failures), error.to_string()));
+                slot.failed = Some((Instant::now() + pause(failures), reason(&error)));
                 Err(error)
             }
         }
@@ -326,6 +326,14 @@ impl Link {
             }
             _ => storage_error(error, &self.name),
         }
+    }
+}
+
+/// Why there is no connection, for those who share the outcome: it is said again that the storage is unavailable when they are told.
+fn reason(error: &StorageError) -> String {
+    match error {
+        StorageError::Unavailable(why) => why.clone(),
+        other => other.to_string(),
     }
 }
 

@@ -89,7 +89,7 @@ impl Report {
         }
         text += "\n";
         text += &match (self.errors, self.warnings) {
-            (0, 0) => "nothing is wrong".to_owned(),
+            (0, 0) => "nothing wrong was found".to_owned(),
             (errors, warnings) => format!("{}, {}", number(errors, "error"), number(warnings, "warning")),
         };
         text
