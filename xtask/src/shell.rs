@@ -20,6 +20,14 @@ pub(crate) fn say(what: &str) {
 pub(crate) fn cargo(workspace: &Workspace) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(&workspace.root).env("CARGO_TARGET_DIR", &workspace.target);
+    // What cargo tells this program of its own package. Build scripts of some crates look at it: these, and all that depends on them,
+    // would be built anew for whoever calls cargo without this program, and then again for this one.
+    let of_this_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for name in std::env::vars_os().map(|(name, _)| name) {
+        if name.to_str().is_some_and(of_this_package) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
