@@ -32,6 +32,9 @@ pub struct ServerView {
     pub sync_slots: SlotUse,
     /// Slots for async handlers.
     pub async_slots: SlotUse,
+    /// How much memory its process holds, where its system tells.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub memory_bytes: Option<u64>,
     /// When it started.
     pub started_at: Timestamp,
     /// When it was last heard of.

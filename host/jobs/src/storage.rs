@@ -434,6 +434,17 @@ pub struct NewServer {
     pub async_slots: u32,
 }
 
+/// What a server says of itself with each heartbeat.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vitals {
+    /// Slots for sync handlers.
+    pub sync_slots: SlotUse,
+    /// Slots for async handlers.
+    pub async_slots: SlotUse,
+    /// How much memory its process holds, where its system tells.
+    pub memory_bytes: Option<u64>,
+}
+
 /// The answer to a heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heartbeat {
@@ -462,12 +473,7 @@ pub trait ServerStore: Send + Sync + 'static {
     async fn register(&self, server: NewServer) -> Result<(), StorageError>;
 
     /// Says that a server lives.
-    async fn heartbeat(
-        &self,
-        server: ServerId,
-        sync_slots: SlotUse,
-        async_slots: SlotUse,
-    ) -> Result<Heartbeat, StorageError>;
+    async fn heartbeat(&self, server: ServerId, vitals: Vitals) -> Result<Heartbeat, StorageError>;
 
     /// The counters of all known servers.
     async fn pulses(&self) -> Result<Vec<Pulse>, StorageError>;

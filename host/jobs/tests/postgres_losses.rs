@@ -11,9 +11,10 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::time::{sleep, timeout};
 use windlass_jobs::{
     NewJob, Start,
-    api::{Digest, HandlerSpec, JobFilter, SlotUse, State},
+    api::{Digest, HandlerSpec, JobFilter, State},
     storage::{
         ClaimRequest, JobStore, ModuleStore, NewVersion, QueueStore, ServerStore, Storage, StorageError, Superseded,
+        Vitals,
         postgres::{PostgresOptions, PostgresStorage},
     },
 };
@@ -282,7 +283,7 @@ async fn looks_that_hang_keep_no_server_from_beating_or_settling() {
         sleep(Duration::from_millis(5)).await;
     }
     let soon = Duration::from_millis(1_500);
-    timeout(soon, storage.heartbeat(id, SlotUse::default(), SlotUse::default())).await.unwrap().unwrap();
+    timeout(soon, storage.heartbeat(id, Vitals::default())).await.unwrap().unwrap();
     timeout(soon, storage.settle(vec![success(&run)])).await.unwrap().unwrap();
     looks.shutdown().await;
     lock.rollback().await.unwrap();

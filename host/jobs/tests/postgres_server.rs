@@ -307,7 +307,7 @@ async fn through_pgbouncer_many_at_once_do_all_that_a_host_does() {
             assert!(!storage.jobs(&filter, None, 5).await.unwrap().items.is_empty());
             storage.job(tagged.id).await.unwrap().unwrap();
             storage.promote(10).await.unwrap();
-            storage.heartbeat(id, Default::default(), Default::default()).await.unwrap();
+            storage.heartbeat(id, Default::default()).await.unwrap();
         }
         while !claim(storage, id, 10).await.is_empty() {}
         storage.leave(id).await.unwrap();

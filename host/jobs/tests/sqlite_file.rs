@@ -122,7 +122,7 @@ fn a_database_of_a_newer_version_is_refused_with_both_versions() {
     drop(SqliteStorage::open(&path, SqliteOptions::default()).unwrap());
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7_000).unwrap();
     let text = refusal(&path, SqliteOptions::default());
-    assert!(text.contains("schema version 7000") && text.contains("up to 3"), "{text}");
+    assert!(text.contains("schema version 7000") && text.contains("up to 4"), "{text}");
 }
 
 #[test]

@@ -307,7 +307,7 @@ async fn a_database_of_the_version_before_keeps_its_jobs_and_takes_new_ones() {
     let refused = SqliteStorage::open(&path, SqliteOptions { prepare: false, ..SqliteOptions::default() });
     match refused {
         Err(StorageError::Unusable(text)) => {
-            assert!(text.contains("needs version 3: run `windlass storage migrate`"), "{text}");
+            assert!(text.contains("needs version 4: run `windlass storage migrate`"), "{text}");
         }
         other => panic!("should be unusable, but is {other:?}"),
     }

@@ -13,9 +13,9 @@ use std::{
 
 use windlass_jobs::{
     Conditions, NewJob, Start,
-    api::{JobId, Json, Mode, QueueName, RetryPolicy, ServerId, SlotUse, State},
+    api::{JobId, Json, Mode, QueueName, RetryPolicy, ServerId, State},
     storage::{
-        Heartbeat, JobStore, NewServer, ServerStore, Storage, StorageError,
+        Heartbeat, JobStore, NewServer, ServerStore, Storage, StorageError, Vitals,
         sqlite::{SqliteOptions, SqliteStorage},
     },
 };
@@ -64,7 +64,7 @@ async fn host(path: &Path) -> (Arc<SqliteStorage>, ServerId) {
 
 /// Nothing is acknowledged or shown any more, the server stops, and the reason is told.
 async fn stands_no_more(storage: &SqliteStorage, server: ServerId, expected: &str) {
-    assert_eq!(storage.heartbeat(server, SlotUse::default(), SlotUse::default()).await.unwrap(), Heartbeat::Refused);
+    assert_eq!(storage.heartbeat(server, Vitals::default()).await.unwrap(), Heartbeat::Refused);
     let told = |error: StorageError| match error {
         StorageError::Unavailable(text) => {
             assert!(text.contains(expected) && text.contains("stop this process"), "{text}");
@@ -109,7 +109,7 @@ async fn an_enqueue_is_refused_as_soon_as_the_file_is_gone_and_not_only_at_the_n
     // Where the file comes back, it is the one that they have open.
     fs::rename(folder.path().join("away.db"), &path).unwrap();
     for storage in [&host, &client] {
-        let beat = storage.heartbeat(server, SlotUse::default(), SlotUse::default()).await.unwrap();
+        let beat = storage.heartbeat(server, Vitals::default()).await.unwrap();
         assert!(matches!(beat, Heartbeat::Alive { .. }), "{beat:?}");
         storage.enqueue(vec![job()], "ann").await.unwrap();
     }
@@ -138,7 +138,7 @@ async fn a_second_host_that_sees_a_heartbeat_move_is_refused_although_the_lock_i
         thread::spawn(move || SqliteStorage::open(path, SqliteOptions::host()).map(drop))
     };
     while !second.is_finished() {
-        client.heartbeat(server, SlotUse::default(), SlotUse::default()).await.unwrap();
+        client.heartbeat(server, Vitals::default()).await.unwrap();
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     match second.join().unwrap() {

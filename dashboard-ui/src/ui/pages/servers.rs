@@ -5,7 +5,7 @@ use windlass_api::ServerView;
 
 use super::Head;
 use crate::{
-    format::span,
+    format::{bytes, span},
     ui::{
         parts::{Empty, Failed, Instant, Loading, Meter, Name, Stale},
         shared::Shared,
@@ -55,6 +55,7 @@ fn table(servers: &[ServerView]) -> impl IntoView + use<> {
                 </th>
                 <td data-label="Sync slots"><Meter label="Sync slots in use" used=server.sync_slots.busy total=server.sync_slots.total /></td>
                 <td data-label="Async slots"><Meter label="Async slots in use" used=server.async_slots.busy total=server.async_slots.total /></td>
+                <td data-label="Memory" class="number">{server.memory_bytes.map(bytes)}</td>
                 <td data-label="Queues"><Name text=queues /></td>
                 <td data-label="Version"><Name text=server.version.clone() /></td>
                 <td data-label="Up" class="number" title=format!("since {started}")>{move || span(now.get().ms_since(started) / 60_000 * 60_000)}</td>
@@ -67,7 +68,7 @@ fn table(servers: &[ServerView]) -> impl IntoView + use<> {
         <div class="card flush">
             <table class="table">
                 <thead>
-                    <tr><th>"Server"</th><th>"Sync slots"</th><th>"Async slots"</th><th>"Queues"</th><th>"Version"</th><th class="number">"Up"</th><th class="number">"Heartbeat"</th><th>"Id"</th></tr>
+                    <tr><th>"Server"</th><th>"Sync slots"</th><th>"Async slots"</th><th class="number">"Memory"</th><th>"Queues"</th><th>"Version"</th><th class="number">"Up"</th><th class="number">"Heartbeat"</th><th>"Id"</th></tr>
                 </thead>
                 <tbody>{rows.collect_view()}</tbody>
             </table>

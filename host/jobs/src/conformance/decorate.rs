@@ -40,7 +40,7 @@ macro_rules! decorate {
             }
             ServerStore {
                 register(server: NewServer) -> ();
-                heartbeat(server: ServerId, sync_slots: SlotUse, async_slots: SlotUse) -> Heartbeat;
+                heartbeat(server: ServerId, vitals: Vitals) -> Heartbeat;
                 pulses() -> Vec<Pulse>;
                 sweep(lost: Pulse) -> Option<usize>;
                 leave(server: ServerId) -> ();
@@ -115,7 +115,7 @@ macro_rules! decorated_names {
         use windlass_api::{
             AuditEntry, CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId,
             JobSummary, Json, LimitRule, LimitTarget, LimitView, LogLine, ModuleName, ModuleView, Page, QueueName,
-            QueueView, RecurringName, Relations, RequeueRequest, ServerId, ServerView, SlotUse, State, VersionView,
+            QueueView, RecurringName, Relations, RequeueRequest, ServerId, ServerView, State, VersionView,
         };
 
         use crate::{
@@ -123,7 +123,8 @@ macro_rules! decorated_names {
             storage::{
                 AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore,
                 ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record, RecurringEntry,
-                RecurringStore, Removal, Retirement, ServerStore, Storage, StorageError, Superseded, Transfer, Wake,
+                RecurringStore, Removal, Retirement, ServerStore, Storage, StorageError, Superseded, Transfer, Vitals,
+                Wake,
             },
         };
     };

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 
 use uuid::Uuid;
-use windlass_api::{JobFilter, JobId, LogLevel, LogLine, Mode, RequeueRequest, ServerId, SlotUse, State, Usage};
+use windlass_api::{JobFilter, JobId, LogLevel, LogLine, Mode, RequeueRequest, ServerId, State, Usage};
 
 use super::world::{World, failure, job, json, released, retry, success};
 use crate::{
     Claimed, Fence, NewJob, Next, Settlement, Start,
-    storage::{ClaimRequest, Commanded, Heartbeat, Note, Superseded},
+    storage::{ClaimRequest, Commanded, Heartbeat, Note, Superseded, Vitals},
 };
 
 fn settlement(run: &Claimed, next: Next) -> Settlement {
@@ -149,8 +149,7 @@ pub async fn a_sweep_while_its_server_claims_leaves_no_job_behind(world: World) 
 
 pub async fn a_server_that_nobody_knows_is_refused_and_may_leave(world: World) {
     let nobody = ServerId(Uuid::new_v4());
-    let slots = SlotUse { total: 1, busy: 0 };
-    assert_eq!(world.storage.heartbeat(nobody, slots, slots).await.unwrap(), Heartbeat::Refused);
+    assert_eq!(world.storage.heartbeat(nobody, Vitals::default()).await.unwrap(), Heartbeat::Refused);
     assert_eq!(world.storage.sweep(crate::storage::Pulse { server: nobody, beat: 0 }).await.unwrap(), None);
     world.storage.leave(nobody).await.unwrap();
     let fence = Fence { job: world.add(job()).await, run: 1, server: nobody };

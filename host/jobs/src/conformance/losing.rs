@@ -100,6 +100,7 @@ pub async fn a_server_is_shown_with_its_slots_until_it_leaves(world: World) {
     let shown = world.storage.servers().await.unwrap().remove(0);
     assert_eq!((shown.id, shown.host.as_str(), shown.pid), (server, "here", 7));
     assert_eq!((shown.sync_slots, shown.async_slots.total), (SlotUse { total: 4, busy: 1 }, 100));
+    assert_eq!(shown.memory_bytes, Some(64 << 20));
     assert_eq!(shown.heartbeat_at.ms_since(shown.started_at), 5);
     world.storage.leave(server).await.unwrap();
     assert!(world.storage.servers().await.unwrap().is_empty());

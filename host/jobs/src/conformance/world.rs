@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Claimed, Clock, Conditions, NewJob, Next, Settlement, Start, TestClock,
-    storage::{ClaimRequest, Heartbeat, NewServer, NewVersion, Promoted, Pulse, Signal, Storage, Superseded},
+    storage::{ClaimRequest, Heartbeat, NewServer, NewVersion, Promoted, Pulse, Signal, Storage, Superseded, Vitals},
 };
 
 /// A fresh storage, and where it is.
@@ -253,7 +253,12 @@ impl World {
     }
 
     pub(super) async fn beat(&self, server: ServerId) -> Heartbeat {
-        self.storage.heartbeat(server, SlotUse { total: 4, busy: 1 }, SlotUse { total: 100, busy: 0 }).await.unwrap()
+        let vitals = Vitals {
+            sync_slots: SlotUse { total: 4, busy: 1 },
+            async_slots: SlotUse { total: 100, busy: 0 },
+            memory_bytes: Some(64 << 20),
+        };
+        self.storage.heartbeat(server, vitals).await.unwrap()
     }
 
     pub(super) async fn pulse(&self, server: ServerId) -> Pulse {

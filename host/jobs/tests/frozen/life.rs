@@ -4,8 +4,8 @@ use serde_json::{from_value, json};
 use uuid::Uuid;
 use windlass_jobs::{
     Claimed, NewJob, Next, Settlement,
-    api::{Digest, JobFilter, JobId, Json, Mode, RecurringName, ServerId, SlotUse, State, Timestamp, Usage},
-    storage::{ClaimRequest, Commanded, NewServer, NewVersion, Note, RecurringEntry, Storage},
+    api::{Digest, JobFilter, JobId, Json, Mode, RecurringName, ServerId, State, Timestamp, Usage},
+    storage::{ClaimRequest, Commanded, NewServer, NewVersion, Note, RecurringEntry, Storage, Vitals},
 };
 
 /// The bytes of a component, as far as a storage cares, and their digest.
@@ -153,8 +153,7 @@ pub(crate) async fn go_on(storage: &dyn Storage, running: Vec<JobId>) {
     let mut attempts: Vec<u32> = runs.iter().map(|run| run.attempt).collect();
     attempts.sort_unstable();
     assert_eq!(attempts, [1, 2, 2]);
-    let slots = SlotUse { total: 4, busy: 0 };
-    storage.heartbeat(server, slots, slots).await.unwrap();
+    storage.heartbeat(server, Vitals::default()).await.unwrap();
 
     // What ended stays as it was, and can be enqueued anew; what waits for its time or its handler goes on waiting.
     let deleted = in_state(storage, State::Deleted).await;

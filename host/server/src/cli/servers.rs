@@ -24,10 +24,11 @@ fn list(servers: &[ServerView]) -> String {
             if queues.is_empty() { "all".to_owned() } else { queues.join(",") },
             slots(server.sync_slots),
             slots(server.async_slots),
+            server.memory_bytes.map_or_else(|| "-".to_owned(), format::size),
             format::relative(server.started_at, now),
             format::relative(server.heartbeat_at, now),
         ]
     });
-    let header = ["SERVER", "HOST", "VERSION", "QUEUES", "SYNC", "ASYNC", "STARTED", "HEARD OF"];
-    table::table(&header, &[0], &[4, 5], rows)
+    let header = ["SERVER", "HOST", "VERSION", "QUEUES", "SYNC", "ASYNC", "MEMORY", "STARTED", "HEARD OF"];
+    table::table(&header, &[0], &[4, 5, 6], rows)
 }

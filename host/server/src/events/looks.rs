@@ -60,8 +60,9 @@ impl Looks {
             }
             (Turn::Servers, _) => {
                 let servers = storage.servers().await?.into_iter();
-                // It beats all the time.
-                let servers = servers.map(|server| ServerView { heartbeat_at: Timestamp(0), ..server }).collect();
+                // It beats all the time, with as much memory as it holds just then.
+                let still = |server| ServerView { heartbeat_at: Timestamp(0), memory_bytes: None, ..server };
+                let servers = servers.map(still).collect();
                 changed(&mut self.servers, servers).then_some(Hint::Servers)
             }
             (Turn::Queues, _) => {

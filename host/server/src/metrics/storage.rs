@@ -6,14 +6,14 @@ use async_trait::async_trait;
 use windlass_api::{
     AuditEntry, CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId,
     JobSummary, Json, LimitRule, LimitTarget, LimitView, LogLine, ModuleName, ModuleView, Page, QueueName, QueueView,
-    RecurringName, Relations, RequeueRequest, ServerId, ServerView, SlotUse, State, VersionView,
+    RecurringName, Relations, RequeueRequest, ServerId, ServerView, State, VersionView,
 };
 use windlass_jobs::{
     Claimed, Fence, NewJob, Settlement,
     storage::{
         AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore, ModuleStore,
         NewServer, NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record, RecurringEntry, RecurringStore, Removal,
-        Retirement, ServerStore, Storage, StorageError, Superseded, Transfer, Wake, postgres::PostgresStorage,
+        Retirement, ServerStore, Storage, StorageError, Superseded, Transfer, Vitals, Wake, postgres::PostgresStorage,
     },
 };
 
@@ -94,7 +94,7 @@ measured! {
     }
     ServerStore {
         register(server: NewServer) -> ();
-        heartbeat(server: ServerId, sync_slots: SlotUse, async_slots: SlotUse) -> Heartbeat;
+        heartbeat(server: ServerId, vitals: Vitals) -> Heartbeat;
         pulses() -> Vec<Pulse>;
         sweep(lost: Pulse) -> Option<usize>;
         leave(server: ServerId) -> ();

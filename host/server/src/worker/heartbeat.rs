@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 use windlass_api::{Mode, ServerId};
-use windlass_jobs::storage::{Heartbeat, Storage, StorageError};
+use windlass_jobs::storage::{Heartbeat, Storage, StorageError, Vitals};
 use windlass_wasm::StopReason;
 
 use super::{running::Running, slots::Slots};
@@ -129,9 +129,18 @@ fn send(
 ) -> impl Future<Output = ()> + Send + 'static {
     let server = lease.server;
     let (sync_slots, async_slots) = (lease.slots.used(Mode::Sync), lease.slots.used(Mode::Async));
+    let vitals = Vitals { sync_slots, async_slots, memory_bytes: resident_bytes() };
     async move {
-        let answer = tokio::time::timeout(every, storage.heartbeat(server, sync_slots, async_slots)).await;
+        let answer = tokio::time::timeout(every, storage.heartbeat(server, vitals)).await;
         let answer = answer.unwrap_or_else(|_| Err(StorageError::Unavailable("no answer in time".to_owned())));
         drop(replies.send((sent_at, answer)).await);
     }
+}
+
+/// How much memory this process holds, as Linux tells it; other systems have no file for that.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib = line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?;
+    Some(kib << 10)
 }

@@ -22,6 +22,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { sql: include_str!("schema/1.sql"), readable_by: 1 },
     // Whoever knows nothing of limits and children would leave jobs behind.
     Migration { sql: include_str!("schema/2.sql"), readable_by: 2 },
+    Migration { sql: include_str!("schema/3.sql"), readable_by: 2 },
 ];
 
 /// The oldest PostgreSQL that is supported, as `server_version_num` has it.

@@ -44,23 +44,20 @@ pub(super) async fn register(tx: &mut Tx<'_>, server: &NewServer) -> Result<(), 
 }
 
 /// Counts the server's heart up. Nothing of what a claim or a sweep holds of its row is in the way.
-pub(super) async fn heartbeat(
-    tx: &mut Tx<'_>,
-    id: ServerId,
-    sync: SlotUse,
-    asynchronous: SlotUse,
-) -> Result<Heartbeat, Fault> {
+pub(super) async fn heartbeat(tx: &mut Tx<'_>, id: ServerId, vitals: Vitals) -> Result<Heartbeat, Fault> {
+    let Vitals { sync_slots, async_slots, memory_bytes } = vitals;
     let query = tx
         .query(
             "UPDATE @servers SET beat = beat + 1, heartbeat_at = @now, sync_slots = $3, sync_busy = $4,
-             async_slots = $5, async_busy = $6 WHERE id = $2 AND alive",
+             async_slots = $5, async_busy = $6, memory = $7 WHERE id = $2 AND alive",
         )
         .bind(tx.instant())
         .bind(id.0)
-        .bind(i64::from(sync.total))
-        .bind(i64::from(sync.busy))
-        .bind(i64::from(asynchronous.total))
-        .bind(i64::from(asynchronous.busy));
+        .bind(i64::from(sync_slots.total))
+        .bind(i64::from(sync_slots.busy))
+        .bind(i64::from(async_slots.total))
+        .bind(i64::from(async_slots.busy))
+        .bind(memory_bytes.map(signed));
     if tx.run(query).await? == 0 {
         return Ok(Heartbeat::Refused);
     }
@@ -165,8 +162,8 @@ fn hand_back(now: Timestamp, job: Job) -> Result<Change, Fault> {
 
 pub(super) async fn servers(tx: &mut Tx<'_>) -> Result<Vec<ServerView>, Fault> {
     let query = tx.query(
-        "SELECT id, host, pid, version, queues, sync_slots, sync_busy, async_slots, async_busy, started_at, heartbeat_at
-         FROM @servers WHERE alive ORDER BY n",
+        "SELECT id, host, pid, version, queues, sync_slots, sync_busy, async_slots, async_busy, started_at, heartbeat_at,
+         memory FROM @servers WHERE alive ORDER BY n",
     );
     let mut servers = Vec::new();
     for row in tx.all(query).await? {
@@ -181,6 +178,7 @@ pub(super) async fn servers(tx: &mut Tx<'_>) -> Result<Vec<ServerView>, Fault> {
             queues: queues.map_err(|error| Fault::damaged(format_args!("server {id}"), error))?,
             sync_slots: SlotUse { total: number(5)?, busy: number(6)? },
             async_slots: SlotUse { total: number(7)?, busy: number(8)? },
+            memory_bytes: row.try_get::<Option<i64>, _>(11)?.map(unsigned),
             started_at: Timestamp(row.try_get(9)?),
             heartbeat_at: Timestamp(row.try_get(10)?),
         });

@@ -12,7 +12,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use windlass_api::{
     AuditEntry, CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId,
     JobSummary, Json, LimitRule, LimitTarget, LimitView, LogLine, ModuleName, ModuleView, Page, QueueName, QueueView,
-    RecurringName, Relations, RequeueRequest, ServerId, ServerView, SlotUse, State, VersionView,
+    RecurringName, Relations, RequeueRequest, ServerId, ServerView, State, VersionView,
 };
 
 use super::{
@@ -34,7 +34,8 @@ use crate::{
     storage::{
         AuditStore, ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, LimitStore, Migration,
         ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record, RecurringEntry,
-        RecurringStore, Removal, Retirement, ServerStore, Signal, Storage, StorageError, Superseded, Transfer, Wake,
+        RecurringStore, Removal, Retirement, ServerStore, Signal, Storage, StorageError, Superseded, Transfer, Vitals,
+        Wake,
     },
 };
 
@@ -403,13 +404,8 @@ impl ServerStore for PostgresStorage {
         work!(self, Single, |tx| servers::register(tx, &server))
     }
 
-    async fn heartbeat(
-        &self,
-        server: ServerId,
-        sync_slots: SlotUse,
-        async_slots: SlotUse,
-    ) -> Result<Heartbeat, StorageError> {
-        let answer = work!(self, UrgentSingle, |tx| servers::heartbeat(tx, server, sync_slots, async_slots))?;
+    async fn heartbeat(&self, server: ServerId, vitals: Vitals) -> Result<Heartbeat, StorageError> {
+        let answer = work!(self, UrgentSingle, |tx| servers::heartbeat(tx, server, vitals))?;
         if answer == Heartbeat::Refused {
             self.core.claims.forget(server);
         }

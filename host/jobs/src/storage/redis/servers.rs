@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Fence,
-    storage::{Heartbeat, NewServer, Pulse, Signal, StorageError},
+    storage::{Heartbeat, NewServer, Pulse, Signal, StorageError, Vitals},
 };
 
 /// How many runs are taken from a server by one step.
@@ -39,14 +39,13 @@ impl RedisStorage {
         self.run(call).await.map(drop)
     }
 
-    pub(super) async fn beat(
-        &self,
-        server: ServerId,
-        sync: SlotUse,
-        asynchronous: SlotUse,
-    ) -> Result<Heartbeat, StorageError> {
+    pub(super) async fn beat(&self, server: ServerId, vitals: Vitals) -> Result<Heartbeat, StorageError> {
         let mut call = self.call(&script::HEARTBEAT);
-        call.arg(server.0.as_bytes()).arg(sync.total).arg(sync.busy).arg(asynchronous.total).arg(asynchronous.busy);
+        call.arg(server.0.as_bytes());
+        for slots in [vitals.sync_slots, vitals.async_slots] {
+            call.arg(slots.total).arg(slots.busy);
+        }
+        call.arg(vitals.memory_bytes.map(|bytes| bytes.to_string()).unwrap_or_default());
         let mut answer = List::of(self.run(call).await?)?;
         if answer.is_empty() {
             return Ok(Heartbeat::Refused);
@@ -126,7 +125,10 @@ fn read(id: ServerId, fields: &mut List) -> Result<Known, StorageError> {
     let (sync_slots, async_slots) = (slots()?, slots()?);
     let mut instant = || fields.number().map(Timestamp);
     let (started_at, heartbeat_at) = (instant()?, instant()?);
+    let given_up = !fields.bytes()?.is_empty();
+    let memory_bytes = answer::optional_number(fields.next()?)?;
+    let queues = queues?;
     let view =
-        ServerView { id, host, pid, version, queues: queues?, sync_slots, async_slots, started_at, heartbeat_at };
-    Ok(Known { view, given_up: !fields.bytes()?.is_empty() })
+        ServerView { id, host, pid, version, queues, sync_slots, async_slots, memory_bytes, started_at, heartbeat_at };
+    Ok(Known { view, given_up })
 }

@@ -8,7 +8,7 @@ use tokio::task::AbortHandle;
 use windlass_api::{
     CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobSummary, Json,
     LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, RecurringName, Relations, RequeueRequest, ServerId,
-    ServerView, SlotUse, State, VersionView,
+    ServerView, State, VersionView,
 };
 
 use super::{
@@ -24,7 +24,7 @@ use crate::{
     storage::{
         ClaimRequest, Commanded, Due, ExportPart, Finding, Heartbeat, JobStore, Migration, ModuleStore, NewServer,
         NewVersion, Note, Promoted, Pulse, Put, QueueStore, Record, RecurringEntry, RecurringStore, Removal, Retention,
-        Retirement, ServerStore, Storage, StorageError, Superseded, Transfer, Wake,
+        Retirement, ServerStore, Storage, StorageError, Superseded, Transfer, Vitals, Wake,
     },
 };
 
@@ -243,13 +243,8 @@ impl ServerStore for RedisStorage {
         self.make_known(&server).await
     }
 
-    async fn heartbeat(
-        &self,
-        server: ServerId,
-        sync_slots: SlotUse,
-        async_slots: SlotUse,
-    ) -> Result<Heartbeat, StorageError> {
-        self.beat(server, sync_slots, async_slots).await
+    async fn heartbeat(&self, server: ServerId, vitals: Vitals) -> Result<Heartbeat, StorageError> {
+        self.beat(server, vitals).await
     }
 
     async fn pulses(&self) -> Result<Vec<Pulse>, StorageError> {

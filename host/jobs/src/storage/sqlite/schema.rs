@@ -12,14 +12,14 @@ const APPLICATION_ID: i32 = 0x576e_646c;
 const SCHEMA: &str = include_str!("schema/2.sql");
 
 /// The version that this program knows.
-pub(in crate::storage) const VERSION: u32 = 3;
+pub(in crate::storage) const VERSION: u32 = 4;
 
 /// The first version that was released. Version 1 changed while it was being written, so that nothing can be told of what
 /// a file of it holds.
 const FIRST_RELEASED: u32 = 2;
 
 /// Each brings a database from a version to the next one, beginning with the first that was released.
-const MIGRATIONS: &[&str] = &[include_str!("schema/3.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/3.sql"), include_str!("schema/4.sql")];
 
 const _: () = assert!(FIRST_RELEASED as usize + MIGRATIONS.len() == VERSION as usize, "each migration makes a version");
 

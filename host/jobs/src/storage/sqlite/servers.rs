@@ -16,7 +16,7 @@ use super::{
     tx::Tx,
     words::{self, count, signed, unsigned},
 };
-use crate::storage::{Heartbeat, NewServer, Pulse};
+use crate::storage::{Heartbeat, NewServer, Pulse, Vitals};
 
 /// After so many lost servers a job is taken to be what kills them.
 const MAX_LOSSES: u32 = 3;
@@ -48,19 +48,23 @@ pub(super) fn is_alive(db: &Connection, server: i64) -> Result<bool, Fault> {
     Ok(db.prepare_cached("SELECT 1 FROM servers WHERE n = ?1 AND alive")?.exists([server])?)
 }
 
-pub(super) fn heartbeat(
-    tx: &mut Tx<'_>,
-    id: ServerId,
-    sync: SlotUse,
-    asynchronous: SlotUse,
-) -> Result<Heartbeat, Fault> {
+pub(super) fn heartbeat(tx: &mut Tx<'_>, id: ServerId, vitals: Vitals) -> Result<Heartbeat, Fault> {
+    let Vitals { sync_slots, async_slots, memory_bytes } = vitals;
     let beaten = tx
         .db
         .prepare_cached(
             "UPDATE servers SET beat = beat + 1, heartbeat_at = ?2, sync_slots = ?3, sync_busy = ?4, async_slots = ?5,
-             async_busy = ?6 WHERE id = ?1 AND alive",
+             async_busy = ?6, memory = ?7 WHERE id = ?1 AND alive",
         )?
-        .execute((id.0.as_bytes(), tx.now.0, sync.total, sync.busy, asynchronous.total, asynchronous.busy))?;
+        .execute(params![
+            id.0.as_bytes(),
+            tx.now.0,
+            sync_slots.total,
+            sync_slots.busy,
+            async_slots.total,
+            async_slots.busy,
+            memory_bytes.map(signed),
+        ])?;
     if beaten == 0 {
         return Ok(Heartbeat::Refused);
     }
@@ -221,8 +225,8 @@ fn hand_back(tx: &mut Tx<'_>, mut job: Job) -> Result<(), Fault> {
 
 pub(super) fn servers(db: &Connection) -> Result<Vec<ServerView>, Fault> {
     let mut query = db.prepare_cached(
-        "SELECT id, host, pid, version, queues, sync_slots, sync_busy, async_slots, async_busy, started_at, heartbeat_at
-         FROM servers WHERE alive ORDER BY n",
+        "SELECT id, host, pid, version, queues, sync_slots, sync_busy, async_slots, async_busy, started_at, heartbeat_at,
+         memory FROM servers WHERE alive ORDER BY n",
     )?;
     let mut rows = query.query([])?;
     let mut servers = Vec::new();
@@ -237,6 +241,7 @@ pub(super) fn servers(db: &Connection) -> Result<Vec<ServerView>, Fault> {
             queues: queues.map_err(|error| Fault::damaged(format_args!("server {id}"), error))?,
             sync_slots: SlotUse { total: count(row.get(5)?), busy: count(row.get(6)?) },
             async_slots: SlotUse { total: count(row.get(7)?), busy: count(row.get(8)?) },
+            memory_bytes: row.get::<_, Option<i64>>(11)?.map(unsigned),
             started_at: Timestamp(row.get(9)?),
             heartbeat_at: Timestamp(row.get(10)?),
         });

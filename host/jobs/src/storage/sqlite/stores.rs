@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use windlass_api::{
     CounterQuery, CounterRow, Counts, Digest, Enqueued, FilteredCount, JobDetail, JobFilter, JobId, JobSummary, Json,
     LogLine, ModuleName, ModuleView, Page, QueueName, QueueView, Relations, RequeueRequest, ServerId, ServerView,
-    SlotUse, State, VersionView,
+    State, VersionView,
 };
 
 use super::{
@@ -42,7 +42,7 @@ use crate::{
     storage::{
         COUNT_BUDGET_MS, ClaimRequest, Commanded, ExportPart, Finding, Heartbeat, JobStore, MAX_COUNTER_ROWS,
         ModuleStore, NewServer, NewVersion, Note, Promoted, Pulse, QueueStore, Record, Removal, Retention, Retirement,
-        SCAN_BUDGET_MS, ServerStore, Storage, StorageError, Superseded, Transfer, Wake,
+        SCAN_BUDGET_MS, ServerStore, Storage, StorageError, Superseded, Transfer, Vitals, Wake,
     },
 };
 
@@ -422,17 +422,12 @@ impl ServerStore for SqliteStorage {
         self.write(Durability::Promised, move |tx| servers::register(tx, &server)).await
     }
 
-    async fn heartbeat(
-        &self,
-        server: ServerId,
-        sync_slots: SlotUse,
-        async_slots: SlotUse,
-    ) -> Result<Heartbeat, StorageError> {
+    async fn heartbeat(&self, server: ServerId, vitals: Vitals) -> Result<Heartbeat, StorageError> {
         // Without its lock another host may start, so the server must not go on for as long as its lease would let it.
         if self.ground.look().is_err() {
             return Ok(Heartbeat::Refused);
         }
-        self.write(Durability::Relaxed, move |tx| servers::heartbeat(tx, server, sync_slots, async_slots)).await
+        self.write(Durability::Relaxed, move |tx| servers::heartbeat(tx, server, vitals)).await
     }
 
     async fn pulses(&self) -> Result<Vec<Pulse>, StorageError> {

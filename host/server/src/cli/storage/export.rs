@@ -229,6 +229,7 @@ mod tests {
             queues: Vec::new(),
             sync_slots: SlotUse::default(),
             async_slots: SlotUse::default(),
+            memory_bytes: None,
             started_at: Timestamp(0),
             heartbeat_at: Timestamp(heartbeat_at),
         };

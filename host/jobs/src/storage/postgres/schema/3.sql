@@ -1,0 +1,2 @@
+-- How much memory a server's process holds.
+ALTER TABLE @servers ADD COLUMN memory bigint;

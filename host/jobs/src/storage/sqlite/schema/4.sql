@@ -1,0 +1,2 @@
+-- What version 4 adds: how much memory a server's process holds.
+ALTER TABLE servers ADD COLUMN memory INTEGER;
