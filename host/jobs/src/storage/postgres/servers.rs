@@ -12,7 +12,7 @@ use super::{
     tx::Tx,
     words::{count, plain, signed, unsigned},
 };
-use crate::storage::{Heartbeat, NewServer, Pulse};
+use crate::storage::{Heartbeat, NewServer, Pulse, Vitals};
 
 /// After so many lost servers a job is taken to be what kills them.
 const MAX_LOSSES: u32 = 3;
