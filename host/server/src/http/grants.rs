@@ -11,7 +11,7 @@ use super::{
     Api,
     error::{ApiError, ApiResult},
 };
-use crate::config::{Bounded, Sandbox};
+use crate::config::{Bounded, Sandbox, Span};
 
 /// What this host grants to a module of this name, deployed or not, and what its runs may take.
 #[utoipa::path(
@@ -47,7 +47,7 @@ fn told(sandbox: &Sandbox) -> ModuleGrants {
         secrets: grants.secrets.keys().cloned().collect(),
         limits: RunLimits {
             fuel: range(bounds.fuel, |fuel| fuel),
-            timeout_ms: range(bounds.timeout, |timeout| timeout.as_ms()),
+            timeout_ms: range(bounds.timeout, Span::as_ms),
             memory_bytes: range(bounds.memory, |memory| memory.0),
             log_bytes: bounds.logs.0,
             follow_ups: bounds.follow_ups,
