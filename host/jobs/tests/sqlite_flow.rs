@@ -314,7 +314,7 @@ async fn a_database_of_the_version_before_keeps_its_jobs_and_takes_new_ones() {
     let before: i64 =
         Connection::open(&path).unwrap().query_row("SELECT count(*) FROM jobs", [], |row| row.get(0)).unwrap();
     let storage = SqliteStorage::open(&path, SqliteOptions::host()).unwrap();
-    assert_eq!(version(&path), 3);
+    assert_eq!(version(&path), 4);
     let mut jobs = storage.export(None, 1_000).await.unwrap().items;
     jobs.retain(|record| matches!(record, Record::Job(_)));
     assert_eq!(i64::try_from(jobs.len()).unwrap(), before);
