@@ -62,6 +62,16 @@ def remember(ctx: Context, args: Statistics) -> int:
     return int(kept["words"])
 
 
+@handler(max_attempts=5)
+def publish(ctx: Context, args: Text) -> int:
+    """Publishes a text in a durable step, and fails once after it, to show that it is published once: tells by which attempt."""
+    published = ctx.step("publish", lambda key: {"key": key, "attempt": ctx.attempt})
+    if ctx.attempt == 1:
+        raise Retry("not-yet", "published, and to be looked at again", after=0.01)
+    ctx.info("published", key=published["key"], characters=len(args.text))
+    return int(published["attempt"])
+
+
 @handler
 def total(ctx: Context) -> int:
     """Adds up the words of the texts whose statistics it continues."""
@@ -74,4 +84,4 @@ def divide(args: dict[str, int]) -> float:
     return args["a"] / args["b"]
 
 
-Handlers = export("python-text", "0.1.0", statistics, remember, total, divide)
+Handlers = export("python-text", "0.1.0", statistics, remember, publish, total, divide)

@@ -32,7 +32,8 @@ pub(crate) fn test(workspace: &Workspace) -> Result<()> {
     component(workspace)?;
     let copy = Copy::of(workspace);
     let mut tests = copy.command("node", GUEST);
-    tests.args(["--test", "tests/guest.test.js", "tests/component.test.js", "tests/project.test.js"]);
+    let files = ["guest", "steps", "component", "project"].map(|name| format!("tests/{name}.test.js"));
+    tests.arg("--test").args(files);
     tests.env("WINDLASS_BIN", workspace.host_binary()).env("WINDLASS_COMPONENTS", workspace.components());
     tests.env("WINDLASS_PAGE", workspace.root.join(PAGE));
     // Somebody's own host is not to be tested.

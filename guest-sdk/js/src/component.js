@@ -5,10 +5,10 @@ import context from "windlass:job/context@0.1.0";
 import log from "windlass:job/log@0.1.0";
 import queue from "windlass:job/queue@0.1.0";
 
-import { written } from "./context.js";
 import { Cancelled, CheckpointError, EnqueueError, Fatal, ParentError, Retry, Snooze } from "./errors.js";
 import { extensions } from "./follow_up.js";
 import { specsOf } from "./handler.js";
+import { written } from "./json.js";
 import { run } from "./run.js";
 
 /**
@@ -103,7 +103,7 @@ const host = {
     const left = context.remaining();
     return left === null || left === undefined ? null : left / 1000;
   },
-  getCheckpoint: (key) => asked(CheckpointError, () => context.getCheckpoint(key)),
+  getCheckpoint: (key) => asked(CheckpointError, () => context.getCheckpoint(key)) ?? null,
   putCheckpoint: (key, value) => asked(CheckpointError, () => context.putCheckpoint(key, value)),
   getParent: (id) => {
     const told = asked(ParentError, () => context.getParent(id));
@@ -152,6 +152,7 @@ function asked(Kind, call) {
     const said = refused?.payload ?? refused;
     if (said?.tag === undefined) throw refused;
     const words = said.tag.replaceAll("-", " ");
-    throw new Kind(said.val === undefined || said.val === null ? words : `${words}: ${said.val}`, said.tag === "unknown");
+    const told = said.val === undefined || said.val === null ? words : `${words}: ${said.val}`;
+    throw new Kind(told, Kind === ParentError ? said.tag === "unknown" : said.tag);
   }
 }

@@ -2,15 +2,19 @@
 
 import { Cancelled, Retry } from "./errors.js";
 import { checked } from "./follow_up.js";
+import { written } from "./json.js";
+import { checkKey, Steps } from "./steps.js";
 
 /** What a handler may ask about its job, and what it may tell the host meanwhile. */
 export class Context {
   #job;
   #host;
+  #steps;
 
   constructor(job, host) {
     this.#job = job;
     this.#host = host;
+    this.#steps = new Steps(job, host);
   }
 
   /** The job's id, a UUID: the same for every attempt. */
@@ -123,14 +127,34 @@ export class Context {
 
   /** Gives what this attempt or an earlier one put under the key; `undefined` where none did. Throws `CheckpointError`. */
   checkpoint(key) {
+    checkKey(key);
     const kept = this.#host.getCheckpoint(key);
     return kept == null ? undefined : JSON.parse(kept);
   }
 
   /** Keeps a value under a key (1 to 200 bytes) for this attempt and all later ones. When it returns, the value survives the host.
-   * Throws `CheckpointError`. */
+   * Throws `CheckpointError`; keys that begin with `windlass:step:` are kept for steps. */
   putCheckpoint(key, value) {
+    checkKey(key);
     this.#host.putCheckpoint(key, written(value));
+  }
+
+  /**
+   * Does a part of the handler once: later attempts get what it returned, and do not do it again.
+   *
+   * The work is given a key, the job's id and the step's name: the same in every attempt. A run that is interrupted after the work and
+   * before it is recorded does the work again; who is asked with the same key twice can tell. What the work throws is thrown as it is,
+   * and nothing is recorded. Jobs are asked for outside of steps: those of an attempt that fails are dropped.
+   *
+   * @param {string} name 1 to 150 visible ASCII characters, used once in a run; after a failure it may be used again.
+   * @param {(key: string) => unknown} work A plain function.
+   * @returns {any} What was recorded as JSON, in the first attempt too; `null` where the work returned nothing.
+   * @throws {Fatal} With the code `bad-step` where the name is not as it must be or is used twice, or JSON cannot hold the result;
+   *   `step-too-large` where that is over 256 KiB, or the job has too many.
+   * @throws {Retry} With the code `checkpoint`: the storage cannot be reached, or the run was taken away.
+   */
+  step(name, work) {
+    return this.#steps.do(name, work);
   }
 
   /** Gives a setting of the module; `null` where the operator set none. */
@@ -175,11 +199,4 @@ export class Context {
 function there(what, key, value) {
   if (value !== null) return value;
   throw new Retry("missing-setting", `the ${what} \`${key}\` is missing: ask the operator to grant it to this module`);
-}
-
-/** A value as JSON text. */
-export function written(value) {
-  const text = JSON.stringify(value);
-  if (text === undefined) throw new TypeError(`a ${typeof value} is not JSON`);
-  return text;
 }

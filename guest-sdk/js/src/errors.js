@@ -51,6 +51,15 @@ export class Cancelled extends Error {
 /** A checkpoint was not kept, or could not be read. */
 export class CheckpointError extends Error {
   name = "CheckpointError";
+
+  /**
+   * @param {string} message What keeps it from that.
+   * @param {"invalid-json" | "too-large" | "reserved-key" | "superseded" | "unavailable"} [why] For programs.
+   */
+  constructor(message, why = "unavailable") {
+    super(message);
+    this.why = why;
+  }
 }
 
 /** Nothing can be told of a parent. */

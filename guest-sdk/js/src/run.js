@@ -1,7 +1,8 @@
 // One run of a handler: what it is called with, and what its exceptions mean.
 
-import { Context, written } from "./context.js";
+import { Context } from "./context.js";
 import { Cancelled, CheckpointError, EnqueueError, Fatal, ParentError, Retry, Snooze } from "./errors.js";
+import { written } from "./json.js";
 
 /** How much of a stack is kept, in characters. */
 const MAX_STACK = 8_000;
@@ -30,7 +31,11 @@ function called(spec, job, host) {
 
 function told(error) {
   if ([Retry, Fatal, Snooze, Cancelled].some((kind) => error instanceof kind)) return error;
-  if (error instanceof CheckpointError) return new Retry("checkpoint", error.message);
+  if (error instanceof CheckpointError) {
+    // No further attempt would change the others.
+    const isPassing = error.why === "superseded" || error.why === "unavailable";
+    return isPassing ? new Retry("checkpoint", error.message) : new Fatal("bad-checkpoint", error.message);
+  }
   if (error instanceof EnqueueError) return new Retry("enqueue", error.message);
   if (error instanceof ParentError) {
     return error.unknown ? new Fatal("unknown-parent", error.message) : new Retry("parent", error.message);

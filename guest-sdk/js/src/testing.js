@@ -1,9 +1,15 @@
 // Native tests of handlers, without a host.
 
-import { Context, written } from "./context.js";
-import { ParentError } from "./errors.js";
+import { Context } from "./context.js";
+import { CheckpointError, ParentError } from "./errors.js";
 import { specsOf } from "./handler.js";
+import { written } from "./json.js";
 import { run as runOnce } from "./run.js";
+import { PREFIX } from "./steps.js";
+
+/** The most checkpoints that a job may have, and how large each may be, in bytes: the host's own limits. */
+const MAX_CHECKPOINTS = 1_000;
+const MAX_CHECKPOINT_BYTES = 256 << 10;
 
 /** Stands for a host: it keeps what a handler says, and answers what a test has set. */
 export class TestContext extends Context {
@@ -28,8 +34,16 @@ export class TestContext extends Context {
     this.logs = test.logs;
     /** How far the run said that it was, in percent. */
     this.progressTold = test.progressTold;
-    /** What is kept by key; a test may fill it in before. */
+    /** What is kept by key, steps among it; a test may fill it in before. */
     this.checkpoints = test.checkpoints;
+    /** Lets a step be recorded, as if an earlier attempt had done it: the handler is not to do it again. */
+    this.addStep = (name, result = null) => {
+      test.checkpoints[PREFIX + name] = JSON.parse(written(result));
+    };
+    /** Takes back that a step is recorded, as if the run had been interrupted after its work and before that. */
+    this.forgetStep = (name) => {
+      delete test.checkpoints[PREFIX + name];
+    };
     /** The jobs that were asked for. */
     this.followUps = test.followUps;
     /** Lets the job continue another one, which succeeded with this result, or failed so: `{handler, state, failure}`. */
@@ -48,6 +62,12 @@ export class TestContext extends Context {
     };
     this.parts = { job: whole, host };
   }
+
+  /** What the recorded steps returned, by name, in the order in which they were recorded. */
+  get steps() {
+    const kept = Object.entries(this.checkpoints).filter(([key]) => key.startsWith(PREFIX));
+    return Object.fromEntries(kept.map(([key, value]) => [key.slice(PREFIX.length), value]));
+  }
 }
 
 function hostOf(test) {
@@ -58,6 +78,7 @@ function hostOf(test) {
     remaining: () => null,
     getCheckpoint: (key) => (key in test.checkpoints ? written(test.checkpoints[key]) : null),
     putCheckpoint: (key, value) => {
+      checkSize(test, key, value);
       test.checkpoints[key] = JSON.parse(value);
     },
     getParent: (id) => {
@@ -71,6 +92,18 @@ function hostOf(test) {
       return `${String(test.followUps.length).padStart(8, "0")}-0000-7000-8000-000000000000`;
     },
   };
+}
+
+function checkSize(test, key, value) {
+  const bytes = (text) => new TextEncoder().encode(text).length;
+  const there = Object.keys(test.checkpoints).length;
+  let told;
+  if (bytes(key) < 1 || bytes(key) > 200) told = "a key has 1 to 200 bytes";
+  else if (bytes(value) > MAX_CHECKPOINT_BYTES) told = `the value has ${bytes(value)} bytes: expected at most ${MAX_CHECKPOINT_BYTES}`;
+  else if (there >= MAX_CHECKPOINTS && !(key in test.checkpoints)) {
+    told = `the job has ${there} checkpoints: at most ${MAX_CHECKPOINTS} are allowed`;
+  }
+  if (told) throw new CheckpointError(`too large: ${told}`, "too-large");
 }
 
 /** Runs a handler on a payload that is read as on a host, and gives its result as JSON has it. Throws what the host would be told. */

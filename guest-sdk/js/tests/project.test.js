@@ -77,5 +77,5 @@ test("the page of handlers in JavaScript does what it says", () => {
   assert.equal(ended.status, 0, ended.stdout + ended.stderr);
   const [shown] = blocks.filter(({ note }) => note.startsWith("prints"));
   assert.ok(ended.stdout.includes(`\n${shown.text}`), ended.stdout);
-  assert.match(ended.stdout, /pass 2\n/);
+  assert.match(ended.stdout, /pass 3\n/);
 });

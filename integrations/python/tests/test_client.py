@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import datetime
 import uuid
@@ -9,7 +10,7 @@ import uuid
 import pytest
 
 from conftest import PATIENCE, component, until
-from windlass import Client, JobRequest, Retry, State, errors
+from windlass import CanaryDropped, Client, JobRequest, Retired, Retry, State, _calls, errors
 
 BIG = 2**53 + 1
 """The first integer that a float cannot tell from its neighbour."""
@@ -206,3 +207,64 @@ def test_modules_are_deployed_activated_and_refused(client: Client) -> None:
         client.deploy(b"this is a text", name)
     with pytest.raises(errors.NotFound, match="has no version"):
         client.activate(name, "0" * 64)
+
+
+def test_a_canary_is_begun_promoted_and_dropped_and_a_version_retired(client: Client) -> None:
+    name = f"m-{uuid.uuid4()}"
+    first = client.deploy(component("faults"), name).version.digest
+    second = client.deploy(component("guests/mixed"), name, activate=False).version.digest
+
+    def shares() -> dict[str, int | str | None]:
+        versions = client.module(name).versions
+        return {version.digest: "active" if version.active else version.canary_percent for version in versions}
+
+    with pytest.raises(errors.NotFound, match="has no canary"):
+        client.promote_canary(name)
+    with pytest.raises(errors.Conflict, match="active"):
+        client.begin_canary(name, first, 10)
+    with pytest.raises(errors.Problem, match="percent"):
+        client.begin_canary(name, second, 101)
+    client.begin_canary(name, second, 5)
+    begun = client.begin_canary(name, second, 10)
+    assert {version.digest: version.canary_percent for version in begun.versions} == {first: None, second: 10}
+    assert client.drop_canary(name) == CanaryDropped(second, 0)
+    with pytest.raises(errors.NotFound, match="has no canary"):
+        client.drop_canary(name, keep_pins=True)
+    client.begin_canary(name, second, 10)
+    with pytest.raises(errors.Conflict):
+        client.retire(name, second)
+    client.promote_canary(name)
+    assert shares() == {first: None, second: "active"}
+    assert client.retire(name, first) == Retired(first, 0)
+    # Once more changes nothing.
+    assert client.retire(name, first, keep_pins=True) == Retired(first, 0)
+    assert [version.digest for version in client.module(name).versions if version.retired_at] == [first]
+
+
+def test_a_version_that_jobs_wait_in_vain_for_is_active_only_by_force(client: Client) -> None:
+    name = f"m-{uuid.uuid4()}"
+    first = client.deploy(component("faults"), name).version.digest
+    waits = client.schedule(f"{name}/noop", delay=3600).id
+    with pytest.raises(errors.WouldBreak, match="noop"):
+        client.deploy(component("guests/mixed"), name)
+    kept = client.deploy(component("guests/mixed"), name, activate=False).version.digest
+    with pytest.raises(errors.WouldBreak, match="noop"):
+        client.activate(name, kept)
+    # What a canary lacks goes on to the active version.
+    client.begin_canary(name, kept, 50)
+    with pytest.raises(errors.WouldBreak, match="noop"):
+        client.promote_canary(name)
+    promoted = client.promote_canary(name, force=True)
+    assert [version.digest for version in promoted.versions if version.active] == [kept]
+    assert client.activate(name, first, force=True).versions
+    forced = client.deploy(component("guests/mixed"), name, force=True)
+    assert (forced.version.active, "noop" in forced.dropped_handlers) == (True, True)
+    client.delete(waits)
+
+
+def test_a_signature_goes_along_with_a_component(client: Client) -> None:
+    # A host that asks for none takes any; what a host does with one its own tests say.
+    call = _calls.deploy(b"", None, True, "untrusted comment: ü\n", False)
+    (signed,) = call.headers
+    assert (signed[0], base64.b64decode(signed[1]).decode()) == ("windlass-signature", "untrusted comment: ü\n")
+    assert client.deploy(component("faults"), f"m-{uuid.uuid4()}", signature="untrusted comment: ü\n").version.active

@@ -33,7 +33,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 def test_a_component_describes_its_handlers_by_their_type_hints(client: Client) -> None:
     (version,) = client.module("python-text").versions
     handlers = {handler.name: handler for handler in version.handlers}
-    assert set(handlers) == {"statistics", "remember", "total", "divide"}
+    assert set(handlers) == {"statistics", "remember", "publish", "total", "divide"}
     assert version.sdk.startswith("windlass-guest for Python")
     statistics = handlers["statistics"]
     assert (statistics.mode, statistics.queue, statistics.max_attempts) == ("sync", "texts", 3)
@@ -66,6 +66,13 @@ def test_a_follow_up_job_is_made_with_the_result_and_finds_its_checkpoint(client
     failures = [line.failure for line in ended.history if line.failure]
     assert [(failure.code, failure.details) for failure in failures] == [("not-yet", {"words": 2})]
     assert [line.message for line in client.logs(follow_up.id).items] == ["attempt 2 finds 2 words"]
+
+
+def test_a_durable_step_is_not_done_again_by_the_next_attempt(client: Client) -> None:
+    job = client.wait(client.enqueue("python-text/publish", {"text": "a b"}).id, PATIENCE)
+    assert (job.state, job.job.attempt, job.result) == (State.SUCCEEDED, 2, 1)
+    lines = [line for line in client.logs(job.job.id).items if line.level == "info"]
+    assert [line.fields for line in lines] == [{"key": f"{job.job.id}-publish", "characters": 3}]
 
 
 def test_a_job_reads_what_those_gave_that_it_continues(client: Client) -> None:

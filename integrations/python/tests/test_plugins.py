@@ -6,7 +6,8 @@ import contextlib
 import json
 import traceback
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import fastapi
 import httpx
@@ -49,14 +50,14 @@ def test_a_route_enqueues_with_the_client_that_it_is_given(application: str, hos
 
 
 def test_nobody_sees_the_dashboard_or_its_api_without_being_let_in(application: str) -> None:
-    for path in ("/", "/jobs", "/api/v1/jobs", "/api/v1/events", "/assets/none", "/metrics", "//api/v1/jobs"):
+    for path in ("", "/", "/jobs", "/api/v1/jobs", "/api/v1/events", "/assets/none", "/metrics", "//api/v1/jobs"):
         assert httpx.get(f"{application}{PREFIX}{path}").status_code == 401, path
     assert httpx.post(f"{application}{PREFIX}/api/v1/jobs", json={"handler": "faults/noop"}).status_code == 401
 
 
 def test_the_dashboard_finds_its_files_and_its_api_below_the_prefix(application: str) -> None:
     bare = httpx.get(f"{application}{PREFIX}?state=failed", headers=KEY)
-    assert (bare.status_code, bare.headers["location"]) == (307, "jobs/?state=failed")
+    assert (bare.status_code, bare.headers["location"]) == (307, "jobs/?state=failed&")
     with dashboard(application) as browser:
         page = browser.get("jobs/some-id", headers={"accept": "text/html"})
         # Relative to the page itself, and so below the prefix whatever that is.
@@ -71,6 +72,31 @@ def test_the_dashboard_finds_its_files_and_its_api_below_the_prefix(application:
         assert browser.get(script, headers={"accept-encoding": "br", "if-none-match": tag}).status_code == 304
         assert "content-encoding" not in browser.get(script, headers={"accept-encoding": "identity"}).headers
         assert browser.head("").status_code == 200
+
+
+def without_slashes(app: Any) -> Any:
+    """What some applications have around them: no path ends with a slash."""
+
+    async def taken(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            paths = {"path": scope["path"].rstrip("/") or "/", "raw_path": scope["raw_path"].rstrip(b"/") or b"/"}
+            scope = {**scope, **paths}
+        await app(scope, receive, send)
+
+    return taken
+
+
+@pytest.mark.parametrize("around", [lambda app: app, without_slashes], ids=["as it is", "without slashes"])
+def test_the_dashboard_is_found_with_and_without_a_slash(make: Make, host: Host, around: Callable[[Any], Any]) -> None:
+    with served(around(make(host.url))) as url:
+        for path in (PREFIX, f"{PREFIX}/", f"{PREFIX}?a=b", f"{PREFIX}/?a=b"):
+            found = httpx.get(url + path, headers=KEY, follow_redirects=True)
+            # Where the page's files are beside it.
+            assert (found.status_code, found.url.path) == (200, f"{PREFIX}/"), path
+            assert '<base href="./">' in found.text
+            assert ("a", "b") in found.url.params.multi_items() or "a=b" not in path
+            script = found.text.split('<script type="module" src="')[1].split('"')[0]
+            assert httpx.get(found.url.join(script), headers=KEY).status_code == 200
 
 
 def test_the_dashboards_api_works_through_the_proxy(application: str) -> None:

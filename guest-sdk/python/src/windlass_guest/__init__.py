@@ -17,7 +17,8 @@ Handlers = export("texts", "0.1.0", count)
 Of `async def` functions, `AsyncHandlers = export(…)`.
 """
 
-from ._context import CheckpointError, Context, EnqueueError
+from ._checkpoints import CheckpointError
+from ._context import Context, EnqueueError
 from ._errors import Cancelled, Fatal, JobError, Retry, Snooze
 from ._follow_up import Unique
 from ._handlers import Schedule, export, handler

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from . import _json, _waiting
-from ._context import CheckpointError, EnqueueError, Job
+from ._checkpoints import CheckpointError
+from ._context import EnqueueError, Job
 from ._errors import Fatal, JobError, Retry, Snooze
 from ._follow_up import FollowUp
 from ._handlers import Schedule, Spec
@@ -176,14 +178,14 @@ class _Host:
         try:
             kept: str | None = context.get_checkpoint(key)
         except Err as error:
-            raise CheckpointError(_said(error.value)) from None
+            raise _checkpoint_error(error.value) from None
         return kept
 
     def put_checkpoint(self, key: str, value: str) -> None:
         try:
             context.put_checkpoint(key, value)
         except Err as error:
-            raise CheckpointError(_said(error.value)) from None
+            raise _checkpoint_error(error.value) from None
 
     def get_parent(self, id: str) -> Parent:  # noqa: A002
         try:
@@ -221,6 +223,9 @@ class _Host:
             raise EnqueueError(_said(error.value)) from None
         return made
 
+    def pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+
     async def sleep(self, seconds: float) -> None:
         await self.waits.sleep(seconds)
 
@@ -228,9 +233,18 @@ class _Host:
         return await self.waits.fetch(request)
 
 
+def _checkpoint_error(error: Any) -> CheckpointError:
+    why: Any = _case(error).replace(" ", "-")
+    return CheckpointError(_said(error), why=why)
+
+
 def _said(error: Any) -> str:
-    """A case of the contract's in words: `CheckpointError_TooLarge` with its text."""
-    kind = type(error).__name__.rpartition("_")[2]
-    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in kind).strip()
+    """A case of the contract's in words, with its text."""
     text = getattr(error, "value", None)
-    return f"{words}: {text}" if text else words
+    return f"{_case(error)}: {text}" if text else _case(error)
+
+
+def _case(error: Any) -> str:
+    """The name of a case in words: `too large` of `CheckpointError_TooLarge`, `invalid json` of `CheckpointError_InvalidJson`."""
+    kind = type(error).__name__.rpartition("_")[2]
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in kind).strip()

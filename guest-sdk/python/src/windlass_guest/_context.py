@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from . import _json
+from ._checkpoints import Checkpoints
 from ._errors import Cancelled, Retry
 from ._follow_up import ContinueOn, FollowUp, Unique
 from ._http import MAX_RESPONSE_BYTES, TIMEOUT, Request, Response
 from ._parent import Parent
 from ._retry import RetryPolicy
-
-
-class CheckpointError(Exception):
-    """A checkpoint was not kept, or could not be read."""
 
 
 class EnqueueError(Exception):
@@ -54,16 +50,13 @@ class Host(Protocol):
     def config(self, key: str) -> str | None: ...
     def secret(self, key: str) -> str | None: ...
     def enqueue(self, job: FollowUp) -> str: ...
+    def pause(self, seconds: float) -> None: ...
     async def sleep(self, seconds: float) -> None: ...
     async def fetch(self, request: Request) -> Response: ...
 
 
-class Context:
+class Context(Checkpoints):
     """What a handler may ask about its job, and what it may tell the host meanwhile."""
-
-    def __init__(self, job: Job, host: Host) -> None:
-        self._job = job
-        self._host = host
 
     @property
     def id(self) -> str:
@@ -169,27 +162,6 @@ class Context:
     def error(self, message: str, **fields: Any) -> None:
         """Log what failed."""
         self._log("error", message, fields)
-
-    def checkpoint(self, key: str) -> Any:
-        """Give what this attempt or an earlier one put under the key; `None` where none did.
-
-        Raises:
-            CheckpointError: it could not be read.
-
-        """
-        kept = self._host.get_checkpoint(key)
-        return None if kept is None else json.loads(kept)
-
-    def put_checkpoint(self, key: str, value: Any) -> None:
-        """Keep a value under a key (1 to 200 bytes) for this attempt and all later ones.
-
-        When it returns, the value survives the host.
-
-        Raises:
-            CheckpointError: it was not kept.
-
-        """
-        self._host.put_checkpoint(key, _json.write(value))
 
     def config(self, key: str) -> str | None:
         """Give a setting of the module; absent where the operator set none."""

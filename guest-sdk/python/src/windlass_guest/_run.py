@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import _json, _schema
-from ._context import CheckpointError, Context, EnqueueError, Host, Job
+from ._checkpoints import CheckpointError
+from ._context import Context, EnqueueError, Host, Job
 from ._errors import Fatal, JobError, Retry
 from ._handlers import Spec
 from ._http import HttpError
@@ -72,7 +73,10 @@ def _exceptions_told() -> Iterator[None]:
     except JobError:
         raise
     except CheckpointError as error:
-        raise Retry("checkpoint", str(error)) from error
+        if error.why in ("superseded", "unavailable"):
+            raise Retry("checkpoint", str(error)) from error
+        # No further attempt would change that.
+        raise Fatal("bad-checkpoint", str(error)) from error
     except EnqueueError as error:
         raise Retry("enqueue", str(error)) from error
     except ParentError as error:

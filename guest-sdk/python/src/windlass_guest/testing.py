@@ -16,11 +16,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import _json, _run
+from ._checkpoints import PREFIX, CheckpointError
 from ._context import Context, Job
 from ._follow_up import FollowUp
 from ._handlers import spec_of
 from ._http import HttpError, Request, Response
 from ._parent import Failure, Parent, ParentError
+
+MAX_CHECKPOINTS = 1_000
+"""The most that a job may have: the host's own limit."""
+
+MAX_CHECKPOINT_BYTES = 256 << 10
+"""How large each may be."""
 
 
 class TestContext:
@@ -35,7 +42,7 @@ class TestContext:
         self.progress_told: list[float] = []
         """How far the run said that it was, in percent."""
         self.checkpoints: dict[str, Any] = {}
-        """What is kept by key; a test may fill it in before."""
+        """What is kept by key, steps among it; a test may fill it in before."""
         self.follow_ups: list[FollowUp] = []
         """The jobs that were asked for."""
         self.parents_told: dict[str, Parent] = {}
@@ -51,7 +58,7 @@ class TestContext:
         self.requests: list[Request] = []
         """What was sent."""
         self.slept: list[float] = []
-        """How long `Context.sleep` was asked to wait, in seconds; it does not."""
+        """How long it was asked to wait, in seconds; it does not."""
 
     def add_parent(
         self,
@@ -68,8 +75,22 @@ class TestContext:
         told = json.loads(_json.write(result))
         self.parents_told[id] = Parent(id, handler, state, told, failure)
 
+    @property
+    def steps(self) -> dict[str, Any]:
+        """What the recorded steps returned, by name, in the order in which they were recorded."""
+        kept = self.checkpoints.items()
+        return {key.removeprefix(PREFIX): value for key, value in kept if key.startswith(PREFIX)}
+
+    def add_step(self, name: str, result: Any = None) -> None:
+        """Let a step be recorded, as if an earlier attempt had done it: the handler is not to do it again."""
+        self.checkpoints[PREFIX + name] = json.loads(_json.write(result))
+
+    def forget_step(self, name: str) -> None:
+        """Take back that a step is recorded, as if the run had been interrupted after its work and before that."""
+        self.checkpoints.pop(PREFIX + name, None)
+
     def context(self, payload: Any = None) -> Context:
-        """Give a context of this host."""
+        """Give a context of this host; each is a run of the same job."""
         return Context(self.job(payload), self)
 
     def job(self, payload: Any) -> Job:
@@ -93,6 +114,15 @@ class TestContext:
         return json.dumps(self.checkpoints[key]) if key in self.checkpoints else None
 
     def put_checkpoint(self, key: str, value: str) -> None:  # noqa: D102
+        size = len(value.encode())
+        if not 1 <= len(key.encode()) <= 200:
+            raise CheckpointError("too large: a key has 1 to 200 bytes", why="too-large")
+        if size > MAX_CHECKPOINT_BYTES:
+            told = f"too large: the value has {size} bytes: expected at most {MAX_CHECKPOINT_BYTES}"
+            raise CheckpointError(told, why="too-large")
+        if len(self.checkpoints) >= MAX_CHECKPOINTS and key not in self.checkpoints:
+            told = f"too large: the job has {len(self.checkpoints)} checkpoints: at most {MAX_CHECKPOINTS} are allowed"
+            raise CheckpointError(told, why="too-large")
         self.checkpoints[key] = json.loads(value)
 
     def get_parent(self, id: str) -> Parent:  # noqa: A002, D102
@@ -109,6 +139,9 @@ class TestContext:
     def enqueue(self, job: FollowUp) -> str:  # noqa: D102
         self.follow_ups.append(job)
         return f"{len(self.follow_ups):08}-0000-7000-8000-000000000000"
+
+    def pause(self, seconds: float) -> None:  # noqa: D102
+        self.slept.append(seconds)
 
     async def sleep(self, seconds: float) -> None:  # noqa: D102
         self.slept.append(seconds)

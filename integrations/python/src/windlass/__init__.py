@@ -18,6 +18,7 @@ from .errors import (
     WorkerFailed,
 )
 from .models import (
+    CanaryDropped,
     CommandReply,
     Deployed,
     Enqueued,
@@ -30,6 +31,7 @@ from .models import (
     Page,
     Queue,
     RecurringJob,
+    Retired,
     Server,
     State,
 )
@@ -42,6 +44,7 @@ __all__ = [
     "After",
     "AsyncClient",
     "AsyncEventStream",
+    "CanaryDropped",
     "Client",
     "CommandReply",
     "Deployed",
@@ -62,6 +65,7 @@ __all__ = [
     "Problem",
     "Queue",
     "RecurringJob",
+    "Retired",
     "Retry",
     "Server",
     "State",

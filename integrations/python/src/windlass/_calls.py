@@ -5,6 +5,7 @@ The clients, which differ in how they send, have one line for each.
 
 from __future__ import annotations
 
+import base64
 import datetime
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -45,6 +46,8 @@ class Call(Generic[T]):
     query: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
     content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+    """What is told besides."""
     repeatable: bool = True
     """Whether it does no harm to send it again where its answer was lost."""
     patience: float = USUAL_PATIENCE
@@ -135,9 +138,12 @@ def module(name: str) -> Call[models.Module]:
     return Call(f"read module {name}", "GET", f"modules/{_segment(name)}", reader(models.Module))
 
 
-def deploy(component: bytes, name: str | None, activate: bool) -> Call[models.Deployed]:
+def deploy(
+    component: bytes, name: str | None, activate: bool, signature: str | None, force: bool
+) -> Call[models.Deployed]:
     """Deploy a component; a version that is there already stays as it is."""
-    query = _query({"name": name, "activate": "true" if activate else "false"})
+    query = _query({"name": name, "activate": _yes(activate), "force": "true" if force else None})
+    signed = None if signature is None else base64.b64encode(signature.encode()).decode()
     return Call(
         f"deploy {name or 'a component'}",
         "POST",
@@ -146,15 +152,51 @@ def deploy(component: bytes, name: str | None, activate: bool) -> Call[models.De
         query,
         body=component,
         content_type="application/wasm",
+        headers=() if signed is None else (("windlass-signature", signed),),
         patience=COMPILING_PATIENCE,
     )
 
 
-def activate(name: str, digest: str) -> Call[models.Module]:
+def activate(name: str, digest: str, force: bool) -> Call[models.Module]:
     """Make a version the one that new jobs go to."""
     path = f"modules/{_segment(name)}/activate"
     what = f"activate version {digest:.12} of module {name}"
-    return Call(what, "POST", path, reader(models.Module), body=_json.write({"digest": digest}))
+    body = _json.write({"digest": digest, "force": force})
+    return Call(what, "POST", path, reader(models.Module), body=body)
+
+
+def begin_canary(name: str, digest: str, percent: int, force: bool) -> Call[models.Module]:
+    """Send a share of the new jobs to a version; the same again changes nothing."""
+    path = f"modules/{_segment(name)}/canary"
+    what = f"begin a canary of version {digest:.12} of module {name}"
+    body = _json.write({"digest": digest, "percent": percent, "force": force})
+    return Call(what, "PUT", path, reader(models.Module), body=body)
+
+
+def promote_canary(name: str, force: bool) -> Call[models.Module]:
+    """Send all new jobs to the canary; repeated there would be none."""
+    path = f"modules/{_segment(name)}/promote"
+    body = _json.write({"force": force})
+    return Call(
+        f"promote the canary of module {name}", "POST", path, reader(models.Module), body=body, repeatable=False
+    )
+
+
+def drop_canary(name: str, keep_pins: bool) -> Call[models.CanaryDropped]:
+    """Send all new jobs to the active version again; repeated there would be no canary."""
+    path = f"modules/{_segment(name)}/canary"
+    query = _query({"keep_pins": _yes(keep_pins)})
+    read = reader(models.CanaryDropped)
+    return Call(f"drop the canary of module {name}", "DELETE", path, read, query, repeatable=False)
+
+
+def retire(name: str, digest: str, keep_pins: bool) -> Call[models.Retired]:
+    """Retire a version; one that is retired stays so."""
+    path = f"modules/{_segment(name)}/retire"
+    what = f"retire version {digest:.12} of module {name}"
+    return Call(
+        what, "POST", path, reader(models.Retired), body=_json.write({"digest": digest, "keep_pins": keep_pins})
+    )
 
 
 def queues() -> Call[list[models.Queue]]:
@@ -230,6 +272,10 @@ def _segment(name: str) -> str:
 
 def _query(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((name, _word(value)) for name, value in values.items() if value is not None)
+
+
+def _yes(value: bool) -> str:
+    return "true" if value else "false"
 
 
 def _word(value: Any) -> str:

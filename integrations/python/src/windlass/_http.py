@@ -79,6 +79,7 @@ class Place:
         headers = {"accept": "application/json, application/problem+json"}
         if call.body is not None:
             headers["content-type"] = call.content_type
+        headers.update(call.headers)
         return {
             "method": call.method,
             "url": f"{self.url}/api/v1/{call.path}",

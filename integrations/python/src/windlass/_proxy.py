@@ -41,6 +41,9 @@ KEPT_BACK = frozenset(
 SAFE = "/:@!$&'()*+,;=~-._"
 """What stands in a path as it is."""
 
+LED = "&"
+"""What a query ends with where `leads_to` has led there. It means nothing to anybody else."""
+
 
 class Left(Exception):
     """The browser went away before it had sent all."""
@@ -161,12 +164,10 @@ async def _stream(response: httpx.Response, send: Send) -> None:
             await response.aclose()
 
 
-async def redirect(send: Send, to: str, query: bytes) -> None:
+async def redirect(send: Send, location: str) -> None:
     """Lead elsewhere."""
-    location = to.encode() + (b"?" + query if query else b"")
-    await send(
-        {"type": "http.response.start", "status": 307, "headers": [(b"location", location), (b"content-length", b"0")]}
-    )
+    headers = [(b"location", location.encode("latin-1")), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 307, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
 
 
@@ -202,6 +203,15 @@ def clean_prefix(prefix: str) -> str:
     return cleaned
 
 
-def to_the_folder(prefix: str) -> str:
-    """Where a request for the prefix without a slash is led: relative, since what stands before it is not known here."""
-    return prefix.rsplit("/", 1)[1] + "/"
+def leads_to(prefix: str, path: str | None, query: str) -> str | None:
+    """Where a request is led, by its path below the prefix, which is `None` without even a slash; `None` where it is answered.
+
+    The dashboard is at the prefix with a slash, and a request without it is led there: relative, since what stands before it is not
+    known here. Where the application takes the slash from every path, both look alike here, and leading would never end; so who was
+    led is known by the end of their query. Who had asked with a slash is led one folder too deep by that, and is led back.
+    """
+    last = prefix.rsplit("/", 1)[1]
+    was_led = query.endswith(LED)
+    if path is None:
+        return None if was_led else f"{last}/?{query}{LED}"
+    return f"../?{query}" if was_led and path == last else None

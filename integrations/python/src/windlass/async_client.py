@@ -225,26 +225,83 @@ class AsyncClient:
         """
         return await self._run(self._call(_calls.module(name)))
 
-    async def deploy(self, component: bytes, name: str | None = None, *, activate: bool = True) -> models.Deployed:
+    async def deploy(
+        self,
+        component: bytes,
+        name: str | None = None,
+        *,
+        activate: bool = True,
+        signature: str | None = None,
+        force: bool = False,
+    ) -> models.Deployed:
         """Deploy a component, under the name that it gives itself where none is given here.
 
-        Takes as long as compiling it does: some seconds for one of Python or JavaScript.
+        Takes as long as compiling it does: some seconds for one of Python or JavaScript. `signature` is the text of its `.minisig`
+        file, where the host asks for one. With `force` new jobs go to it whatever that breaks.
 
         Raises:
-            ModuleRefused: it is no component, or does not keep to the contract.
+            ModuleRefused: it is no component, does not keep to the contract, or is not signed as the host asks.
             TooLarge: it is over the host's limit.
+            WouldBreak: jobs wait that it could not do; nothing is changed.
 
         """
-        return await self._run(self._call(_calls.deploy(component, name, activate)))
+        return await self._run(self._call(_calls.deploy(component, name, activate, signature, force)))
 
-    async def activate(self, module: str, digest: str) -> models.Module:
-        """Make a version of a module the one that new jobs go to.
+    async def activate(self, module: str, digest: str, *, force: bool = False) -> models.Module:
+        """Make a version of a module the one that new jobs go to; with `force` whatever that breaks.
 
         Raises:
             NotFound: there is no such version.
+            WouldBreak: jobs wait that it could not do.
 
         """
-        return await self._run(self._call(_calls.activate(module, digest)))
+        return await self._run(self._call(_calls.activate(module, digest, force)))
+
+    async def begin_canary(self, module: str, digest: str, percent: int, *, force: bool = False) -> models.Module:
+        """Send so many of a hundred new jobs, 1 to 100, to a version beside the active one; with `force` whatever that breaks.
+
+        The share of any other version ends; called again for the same one, it changes its share.
+
+        Raises:
+            NotFound: there is no such version.
+            Conflict: it is the active version, or there is none beside it.
+            WouldBreak: jobs wait that it could not do; what it has no handler for goes on to the active version.
+
+        """
+        return await self._run(self._call(_calls.begin_canary(module, digest, percent, force)))
+
+    async def promote_canary(self, module: str, *, force: bool = False) -> models.Module:
+        """Send all new jobs to the canary; with `force` whatever that breaks.
+
+        Raises:
+            NotFound: there is no canary.
+            WouldBreak: jobs wait that it could not do.
+
+        """
+        return await self._run(self._call(_calls.promote_canary(module, force)))
+
+    async def drop_canary(self, module: str, *, keep_pins: bool = False) -> models.CanaryDropped:
+        """Send all new jobs to the active version again.
+
+        The jobs that began on the canary and wait to go on do so on the active version too, unless `keep_pins` is set.
+
+        Raises:
+            NotFound: there is no canary.
+
+        """
+        return await self._run(self._call(_calls.drop_canary(module, keep_pins)))
+
+    async def retire(self, module: str, digest: str, *, keep_pins: bool = False) -> models.Retired:
+        """Retire a version: nothing starts on it any more, and its component is removed.
+
+        The jobs that began on it and wait to go on do so on the active version, unless `keep_pins` is set.
+
+        Raises:
+            NotFound: there is no such version.
+            Conflict: new jobs go to it, or jobs need it.
+
+        """
+        return await self._run(self._call(_calls.retire(module, digest, keep_pins)))
 
     async def queues(self) -> list[models.Queue]:
         """Read the queues that hold jobs or are paused."""

@@ -24,7 +24,7 @@ from starlette.requests import HTTPConnection
 
 from . import _http
 from ._plugin import Plugin
-from ._proxy import METHODS, DashboardProxy, Receive, Scope, Send, check_auth, clean_prefix, to_the_folder
+from ._proxy import METHODS, DashboardProxy, Receive, Scope, Send, check_auth, clean_prefix, leads_to
 from .async_client import AsyncClient
 from .errors import NotStarted
 from .worker import Worker
@@ -94,17 +94,17 @@ class Windlass:
         check_auth(auth)
         cleaned = clean_prefix(prefix)
 
-        async def pass_on(path: str, allowed: Any = Depends(auth)) -> Response:
+        async def pass_on(request: Request, allowed: Any = Depends(auth)) -> Response:
             if allowed is False:
                 raise HTTPException(403, "you may not see this dashboard")
-            return _PassedOn(self._plugin.proxy, path)
-
-        async def lead(request: Request) -> Response:
-            query = f"?{request.url.query}" if request.url.query else ""
-            return RedirectResponse(to_the_folder(cleaned) + query)
+            below = request.path_params.get("path")
+            location = leads_to(cleaned, below, request.url.query)
+            if location is not None:
+                return RedirectResponse(location)
+            return _PassedOn(self._plugin.proxy, below or "")
 
         add = self._app.router.add_api_route
-        add(cleaned, lead, methods=["GET", "HEAD"], include_in_schema=False)
+        add(cleaned, pass_on, methods=["GET", "HEAD"], include_in_schema=False)
         add(f"{cleaned}/{{path:path}}", pass_on, methods=list(METHODS), include_in_schema=False)
 
     def run_worker_in_background(self, worker: Worker | None = None) -> None:

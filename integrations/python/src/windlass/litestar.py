@@ -33,7 +33,7 @@ from litestar.types import Guard, Receive, Scope, Send
 
 from . import _http
 from ._plugin import Plugin
-from ._proxy import check_auth, clean_prefix, redirect, to_the_folder
+from ._proxy import check_auth, clean_prefix, leads_to, redirect
 from .async_client import AsyncClient
 from .worker import Worker
 
@@ -120,8 +120,10 @@ def _handler(plugin: Plugin, dashboard: Dashboard) -> Any:
         # Litestar gives what is below the prefix, between slashes.
         path = scope["path"].strip("/")
         asked = scope.get("raw_path") or b"/"
-        if not path and not asked.endswith(b"/"):
-            await redirect(cast(Any, send), to_the_folder(dashboard.prefix), scope["query_string"])
+        below = path if path or asked.endswith(b"/") else None
+        location = leads_to(dashboard.prefix, below, scope["query_string"].decode("latin-1"))
+        if location is not None:
+            await redirect(cast(Any, send), location)
             return
         # The same calls, with events of types of Litestar's own.
         await plugin.proxy(path, cast(Any, scope), cast(Any, receive), cast(Any, send))

@@ -428,6 +428,26 @@ class Deployed:
 
 
 @dataclass(frozen=True)
+class CanaryDropped:
+    """What came of dropping a canary."""
+
+    digest: str
+    """The version that was the canary."""
+    unpinned: int
+    """How many jobs had begun on it, wait to go on, and go on with the active version."""
+
+
+@dataclass(frozen=True)
+class Retired:
+    """A version that was retired."""
+
+    digest: str
+    """The version."""
+    unpinned: int
+    """How many jobs had begun on it, wait to go on, and go on with the active version."""
+
+
+@dataclass(frozen=True)
 class SlotUse:
     """The slots of one kind on a server."""
 

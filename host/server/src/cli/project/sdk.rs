@@ -25,6 +25,7 @@ pub(super) const PYTHON: &[&[File]] = &[
     files!("../../guest-sdk/python/wit": "waiting.wit" => "wit-waiting/waiting.wit"),
     files!("../../guest-sdk/python/src":
         "windlass_guest/__init__.py",
+        "windlass_guest/_checkpoints.py",
         "windlass_guest/_component.py",
         "windlass_guest/_context.py",
         "windlass_guest/_errors.py",
@@ -53,7 +54,9 @@ pub(super) const JAVASCRIPT: &[&[File]] = &[
         "src/follow_up.js",
         "src/handler.js",
         "src/index.js",
+        "src/json.js",
         "src/run.js",
+        "src/steps.js",
         "src/testing.js",
     ),
 ];
