@@ -57,8 +57,8 @@ const DOCS: &str = "windlass-docs-tests";
 /// How many end-to-end tests run side by side: each has a whole host with all its threads, which waits most of the time.
 const HOSTS: &str = "3";
 
-/// How many tests in a browser do: a browser computes more than it waits.
-const BROWSERS: &str = "2";
+/// How many tests in a browser do: each is a browser and a host, which compute more than they wait.
+const BROWSERS: &str = "1";
 
 /// How long the chaos tests may take once they are built.
 const CHAOS_DEADLINE: Duration = Duration::from_secs(10 * 60);
