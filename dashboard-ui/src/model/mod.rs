@@ -13,6 +13,7 @@ pub mod limits;
 pub mod news;
 pub mod recurring;
 pub mod traffic;
+pub mod versions;
 
 use crate::trouble::Trouble;
 

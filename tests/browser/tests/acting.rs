@@ -254,3 +254,30 @@ async fn a_signed_component_is_dropped_with_its_signature() -> Result<()> {
     browser.reads("is deployed and active").await?;
     browser.close().await
 }
+
+#[tokio::test]
+async fn what_is_typed_and_asked_about_a_version_outlives_what_others_deploy_meanwhile() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    host.deploy("images", &component("faults")?)?;
+    let beside = |file: std::path::PathBuf| {
+        let file = file.to_string_lossy().into_owned();
+        host.json::<Deployed>(&["deploy", &file, "--name", "images", "--no-activate"])
+    };
+    let version = beside(component("images")?)?.version.digest.short();
+    let browser = open(&host, "modules/images").await?;
+    browser.click(&format!("Try version {version} as a canary")).await?;
+    browser.types("#canary-share", "25").await?;
+    browser.click(&format!("Activate version {version}")).await?;
+    browser.reads("Activate this version?").await?;
+    beside(guest("mixed")?)?;
+    browser.reads("3 versions").await?;
+    let typed = browser.run("return document.querySelector('#canary-share').value").await?;
+    ensure!(typed == json!("25"), "the share is {typed} by now");
+    browser.click("Activate").await?;
+    browser.reads(&format!("Version {version} of images is active.")).await?;
+    // It cannot be the canary any more.
+    browser.loses("Percent of the new jobs").await?;
+    browser.is_content().await?;
+    browser.close().await
+}

@@ -3,7 +3,11 @@
 use leptos::prelude::*;
 use windlass_api::{HandlerSpec, ModuleName, ModuleView, RetryPolicy, Role};
 
-use super::{Head, module_grants::Grants, module_versions};
+use super::{
+    Head,
+    module_grants::Grants,
+    module_versions::{self, Choosing},
+};
 use crate::{
     format::{bytes, count, span, visible},
     ui::{
@@ -17,6 +21,7 @@ use crate::{
 pub(in crate::ui) fn Module() -> impl IntoView {
     let shared = Shared::of_page();
     let name = Named::of_page();
+    let choosing = Choosing::new();
     let found = Memo::new(move |_| {
         let name = name.get();
         shared.modules.with(|modules| {
@@ -31,7 +36,7 @@ pub(in crate::ui) fn Module() -> impl IntoView {
         let title = visible(&name.get());
         match found.get() {
             (Some(Some(module)), _) => {
-                view! { <p class="crumbs"><a href="modules">"Modules"</a></p><Head title=title />{shown(shared, &module)} }.into_any()
+                view! { <p class="crumbs"><a href="modules">"Modules"</a></p><Head title=title />{shown(shared, choosing, &module)} }.into_any()
             }
             (Some(None), _) => view! {
                 <Head title=title />
@@ -44,12 +49,12 @@ pub(in crate::ui) fn Module() -> impl IntoView {
     }
 }
 
-fn shown(shared: Shared, module: &ModuleView) -> impl IntoView + use<> {
+fn shown(shared: Shared, choosing: Choosing, module: &ModuleView) -> impl IntoView + use<> {
     let active = module.versions.iter().find(|version| version.active);
     let handlers =
         active.map(|version| version.handlers.iter().map(|spec| handler(shared, &module.name, spec)).collect_view());
     view! {
-        {module_versions::shown(shared, module)}
+        {module_versions::shown(shared, choosing, module)}
         {if handlers.is_none() { Some(view! { <p class="stale">"No version is active: jobs of this module wait."</p> }) } else { None }}
         <div class="modules">{handlers}</div>
         <Grants module=module.name.clone() />
