@@ -1,7 +1,7 @@
 //! The bulk actions of the host that go on: begun here or found, shown with how far they are, stopped on request. They go
 //! on whatever page is shown, and what came of them is told wherever the viewer is by then.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use leptos::{prelude::*, task::spawn_local};
 use windlass_api::{BulkAction, BulkActionId, BulkActionRequest, BulkState, Role};
@@ -69,7 +69,7 @@ fn look_later(shared: Shared, id: BulkActionId, wait: u64, undo: Option<BulkActi
                     let (text, is_bad) = outcome(&action);
                     let offer = undo.filter(|_| action.done > 0).map(|undo| Offer {
                         label: "Enqueue them again".to_owned(),
-                        action: Callback::new(move |()| begin(shared, undo.clone(), None)),
+                        action: Arc::new(move || begin(shared, undo.clone(), None)),
                     });
                     shared.toast(visible(&text), is_bad, offer);
                     shared.look();

@@ -1,6 +1,6 @@
 //! What all pages share: what the host said last, the time, and how to speak to the viewer.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use leptos::{prelude::*, task::spawn_local};
 use windlass_api::{BulkAction, Counts, JobId, ModuleView, QueueView, Role, ServerView, Timestamp};
@@ -49,11 +49,14 @@ pub(super) struct Toast {
     pub(super) offer: Option<Offer>,
 }
 
+/// What is done after a click. It is kept by whoever shows the button, since what was drawn when it was made may be gone by then.
+pub(super) type Deed = Arc<dyn Fn() + Send + Sync>;
+
 /// Something that a message offers to do.
 #[derive(Clone)]
 pub(super) struct Offer {
     pub(super) label: String,
-    pub(super) action: Callback<()>,
+    pub(super) action: Deed,
 }
 
 /// Something to be confirmed.
@@ -62,7 +65,7 @@ pub(super) struct Question {
     pub(super) title: String,
     pub(super) text: String,
     pub(super) yes: String,
-    pub(super) action: Callback<()>,
+    pub(super) action: Deed,
 }
 
 /// A question to the host, put anew each time. Of one type for all, since what follows is much code.
@@ -228,7 +231,7 @@ impl Shared {
         yes: impl Into<String>,
         action: impl Fn() + Send + Sync + 'static,
     ) {
-        let action = Callback::new(move |()| action());
+        let action = Arc::new(action);
         self.question.set(Some(Question { title: title.into(), text: text.into(), yes: yes.into(), action }));
     }
 

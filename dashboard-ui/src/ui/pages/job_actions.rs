@@ -1,5 +1,7 @@
 //! The buttons of a job: each with a question where it destroys, and a result that says what happened.
 
+use std::sync::Arc;
+
 use leptos::{prelude::*, task::spawn_local};
 use windlass_api::{JobDetail, JobId, Role, State};
 
@@ -86,7 +88,7 @@ fn act(shared: Shared, action: Action, id: JobId, state: Option<State>) {
             Ok(_) if action == Action::Delete => {
                 let undo = Offer {
                     label: "Enqueue it again".to_owned(),
-                    action: Callback::new(move |()| act(shared, Action::Requeue, id, Some(State::Deleted))),
+                    action: Arc::new(move || act(shared, Action::Requeue, id, Some(State::Deleted))),
                 };
                 shared.toast("The job is deleted.".to_owned(), false, Some(undo));
             }

@@ -1,5 +1,7 @@
 //! Limits on how many jobs run at once and how many start in a time: shown, set and removed beside the queues.
 
+use std::sync::Arc;
+
 use leptos::{prelude::*, task::spawn_local};
 use windlass_api::{LimitView, Role};
 
@@ -194,7 +196,7 @@ fn remove(limits: Limits, limit: LimitView) {
                 let (target, rule) = (limit.target, limit.rule);
                 let undo = Offer {
                     label: "Put it back".to_owned(),
-                    action: Callback::new(move |()| {
+                    action: Arc::new(move || {
                         let target = target.clone();
                         spawn_local(async move {
                             if let Err(trouble) = limits.shared.api().put_limit(&target, &rule).await {

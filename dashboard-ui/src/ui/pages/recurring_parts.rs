@@ -1,5 +1,7 @@
 //! What the pages of recurring jobs have in common: an instant in two zones, what came of the last time, the buttons.
 
+use std::sync::Arc;
+
 use leptos::{prelude::*, task::spawn_local};
 use leptos_router::hooks::use_navigate;
 use windlass_api::{RecurringJob, RecurringName, RecurringOutcome, Role, Timestamp};
@@ -146,7 +148,7 @@ fn trigger(shared: Shared, name: RecurringName, show: impl Fn(String) + Send + S
         match shared.api().trigger_recurring(&name).await {
             Ok(enqueued) => {
                 let path = format!("/jobs/{}", enqueued.id);
-                let action = Callback::new(move |()| show(path.clone()));
+                let action = Arc::new(move || show(path.clone()));
                 let offer = Offer { label: "Show the job".to_owned(), action };
                 let text = if enqueued.replaced {
                     format!("A job of {name} waited already, and got this payload and time.")
@@ -168,7 +170,7 @@ fn remove(shared: Shared, job: RecurringJob) {
         match shared.api().remove_recurring(&job.name).await {
             Ok(()) => {
                 let text = format!("{} is removed.", job.name);
-                let action = Callback::new(move |()| put_back(shared, job.clone()));
+                let action = Arc::new(move || put_back(shared, job.clone()));
                 shared.toast(text, false, Some(Offer { label: "Put it back".to_owned(), action }));
             }
             Err(trouble) => shared.complain(sentence(&visible(&trouble.to_string()))),

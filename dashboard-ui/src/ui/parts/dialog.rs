@@ -23,7 +23,7 @@ pub(in crate::ui) fn Confirmation() -> impl IntoView {
         let question = shared.question.get_untracked();
         no();
         if let Some(question) = question {
-            question.action.run(());
+            (question.action)();
         }
     };
     let part = move |part: fn(&crate::ui::shared::Question) -> &String| {

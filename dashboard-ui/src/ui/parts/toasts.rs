@@ -14,7 +14,7 @@ pub(in crate::ui) fn Toasts() -> impl IntoView {
         let offer = toast.offer.map(|offer| {
             let take = move |_| {
                 shared.dismiss(number);
-                offer.action.run(());
+                (offer.action)();
             };
             view! { <button class="button quiet small" on:click=take>{offer.label}</button> }
         });
