@@ -242,6 +242,35 @@ async fn what_starts_while_a_limit_is_put_is_counted_under_it() {
 }
 
 #[tokio::test]
+async fn a_claim_that_waited_for_the_limits_begins_no_run_before_its_job_was_made() {
+    let namespace = Namespace::new();
+    let storage = namespace.open().await;
+    storage.put_limit(&target("queue:default"), at_once(5)).await.unwrap();
+    let id = server(&storage).await;
+    assert!(claim(&storage, id, 1).await.is_empty(), "the next claim knows that there are limits");
+    let mut blocker = PgConnection::connect(namespace.base()).await.unwrap();
+    let mut lock = blocker.begin().await.unwrap();
+    let sql = format!("LOCK TABLE \"{}\".limits IN EXCLUSIVE MODE", namespace.name());
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *lock).await.unwrap();
+    let claiming = claim(&storage, id, 1);
+    let made = async {
+        let waiting = "SELECT count(*) FROM pg_locks l WHERE NOT l.granted AND l.relation = '@limits'::regclass";
+        while namespace.number(waiting).await == 0 {
+            tokio::task::yield_now().await;
+        }
+        let new = job();
+        let made = new.id;
+        storage.enqueue(vec![new], "ann").await.unwrap();
+        lock.rollback().await.unwrap();
+        made
+    };
+    let (runs, made) = tokio::join!(claiming, made);
+    assert_eq!(runs.len(), 1);
+    let times: Vec<_> = storage.job(made).await.unwrap().unwrap().history.iter().map(|line| line.at).collect();
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[tokio::test]
 async fn a_refusal_leaves_the_applications_transaction_usable() {
     let namespace = Namespace::new();
     let storage = namespace.open().await;

@@ -36,14 +36,15 @@ SELECT p.id, p.mode, p.expires_at, (SELECT name FROM @queues WHERE n = p.queue),
 FROM picked p, t ORDER BY p.mode, p.place, p.priority, p.ready_at, p.seq"
 );
 
-/// Takes jobs, which must be held, with their places.
+/// Takes jobs, which must be held, with their places. The step began before it waited for the limits, so a job may have been made, or
+/// have come to its line, after that: its run begins no earlier.
 const TAKE: &str = concat!(
     "
 WITH t AS MATERIALIZED (SELECT @now AS now),
 me AS MATERIALIZED (SELECT n FROM @servers WHERE id = $2 AND alive),
 taken AS (
-    UPDATE @live l SET state = 3, at = t.now, run = l.run + 1, attempt = l.attempt + 1, server = me.n,
-        started_at = t.now, reason = NULL, token = $3, expires_at = NULL,
+    UPDATE @live l SET state = 3, at = greatest(t.now, l.at), run = l.run + 1, attempt = l.attempt + 1, server = me.n,
+        started_at = greatest(t.now, l.at), reason = NULL, token = $3, expires_at = NULL,
         places = nullif(array_remove(ARRAY[w.first, w.second, w.third], NULL), '{}'),
         version = ",
     version_of_job!(),
